@@ -1,0 +1,41 @@
+# Two commands do all the set-up: `make quickstart` and `make test`. The others are for people who build it.
+VENV := .venv
+PY := $(VENV)/bin/python
+UV := $(VENV)/bin/uv
+
+.PHONY: help quickstart test check down lock clean
+
+help: ## Show this help
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+# pip installs uv at its locked version, uv installs the rest: nothing else is needed beforehand.
+$(VENV)/.synced: requirements.lock pyproject.toml
+	@echo "==> Python environment in $(VENV)"
+	@test -x $(PY) || python3 -m venv $(VENV)
+	@grep -A100 '^uv==' requirements.lock | sed -n '1p;/--hash/p;/# via/q' > $(VENV)/uv.lock
+	@$(PY) -m pip install --quiet --require-hashes -r $(VENV)/uv.lock
+	@$(UV) pip sync --quiet --python $(PY) --require-hashes --compile-bytecode requirements.lock
+	@$(UV) pip install --quiet --python $(PY) --no-deps --editable .
+	@touch $@
+
+quickstart: $(VENV)/.synced ## From a fresh machine to a running Airflow with a finished DAG run
+	@$(PY) -m local.quickstart
+
+test: check ## Run all tests: unit, plugin, and cluster on a real Kubernetes
+	@$(PY) -m pytest tests/plugin tests/cluster
+
+check: $(VENV)/.synced ## Format, lint, types and unit tests, in under a minute
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/mypy
+	@$(PY) -m pytest tests/unit
+
+down: $(VENV)/.synced ## Stop and remove all that `make quickstart` started, and nothing else
+	@$(PY) -m local down
+
+lock: ## Write requirements.lock anew from the ranges in pyproject.toml
+	@$(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 \
+	  --extra cli --group dev --custom-compile-command 'make lock' pyproject.toml -o requirements.lock
+
+clean: ## Remove the Python environment and caches of this checkout
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,1 @@
+"""`astro deploy`, as infrastructure code, for any Kubernetes cluster."""

@@ -1,0 +1,34 @@
+"""Every error that this package raises on purpose: one small hierarchy.
+
+Each message says what is wrong, where (file and line, or argument path), and what to do. The command
+line and the component show the message alone; anything that is not an `AstroError` is a bug.
+"""
+
+
+class AstroError(Exception):
+    """Root of the hierarchy. `str(error)` is complete: what is wrong, where, and what to do."""
+
+
+class ProjectError(AstroError):
+    """The Astro project on disk cannot be deployed as it is."""
+
+
+class ArgumentError(AstroError):
+    """An argument of a component or an option of the command line is wrong."""
+
+    def __init__(self, argument: str, problem: str) -> None:
+        """`argument` is the path as the user wrote it: `workerQueues[0].concurrency`."""
+        super().__init__(f"{argument}: {problem}")
+        self.argument = argument
+
+
+class EngineError(AstroError):
+    """The embedded engine cannot do what the program, the stack or the user asks of it."""
+
+
+class StateError(EngineError):
+    """The stack's state cannot be read, written, locked or decrypted."""
+
+
+class ResourceError(EngineError):
+    """A provider could not bring one resource into the desired state."""
