@@ -1,0 +1,58 @@
+"""Airflow versions, and which of them a base image carries."""
+
+import re
+from dataclasses import dataclass
+from typing import Self
+
+# Astro Runtime 4 to 13 carry Airflow 2.2 to 2.11, one minor version each; from Airflow 3 on the tag
+# itself is `<Airflow minor version>-<number>` (Astro Runtime release notes).
+_RUNTIME_OF_AIRFLOW_2 = re.compile(r"^(?P<major>\d+)\.\d+\.\d+(?:[-.].*)?$")
+_RUNTIME_OF_AIRFLOW_3 = re.compile(r"^(?P<version>\d+\.\d+)-\d+(?:[-.].*)?$")
+_APACHE_AIRFLOW = re.compile(r"^(?:slim-)?(?P<version>\d+\.\d+\.\d+)(?:(?:rc|b|a)\d+)?(?:-.*)?$")
+_FIRST_RUNTIME, _LAST_RUNTIME = 4, 13
+_RUNTIME_NAMES = {"astro-runtime", "runtime", "runtime-dev", "astro-runtime-dev"}
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class AirflowVersion:
+    """`patch` is None where only the minor version is known."""
+
+    major: int
+    minor: int
+    patch: int | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Reads "3.3" or "2.10.4".
+
+        :raises ValueError: when `text` is neither.
+        """
+        match = re.fullmatch(r"(\d+)\.(\d+)(?:\.(\d+))?", text.strip())
+        if not match:
+            raise ValueError(f"{text!r} is not an Airflow version such as 3.1 or 2.10.4")
+        return cls(int(match[1]), int(match[2]), int(match[3]) if match[3] else None)
+
+    def __str__(self) -> str:
+        patch = "" if self.patch is None else f".{self.patch}"
+        return f"{self.major}.{self.minor}{patch}"
+
+
+def version_in_image(reference: str) -> AirflowVersion | None:
+    """The Airflow version that an image's name and tag promise, None if they do not say.
+
+    Knows Astro Runtime's two tag schemes and apache/airflow's; a digest after the tag is ignored.
+    """
+    name, _, tag = reference.partition("@")[0].rpartition(":")
+    if not name or "/" in tag:
+        return None
+    repository = name.rsplit("/", 1)[-1]
+    if repository in _RUNTIME_NAMES:
+        if match := _RUNTIME_OF_AIRFLOW_3.match(tag):
+            return AirflowVersion.parse(match["version"])
+        if match := _RUNTIME_OF_AIRFLOW_2.match(tag):
+            runtime = int(match["major"])
+            if _FIRST_RUNTIME <= runtime <= _LAST_RUNTIME:
+                return AirflowVersion(2, runtime - 2)
+    if repository == "airflow" and (match := _APACHE_AIRFLOW.match(tag)):
+        return AirflowVersion.parse(match["version"])
+    return None

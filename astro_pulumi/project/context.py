@@ -1,0 +1,67 @@
+"""The build context: a copy of exactly the files that belong into the image.
+
+A copy, because pulumi-docker's own context hash depends on file modes and on the targets of absolute
+links, and because what must not reach the image (local Connections, `.env`) is then not even sent to
+the Docker daemon. It is made beside the program, in a folder that git ignores, so that its relative
+path is the same on every machine and a state written on one gives no diff on another.
+"""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from astro_pulumi.project.reader import Project, content_of
+
+_FOLDER: Final = Path(".astro-pulumi") / "contexts"
+_KEPT: Final = 3
+
+
+def write_build_context(project: Project) -> str:
+    """Writes the context of `project` unless it is there already.
+
+    :returns: its path, relative to the working directory, with `/`.
+    """
+    target = _FOLDER / project.content_hash[:16]
+    if not target.is_dir():
+        _FOLDER.mkdir(parents=True, exist_ok=True)
+        (_FOLDER.parent / ".gitignore").write_text("*\n")
+        partial = Path(tempfile.mkdtemp(dir=_FOLDER, prefix=".partial-"))
+        try:
+            _copy(project, partial)
+            partial.chmod(0o755)
+            partial.rename(target)  # atomic: two engines at once both end with a whole context
+        except OSError:
+            if not target.is_dir():
+                raise
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+        _remove_older(target)
+    return target.as_posix()
+
+
+def _copy(project: Project, folder: Path) -> None:
+    for file in project.files:
+        target = folder / file.path
+        if not target.parent.is_dir():
+            target.parent.mkdir(parents=True)
+        if file.is_link:
+            target.symlink_to(os.fsdecode(content_of(file)))
+        else:
+            shutil.copyfile(file.source, target)
+            target.chmod(0o755 if file.executable else 0o644)
+    for parent, folders, _ in os.walk(folder):
+        for name in folders:
+            Path(parent, name).chmod(0o755)
+
+
+def _remove_older(current: Path) -> None:
+    contexts = sorted(
+        (path for path in _FOLDER.iterdir() if not path.name.startswith(".")),
+        key=lambda path: path.stat().st_mtime,
+        reverse=True,
+    )
+    for path in contexts[_KEPT:]:
+        if path != current:
+            shutil.rmtree(path, ignore_errors=True)
