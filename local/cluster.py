@@ -1,0 +1,243 @@
+"""The single-node Kubernetes: its daemons in order, and what is applied to it once it answers."""
+
+import contextlib
+import datetime
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from local import commands, config, network, packages, pki, probes
+from local.config import Facts
+from local.daemons import Daemon, Daemons
+from local.errors import DaemonError
+from local.keys import content_key
+from local.paths import Paths
+from local.processes import descendants, kill_all, shims
+from local.progress import Reporter
+
+READY_TIMEOUT_SECONDS = 120.0
+NODE = f"/api/v1/nodes/{config.NODE_NAME}"
+COREDNS = "/apis/apps/v1/namespaces/kube-system/deployments/coredns"
+
+
+class Cluster:
+    """One cluster, made of the daemons below a state directory."""
+
+    def __init__(self, facts: Facts, daemons: Daemons, provisioner: Path) -> None:
+        self._facts = facts
+        self._paths = facts.paths
+        self._daemons = daemons
+        self._provisioner = provisioner
+
+    def prepare(self) -> None:
+        """Write certificates and configuration; needs no program but Python."""
+        paths = self._paths
+        leaves = pki.leaves(config.NODE_NAME, config.NODE_IP, config.SERVICE_IP)
+        pki.create(paths.pki, leaves)
+        for path, text in config.files(self._facts).items():
+            write(path, text)
+        components = ("kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet")
+        for name in components:
+            write(self._facts.component_kubeconfig(name), self._kubeconfig(name, "local"))
+        write(paths.kubeconfig, self._kubeconfig("admin", config.CONTEXT))
+
+    def _kubeconfig(self, name: str, context: str) -> str:
+        directory = self._paths.pki
+        return config.kubeconfig(
+            self._facts.api_url,
+            (directory / "ca.crt").read_bytes(),
+            (directory / f"{name}.crt").read_bytes(),
+            (directory / f"{name}.key").read_bytes(),
+            context,
+        )
+
+    def start_runtime(self, reporter: Reporter) -> None:
+        """Start what needs no Kubernetes program, while those may still be building."""
+        network.create_node_bridge()
+        self._start((self._etcd(), self._containerd()), "Start etcd and containerd", reporter)
+
+    def start(self, reporter: Reporter) -> None:
+        """Start Kubernetes and return when its node is ready."""
+        api = self._api()
+        self._start((self._apiserver(api),), "Start the API server", reporter)
+        started = self._start(self._after_api(), "Start the other daemons", reporter)
+        with reporter.phase("Wait for the node", quiet=True) as phase:
+            phase.note(f"node {config.NODE_NAME} is not Ready")
+            since = datetime.datetime.now(datetime.UTC) if "kubelet" in started else None
+            self._until(lambda: node_ready(api.get(NODE) or {}, since), "the node is not Ready")
+
+    def apply(self, reporter: Reporter) -> None:
+        """Apply DNS and the storage class, unless exactly these were applied before."""
+        manifests = config.dump([*config.storage(self._facts), *config.coredns(self._facts)])
+        applied = self._paths.state / "applied"
+        key = content_key(manifests)
+        api = self._api()
+        with reporter.phase("Apply DNS and storage", quiet=True) as phase:
+            if not applied.exists() or applied.read_text() != key:
+                self._kubectl(
+                    "apply", "--server-side", "--force-conflicts", "-f", "-", stdin=manifests
+                )
+                applied.write_text(key)
+            phase.note("CoreDNS is not ready")
+            self._until(lambda: available(api.get(COREDNS) or {}), "CoreDNS is not ready")
+
+    def start_storage(self, reporter: Reporter) -> None:
+        """Start the volume provisioner, which reads what `apply` applied once, at its start."""
+        self._start((self._provision(),), "Start the volume provisioner", reporter)
+
+    def pull(self, images: Sequence[str], reporter: Reporter) -> None:
+        """Bring images to the node, so that the first pod needs not wait for them."""
+        ctr = [
+            packages.program("ctr"),
+            "--address",
+            str(self._paths.containerd_socket),
+            "--namespace",
+            "k8s.io",
+            "images",
+        ]
+        for image in images:
+            with reporter.phase(f"Pull {image} to the node", quiet=True):
+                commands.capture(
+                    [*ctr, "pull", "--hosts-dir", self._paths.config / "certs.d", image],
+                    what=f"pull {image} to the node",
+                )
+
+    def _kubectl(self, *arguments: str, stdin: str = "") -> str:
+        return commands.capture(
+            [
+                self._facts.binaries / "kubectl",
+                f"--kubeconfig={self._paths.kubeconfig}",
+                *arguments,
+            ],
+            what=f"run kubectl {arguments[0]}",
+            stdin=stdin,
+        )
+
+    def _api(self) -> probes.Api:
+        return probes.Api(config.NODE_IP, config.API_PORT, self._paths.pki)
+
+    def _start(self, wanted: Sequence[Daemon], title: str, reporter: Reporter) -> list[str]:
+        with reporter.phase(title, quiet=True) as phase:
+            started = [daemon.name for daemon in wanted if self._daemons.start(daemon)]
+            for daemon in wanted:
+                self._daemons.wait(daemon, phase)
+        return started
+
+    def _until(self, condition: Callable[[], bool], problem: str) -> None:
+        deadline = time.monotonic() + READY_TIMEOUT_SECONDS
+        while not condition():
+            if time.monotonic() > deadline:
+                raise DaemonError(
+                    f"After {READY_TIMEOUT_SECONDS:.0f} s {problem}.",
+                    to_do=f"Look at {self._paths.logs}/kubelet.log.",
+                )
+            time.sleep(0.1)
+
+    def _etcd(self) -> Daemon:
+        return Daemon(
+            "etcd",
+            config.etcd_command(self._facts),
+            probes.http_ok(config.ETCD_PORT, "/health"),
+        )
+
+    def _containerd(self) -> Daemon:
+        file = self._paths.config / "containerd.toml"
+        return Daemon(
+            "containerd",
+            [self._facts.containerd, "--config", str(file)],
+            probes.accepts(self._paths.containerd_socket),
+            config_files=[file],
+        )
+
+    def _apiserver(self, api: probes.Api) -> Daemon:
+        return Daemon("kube-apiserver", config.apiserver_command(self._facts), api.ready)
+
+    def _after_api(self) -> list[Daemon]:
+        facts, conf = self._facts, self._paths.config
+        return [
+            Daemon(
+                "kube-controller-manager",
+                config.controller_manager_command(facts),
+                probes.https_ok(10257, "/healthz"),
+            ),
+            Daemon(
+                "kube-scheduler",
+                config.scheduler_command(facts),
+                probes.https_ok(10259, "/healthz"),
+            ),
+            Daemon(
+                "kubelet",
+                config.kubelet_command(facts),
+                probes.http_ok(10248, "/healthz"),
+                config_files=[conf / "kubelet.yaml"],
+            ),
+            Daemon(
+                "kube-proxy",
+                config.kube_proxy_command(facts),
+                probes.http_ok(10256, "/livez"),
+                config_files=[conf / "kube-proxy.yaml"],
+            ),
+        ]
+
+    def _provision(self) -> Daemon:
+        # It serves nothing that could be asked; a volume that never binds would show in its log.
+        command = config.provisioner_command(self._facts, self._provisioner)
+        return Daemon("local-path-provisioner", command, lambda: True)
+
+
+def write(path: Path, text: str) -> None:
+    """Write a configuration file; it may hold a key, so only root reads it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pki.write_private(path, text.encode())
+
+
+def node_ready(node: dict[str, Any], since: datetime.datetime | None) -> bool:
+    """Return whether a node is Ready by a report that is not older than its kubelet.
+
+    After a restart the condition from before still says Ready, until the kubelet reports anew.
+    """
+    for condition in node.get("status", {}).get("conditions", []):
+        if condition["type"] == "Ready" and condition["status"] == "True":
+            heartbeat = datetime.datetime.fromisoformat(condition["lastHeartbeatTime"])
+            return since is None or heartbeat >= since.replace(microsecond=0)
+    return False
+
+
+def available(deployment: dict[str, Any]) -> bool:
+    """Return whether every replica of an apps/v1 Deployment is there and ready."""
+    status = deployment.get("status", {})
+    wanted = deployment.get("spec", {}).get("replicas", 1)
+    return (
+        status.get("observedGeneration", 0) >= deployment.get("metadata", {}).get("generation", 1)
+        and status.get("updatedReplicas", 0) >= wanted
+        and status.get("availableReplicas", 0) >= wanted
+    )
+
+
+def remove_pods(paths: Paths) -> None:
+    """End every pod of this cluster, whether its daemons run or not.
+
+    Each pod lives below a shim that outlives containerd, so the shims are what is looked for, by
+    the socket of our own containerd in their arguments.
+    """
+    own = shims(paths.containerd_socket)
+    kill_all([pid for shim in own for pid in descendants(shim)])
+    kill_all(own)
+    tasks = paths.state / "containerd" / "state" / "io.containerd.runtime.v2.task"
+    for address in tasks.glob("*/*/address"):
+        Path(address.read_text().removeprefix("unix://")).unlink(missing_ok=True)
+
+
+def remove_traces() -> None:
+    """Remove what the kubelet and the CNI plugins left outside the state directory."""
+    for cgroup in sorted(Path("/sys/fs/cgroup").glob("**/kubepods*/**/"), reverse=True):
+        with contextlib.suppress(OSError):
+            cgroup.rmdir()
+    for result in Path("/var/lib/cni/results").glob(f"{config.CNI_NETWORK}-*"):
+        result.unlink()
+    for link in Path("/var/log/containers").glob("*.log"):
+        if link.is_symlink() and not link.exists():
+            link.unlink()
+    for bridge in (config.POD_BRIDGE, config.NODE_BRIDGE):
+        network.remove_bridge(bridge)

@@ -1,0 +1,347 @@
+"""The images of the local platform, rebuilt only when something that they are made of changes.
+
+Each image carries the key of its inputs as a label; an image whose label fits, and which the
+registry has, costs two requests.
+"""
+
+import dataclasses
+import http.client
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import docker
+import docker.errors
+
+from local import commands, packages, versions
+from local.errors import ImageError
+from local.keys import content_key
+from local.paths import SOURCE, Paths
+from local.progress import Phase, Reporter
+
+KEY_LABEL = "astro-pulumi.local.key"
+CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
+CA_IN_IMAGE = "/usr/local/share/ca-bundle/host.pem"
+CA_VARIABLES = ("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+BASE_PACKAGES = ("ca-certificates", "libpq5", "procps", "python3", "python3-venv", "tini")
+# Passed on to builds where this machine has them: how its package registries are reached.
+PASSED_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+
+
+@dataclass(frozen=True)
+class Image:
+    """One image: a Dockerfile with its files, and the image that it is built on."""
+
+    name: str
+    tag: str
+    context: Path
+    dockerfile: str = "Dockerfile"
+    base: "Image | None" = None
+    arguments: Mapping[str, str] = field(default_factory=dict)
+    # Files that are made rather than kept in the repository, by their name in the context.
+    extra: Mapping[str, Path] = field(default_factory=dict)
+
+    def reference(self, registry: str) -> str:
+        """Return the image's name in a registry."""
+        return f"{registry}/{self.name}:{self.tag}"
+
+    def key(self, registry: str) -> str:
+        """Return a digest of everything that decides the image's content."""
+        parts = [self.reference(registry), self.dockerfile]
+        parts += [f"{name}={value}" for name, value in sorted(self.arguments.items())]
+        if self.base:
+            parts.append(self.base.key(registry))
+        files = [path for path in self.context.iterdir() if path.is_file()]
+        return content_key(*parts, files=[*files, *self.extra.values()])
+
+
+@dataclass(frozen=True)
+class Base(Image):
+    """The Debian file system below the other images, made by mmdebstrap."""
+
+    def key(self, registry: str) -> str:
+        sources = "\n".join(apt_sources())
+        bundle = [CA_BUNDLE] if CA_BUNDLE.exists() else []
+        return content_key(registry, versions.DEBIAN_SUITE, *BASE_PACKAGES, sources, files=bundle)
+
+
+PAUSE = Image("pause", "1", SOURCE / "images" / "pause")
+
+
+def base() -> Image:
+    """Return the image below PostgreSQL, Redis and the runtime."""
+    return Base("base", versions.DEBIAN_SUITE, SOURCE / "images")
+
+
+def services() -> tuple[Image, Image]:
+    """Return the images of PostgreSQL and Redis."""
+    images = SOURCE / "images"
+    postgres = Image(
+        "postgres",
+        versions.POSTGRES_TAG,
+        images / "postgres",
+        base=base(),
+        arguments={"VERSION": versions.POSTGRES_TAG},
+    )
+    return postgres, Image("redis", versions.REDIS_TAG, images / "redis", base=base())
+
+
+def runtime() -> Image:
+    """Return the open runtime image, which projects name in `FROM`."""
+    plain = Image(
+        "runtime",
+        f"{versions.RUNTIME_TAG}-base",
+        SOURCE / "runtime",
+        base=base(),
+        arguments={
+            "AIRFLOW_VERSION": versions.AIRFLOW,
+            # Quoted for the shell of the Dockerfile's RUN.
+            "AIRFLOW_REQUIREMENTS": " ".join(versions.AIRFLOW_REQUIREMENTS),
+            "UV_VERSION": versions.UV,
+            "RUNTIME_VERSION": versions.RUNTIME_TAG,
+        },
+    )
+    return Image(
+        "runtime",
+        versions.RUNTIME_TAG,
+        SOURCE / "runtime",
+        dockerfile="Dockerfile.onbuild",
+        base=plain,
+    )
+
+
+def pause(paths: Paths) -> Image:
+    """Return the image of the process that holds a pod's namespaces; compile it if need be."""
+    source = PAUSE.context / "pause.c"
+    program = paths.cache / "bin" / f"pause-{content_key(files=[source])}"
+    if not program.exists():
+        program.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = program.with_suffix(".part")
+        commands.run(
+            [packages.program("cc"), "-static", "-Os", "-s", "-o", unfinished, source],
+            what="compile pause",
+        )
+        unfinished.rename(program)
+    return dataclasses.replace(PAUSE, extra={"pause": program})
+
+
+def coredns(binaries: Path) -> Image:
+    """Return the image of the cluster's DNS server."""
+    directory = SOURCE / "images" / "coredns"
+    return Image("coredns", "1", directory, extra={"coredns": binaries / "coredns"})
+
+
+def apt_sources(directory: Path = Path("/etc/apt")) -> list[str]:
+    """Return this machine's own Debian sources for the suite of the images, one a line.
+
+    A machine may reach Debian only through a mirror. Sources of other parties or suites are left
+    out; without any, mmdebstrap uses Debian's own.
+    """
+    lines: list[str] = []
+    files = [directory / "sources.list", *sorted((directory / "sources.list.d").glob("*.list"))]
+    for path in files:
+        if path.exists():
+            lines += [
+                line.strip()
+                for line in path.read_text().splitlines()
+                if line.startswith("deb ") and _suites(line) and "debian" in line
+            ]
+    for path in sorted((directory / "sources.list.d").glob("*.sources")):
+        lines += deb822_sources(path.read_text())
+    return lines
+
+
+def _suites(line: str) -> bool:
+    names = (
+        versions.DEBIAN_SUITE,
+        f"{versions.DEBIAN_SUITE}-updates",
+        f"{versions.DEBIAN_SUITE}-security",
+    )
+    return any(field in names for field in line.split())
+
+
+def deb822_sources(text: str) -> list[str]:
+    """Return the one-line form of the Debian sources in a deb822 file."""
+    lines: list[str] = []
+    for paragraph in text.split("\n\n"):
+        fields = {
+            name.strip().lower(): value.strip()
+            for name, _, value in (
+                line.partition(":")
+                for line in paragraph.splitlines()
+                if line and not line.startswith(("#", " "))
+            )
+        }
+        if "debian-archive-keyring" not in fields.get("signed-by", ""):
+            continue
+        for uri in fields.get("uris", "").split():
+            for suite in fields.get("suites", "").split():
+                line = f"deb {uri} {suite} {fields.get('components', '')}"
+                lines += [line] if _suites(line) else []
+    return lines
+
+
+class Builder:
+    """Builds images with one Docker daemon and pushes them to one registry."""
+
+    def __init__(self, docker_host: str, registry: str, paths: Paths, reporter: Reporter) -> None:
+        self._client = docker.DockerClient(base_url=docker_host, timeout=600)
+        self._registry = registry
+        self._paths = paths
+        self._reporter = reporter
+
+    def ensure(self, image: Image) -> str:
+        """Return the reference of an image that is built and pushed, doing only what is left."""
+        reference, key = image.reference(self._registry), image.key(self._registry)
+        with self._reporter.phase(f"Image {image.name}:{image.tag}", quiet=True) as phase:
+            if self._built_key(reference) != key:
+                if isinstance(image, Base):
+                    self._bootstrap(image, key, phase)
+                else:
+                    self._build(image, key, phase)
+            if not self._pushed(image):
+                self._push(image, phase)
+        return reference
+
+    def ensure_chain(self, image: Image) -> str:
+        """As `ensure`, for an image and before it those that it is built on."""
+        if image.base:
+            self.ensure_chain(image.base)
+        return self.ensure(image)
+
+    def _inspect(self, reference: str) -> dict[str, Any]:
+        try:
+            found: dict[str, Any] = self._client.api.inspect_image(reference)
+        except docker.errors.ImageNotFound:
+            return {}
+        return found
+
+    def _built_key(self, reference: str) -> str | None:
+        labels = self._inspect(reference).get("Config", {}).get("Labels") or {}
+        return labels.get(KEY_LABEL)
+
+    def _pushed(self, image: Image) -> bool:
+        repository = f"{self._registry}/{image.name}"
+        digests = self._inspect(image.reference(self._registry)).get("RepoDigests") or []
+        own = {d.partition("@")[2] for d in digests if d.startswith(f"{repository}@")}
+        if not self._registry.startswith("localhost:"):
+            # Another registry may want a login for every question; Docker pushed there or did not.
+            return bool(own)
+        return manifest_digest(self._registry, image.name, image.tag) in own
+
+    def _bootstrap(self, image: Image, key: str, phase: Phase) -> None:
+        archive = self._paths.cache / f"base-{key}.tar"
+        if not archive.exists():
+            archive.parent.mkdir(parents=True, exist_ok=True)
+            unfinished = archive.with_suffix(".part.tar")
+            debootstrap(unfinished, phase)
+            unfinished.rename(archive)
+        phase.note("docker import")
+        changes = [f"LABEL {KEY_LABEL}={key}", 'CMD ["bash"]']
+        if CA_BUNDLE.exists():
+            changes += [f"ENV {name}={CA_IN_IMAGE}" for name in CA_VARIABLES]
+        with archive.open("rb") as stream:
+            answer = self._client.api.import_image_from_data(
+                stream,
+                repository=f"{self._registry}/{image.name}",
+                tag=image.tag,
+                changes=changes,
+            )
+        if '"error"' in str(answer):
+            raise ImageError("Docker could not import the base image.", why=str(answer))
+
+    def _build(self, image: Image, key: str, phase: Phase) -> None:
+        arguments = dict(image.arguments)
+        arguments |= {name: os.environ[name] for name in PASSED_VARIABLES if name in os.environ}
+        if image.base:
+            arguments["BASE"] = image.base.reference(self._registry)
+        log: list[str] = []
+        with tempfile.TemporaryDirectory() as directory:
+            context = Path(directory)
+            shutil.copytree(image.context, context, dirs_exist_ok=True)
+            for name, path in image.extra.items():
+                shutil.copy(path, context / name)
+            stream = self._client.api.build(
+                path=directory,
+                dockerfile=image.dockerfile,
+                tag=image.reference(self._registry),
+                buildargs=arguments,
+                labels={KEY_LABEL: key},
+                rm=True,
+                forcerm=True,
+                decode=True,
+            )
+            for event in stream:
+                self._follow(event, log, f"build {image.name}:{image.tag}", phase)
+
+    def _push(self, image: Image, phase: Phase) -> None:
+        log: list[str] = []
+        stream = self._client.api.push(
+            f"{self._registry}/{image.name}", tag=image.tag, stream=True, decode=True
+        )
+        for event in stream:
+            self._follow(event, log, f"push {image.reference(self._registry)}", phase)
+
+    def _follow(self, event: dict[str, Any], log: list[str], doing: str, phase: Phase) -> None:
+        text = str(event.get("stream") or event.get("status") or "").rstrip()
+        if text:
+            log.append(text)
+            phase.note(f"{text} {event.get('progress', '')}")
+        if "error" in event:
+            why = "\n".join([*log[-commands.TAIL_LINES :], str(event["error"])])
+            raise ImageError(f"Docker could not {doing}.", why=why)
+
+
+def debootstrap(archive: Path, phase: Phase) -> None:
+    """Make the tar archive of a small Debian, with this machine's CA bundle beside Debian's own.
+
+    The bundle has a path of its own: Debian's is written anew whenever a package changes it.
+    """
+    options = [f"--include={','.join(BASE_PACKAGES)}"]
+    options += [
+        f"--dpkgopt=path-exclude={pattern}"
+        for pattern in ("/usr/share/locale/*", "/usr/share/doc/*", "/usr/share/man/??/*")
+    ]
+    # Licences stay.
+    options.append("--dpkgopt=path-include=/usr/share/doc/*/copyright")
+    if CA_BUNDLE.exists():
+        options += [
+            f'--customize-hook=mkdir -p "$1{Path(CA_IN_IMAGE).parent}"',
+            f'--customize-hook=cp {CA_BUNDLE} "$1{CA_IN_IMAGE}"',
+        ]
+    sources = apt_sources()
+    commands.run(
+        [
+            packages.program("mmdebstrap"),
+            "--variant=minbase",
+            *options,
+            versions.DEBIAN_SUITE,
+            archive,
+            *(["-"] if sources else []),
+        ],
+        what="make the base file system",
+        stdin="\n".join(sources),
+        on_line=phase.note,
+    )
+
+
+def manifest_digest(registry: str, name: str, tag: str) -> str | None:
+    """Return the digest of a tag in a registry on this machine; None when it has none."""
+    host, _, port = registry.partition(":")
+    connection = http.client.HTTPConnection(host, int(port), timeout=10)
+    try:
+        connection.request(
+            "HEAD",
+            f"/v2/{name}/manifests/{tag}",
+            headers={"Accept": "application/vnd.docker.distribution.manifest.v2+json"},
+        )
+        response = connection.getresponse()
+        return response.getheader("Docker-Content-Digest") if response.status == 200 else None
+    except OSError:
+        return None
+    finally:
+        connection.close()

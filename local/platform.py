@@ -1,0 +1,347 @@
+"""Bring the local platform up and down: what runs beside what, and what is left afterwards."""
+
+import contextlib
+import dataclasses
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import yaml
+
+from local import (
+    binaries,
+    cluster,
+    config,
+    docker_engine,
+    images,
+    network,
+    packages,
+    probes,
+    processes,
+    requirements,
+)
+from local.cluster import Cluster
+from local.config import Facts
+from local.daemons import Daemon, Daemons
+from local.errors import LocalError, RequirementError, StateError
+from local.paths import Paths
+from local.progress import Reporter
+
+T = TypeVar("T")
+
+# Clients before servers; the pods stay, each with its shim, until `down` removes them.
+STOP_ORDER = (
+    "local-path-provisioner",
+    "kube-proxy",
+    "kubelet",
+    "kube-scheduler",
+    "kube-controller-manager",
+    "kube-apiserver",
+    "etcd",
+)
+STOP_LAST = ("dockerd", "registry", "containerd")
+
+
+@dataclass(frozen=True)
+class Platform:
+    """A Kubernetes, a Docker and a registry that are ready, and the images in it."""
+
+    kubeconfig: Path
+    context: str
+    docker_host: str
+    registry: str
+    runtime_image: str
+    postgres_image: str
+    redis_image: str
+    # Whether the cluster is one of ours, rather than one that was chosen.
+    own_cluster: bool
+    own_docker: bool
+    kubectl: Path | None = None
+
+    @classmethod
+    def load(cls, paths: Paths | None = None) -> "Platform":
+        """Return the platform that an earlier `up` left, without starting anything."""
+        file = (paths or Paths.from_environment()).platform_file
+        try:
+            values = json.loads(file.read_text())
+        except FileNotFoundError:
+            raise StateError(
+                "The local platform is not up.", to_do="Run `python -m local up`."
+            ) from None
+        values["kubeconfig"] = Path(values["kubeconfig"])
+        values["kubectl"] = Path(values["kubectl"]) if values["kubectl"] else None
+        return cls(**values)
+
+    def save(self, paths: Paths) -> None:
+        """Write the platform down for `load`."""
+        values = dataclasses.asdict(self)
+        values["kubeconfig"] = str(self.kubeconfig)
+        values["kubectl"] = str(self.kubectl) if self.kubectl else None
+        paths.state.mkdir(parents=True, exist_ok=True)
+        paths.platform_file.write_text(json.dumps(values, indent=2))
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables with which kubectl, Docker and Pulumi find the platform."""
+        variables = {"KUBECONFIG": str(self.kubeconfig)}
+        if self.own_docker:
+            variables["DOCKER_HOST"] = self.docker_host
+        if self.kubectl and not shutil.which("kubectl"):
+            variables["PATH"] = f"{self.kubectl.parent}:{os.environ.get('PATH', '')}"
+        return variables
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What the user chose to use instead of what we would make."""
+
+    context: str | None = None
+    registry: str | None = None
+
+    @classmethod
+    def make(cls, context: str | None = None, registry: str | None = None) -> "Choice":
+        """Return the choice from arguments, else from the environment; never a guess."""
+        chosen = cls(
+            context or os.environ.get("ASTRO_KUBE_CONTEXT") or None,
+            registry or os.environ.get("ASTRO_REGISTRY") or None,
+        )
+        if chosen.context and not chosen.registry:
+            raise RequirementError(
+                f"The Kubernetes context {chosen.context!r} was chosen, but no registry.",
+                why="The cluster must be able to pull the images that are built here.",
+                to_do="Set ASTRO_REGISTRY (or --registry), for example ghcr.io/acme.",
+            )
+        if chosen.registry and not chosen.context:
+            raise RequirementError(
+                "A registry was chosen, but no Kubernetes context.",
+                why="The platform's own cluster has a registry of its own.",
+                to_do="Set ASTRO_KUBE_CONTEXT (or --context) too, or unset ASTRO_REGISTRY.",
+            )
+        return chosen
+
+
+def up(reporter: Reporter, choice: Choice | None = None, paths: Paths | None = None) -> Platform:
+    """Bring up whatever is not up, and return when all of it is ready."""
+    paths = paths or Paths.from_environment()
+    choice = choice or Choice.make()
+    with locked(paths):
+        docker_host = docker_engine.existing(paths)
+        own_cluster = choice.context is None
+        wanted = packages.missing(cluster=own_cluster, docker=docker_host is None)
+        requirements.check(
+            paths.state,
+            root=own_cluster or docker_host is None,
+            go=own_cluster,
+            packages_missing=bool(wanted),
+        )
+        with ThreadPoolExecutor(max_workers=16) as pool:
+            platform = _Up(paths, reporter, pool, docker_host, choice).run(wanted)
+        platform.save(paths)
+        return platform
+
+
+class _Up:
+    """One run of `up`: methods are pieces of work, `run` says which waits for which."""
+
+    def __init__(
+        self,
+        paths: Paths,
+        reporter: Reporter,
+        pool: ThreadPoolExecutor,
+        docker_host: str | None,
+        choice: Choice,
+    ) -> None:
+        self._paths = paths
+        self._reporter = reporter
+        self._pool = pool
+        self._choice = choice
+        self._own_docker = docker_host is None
+        self._docker_host = docker_host or docker_engine.own(paths)
+        self._registry = choice.registry or config.REGISTRY
+        self._daemons = Daemons(paths)
+
+    def run(self, missing_packages: list[str]) -> Platform:
+        own_cluster = self._choice.context is None
+        programs = self._pool.submit(self._programs) if own_cluster else None
+        if missing_packages:
+            with self._reporter.phase("Install Debian packages") as phase:
+                packages.install(missing_packages, phase)
+        if self._own_docker:
+            docker_engine.start(self._paths, self._daemons, network.default_mtu(), self._reporter)
+        if own_cluster:
+            self._start_registry()
+        builder = images.Builder(self._docker_host, self._registry, self._paths, self._reporter)
+        base = self._pool.submit(builder.ensure, images.base())
+        built = [
+            self._pool.submit(self._after, base, lambda image=image: builder.ensure(image))
+            for image in images.services()
+        ]
+        runtime = self._pool.submit(
+            self._after, base, lambda: builder.ensure_chain(images.runtime())
+        )
+        if programs:
+            kubeconfig, context = self._paths.kubeconfig, config.CONTEXT
+            kubectl = self._own_cluster(builder, programs, base, [runtime, *built])
+        else:
+            kubeconfig, context = chosen_kubeconfig(), str(self._choice.context)
+            check_context(kubeconfig, context)
+            kubectl = None
+        return Platform(
+            kubeconfig=kubeconfig,
+            context=context,
+            docker_host=self._docker_host,
+            registry=self._registry,
+            runtime_image=runtime.result(),
+            postgres_image=built[0].result(),
+            redis_image=built[1].result(),
+            own_cluster=own_cluster,
+            own_docker=self._own_docker,
+            kubectl=kubectl,
+        )
+
+    @staticmethod
+    def _after(first: Future[str], then: Callable[[], T]) -> T:
+        first.result()
+        return then()
+
+    def _programs(self) -> tuple[Path, Path, Path]:
+        # One after the other: each build takes every core.
+        kubernetes, dns, storage = (
+            binaries.build(module, self._paths, self._reporter)
+            for module in (binaries.KUBERNETES, binaries.COREDNS, binaries.LOCAL_PATH)
+        )
+        return kubernetes, dns, storage
+
+    def _start_registry(self) -> None:
+        file = self._paths.config / "registry.yaml"
+        cluster.write(file, config.registry_config(self._paths))
+        daemon = Daemon(
+            "registry",
+            [packages.program("docker-registry"), "serve", str(file)],
+            probes.http_ok(config.REGISTRY_PORT, "/v2/"),
+            config_files=[file],
+        )
+        if not self._daemons.record("registry") and network.in_use(config.REGISTRY_PORT):
+            raise LocalError(
+                f"Port {config.REGISTRY_PORT} is taken by a program that is not ours.",
+                why="The platform's registry needs it.",
+                to_do=f"See which with `ss -ltnp sport = :{config.REGISTRY_PORT}`; stop it.",
+            )
+        with self._reporter.phase("Start the registry", quiet=True) as phase:
+            self._daemons.start(daemon)
+            self._daemons.wait(daemon, phase)
+
+    def _own_cluster(
+        self,
+        builder: images.Builder,
+        programs: Future[tuple[Path, Path, Path]],
+        base: Future[str],
+        pulled: list[Future[str]],
+    ) -> Path:
+        pause = self._pool.submit(lambda: builder.ensure(images.pause(self._paths)))
+        kubernetes, dns, storage = programs.result()
+        coredns = images.coredns(dns)
+        facts = Facts(
+            paths=self._paths,
+            binaries=kubernetes,
+            mtu=network.default_mtu(),
+            nameservers=config.nameservers(Path("/etc/resolv.conf").read_text()),
+            pause_image=images.PAUSE.reference(self._registry),
+            coredns_image=coredns.reference(self._registry),
+            helper_image=images.base().reference(self._registry),
+            containerd=packages.program("containerd"),
+            runc=packages.program("runc"),
+            etcd=packages.program("etcd"),
+        )
+        dns_image = self._pool.submit(builder.ensure, coredns)
+        own = Cluster(facts, self._daemons, storage)
+        own.prepare()
+        own.start_runtime(self._reporter)
+        pause.result()
+        own.start(self._reporter)
+        dns_image.result()
+        own.apply(self._reporter)
+        own.start_storage(self._reporter)
+        own.pull([base.result(), *(image.result() for image in pulled)], self._reporter)
+        return kubernetes / "kubectl"
+
+
+def chosen_kubeconfig() -> Path:
+    """Return the kubeconfig in which a chosen context is looked up."""
+    first = os.environ.get("KUBECONFIG", "").split(os.pathsep)[0]
+    return Path(first) if first else Path.home() / ".kube" / "config"
+
+
+def check_context(kubeconfig: Path, context: str) -> None:
+    """Raise unless a kubeconfig has a context."""
+    try:
+        contexts = yaml.safe_load(kubeconfig.read_text()).get("contexts") or []
+    except OSError as error:
+        raise RequirementError(
+            f"The kubeconfig {kubeconfig} cannot be read.", why=str(error)
+        ) from error
+    names = [entry["name"] for entry in contexts]
+    if context not in names:
+        raise RequirementError(
+            f"The kubeconfig {kubeconfig} has no context {context!r}.",
+            why=f"It has: {', '.join(names) or 'none'}.",
+        )
+
+
+def stop(reporter: Reporter, paths: Paths | None = None) -> None:
+    """Stop the daemons and leave the pods running, for the next `up` to adopt."""
+    paths = paths or Paths.from_environment()
+    with locked(paths):
+        _stop_daemons(paths, reporter)
+
+
+def down(reporter: Reporter, paths: Paths | None = None) -> None:
+    """Remove everything that `up` made, but for the caches that make the next one fast."""
+    paths = paths or Paths.from_environment()
+    with locked(paths):
+        if not paths.state.exists():
+            return
+        containerd_used = (paths.state / "containerd").exists()
+        docker_used = (paths.state / "docker").exists()
+        _stop_daemons(paths, reporter, before_last=lambda: cluster.remove_pods(paths))
+        with reporter.phase("Remove what is left", quiet=True):
+            for mount in processes.mounts_below(paths.state):
+                subprocess.run(["umount", "--lazy", mount], check=False)
+            if containerd_used:
+                cluster.remove_traces()
+            if containerd_used or docker_used:
+                network.remove_rules(docker=docker_used)
+            if docker_used:
+                docker_engine.remove_traces(paths)
+            shutil.rmtree(paths.state)
+
+
+def _stop_daemons(
+    paths: Paths, reporter: Reporter, before_last: Callable[[], None] | None = None
+) -> None:
+    daemons = Daemons(paths)
+    with reporter.phase("Stop the daemons", quiet=True) as phase:
+        for name in STOP_ORDER:
+            phase.note(name)
+            daemons.stop(name)
+        if before_last:
+            phase.note("ending pods")
+            before_last()
+        for name in STOP_LAST:
+            phase.note(name)
+            daemons.stop(name)
+
+
+@contextlib.contextmanager
+def locked(paths: Paths) -> Iterator[None]:
+    """Let one `up` or `down` work at a time; a second one waits."""
+    paths.lock.parent.mkdir(parents=True, exist_ok=True)
+    with paths.lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
