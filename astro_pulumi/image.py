@@ -1,0 +1,58 @@
+"""`ProjectImage`: an Astro project, built into an image and pushed."""
+
+import pulumi
+import pulumi_docker as docker
+
+from astro_pulumi.args import ProjectImageArgs
+from astro_pulumi.project.context import write_build_context
+from astro_pulumi.spec import ImageSource, Registry, specify_image
+
+
+class ProjectImage(pulumi.ComponentResource):
+    """Builds an Astro project into an image and pushes it, for pipelines that build once and promote.
+
+    The tag is made from the project's content: the same project is neither built nor pushed again.
+    """
+
+    image: pulumi.Output[str]
+    """Reference of the pushed image by digest: `ghcr.io/acme/analytics@sha256:...`."""
+
+    tag: pulumi.Output[str]
+    """Tag of the image: 16 hex digits made from the project's content."""
+
+    def __init__(
+        self, name: str, args: ProjectImageArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("astro:index:ProjectImage", name, None, opts)
+        source = specify_image(args)
+        built = build_and_push(f"{name}-image", source, pulumi.ResourceOptions(parent=self))
+        self.image = built.repo_digest
+        self.tag = pulumi.Output.from_input(image_tag(source))
+        self.register_outputs({"image": self.image, "tag": self.tag})
+
+
+def image_tag(source: ImageSource) -> str:
+    """The tag of a project's image: the start of its content hash."""
+    return source.project.content_hash[:16]
+
+
+def build_and_push(name: str, source: ImageSource, opts: pulumi.ResourceOptions) -> docker.Image:
+    """The image resource of a project; its `repo_digest` is what pods run."""
+    return docker.Image(
+        name,
+        image_name=f"{source.registry.repository}:{image_tag(source)}",
+        build=docker.DockerBuildArgs(
+            context=write_build_context(source.project),
+            platform=source.platform,
+        ),
+        registry=_login(source.registry),
+        opts=opts,
+    )
+
+
+def _login(registry: Registry) -> docker.RegistryArgs | None:
+    if registry.username is None and registry.server is None:
+        return None
+    return docker.RegistryArgs(
+        server=registry.server, username=registry.username, password=registry.password
+    )

@@ -1,0 +1,158 @@
+"""Embedded PostgreSQL and Redis: one pod each with a persistent volume. For trial and small use."""
+
+from typing import Any, Final
+
+from astro_pulumi.kubernetes.metadata import SKIP_AWAIT, Manifest, labels, object_name, selector
+from astro_pulumi.kubernetes.pods import container_security, pod_security, resources
+from astro_pulumi.spec import BackingService, DeploymentSpec
+
+POSTGRESQL_PORT: Final = 5432
+REDIS_PORT: Final = 6379
+DATABASE_NAME: Final = "airflow"
+DATABASE_USER: Final = "airflow"
+_UID: Final = 999  # `postgres` and `redis` in the official images
+_RUN: Final = "/var/run/postgresql"
+_PGDATA: Final = "/var/lib/postgresql/data/pgdata"  # a folder of its own: volumes hold lost+found
+
+
+def postgresql(spec: DeploymentSpec, password_secret: Any) -> Manifest:
+    """`password_secret` is the name of a Secret with the key `password`."""
+    container: Manifest = {
+        "name": "postgresql",
+        "image": spec.database.image,
+        "args": ["postgres", "-c", "max_connections=200"],
+        "ports": [{"name": "postgresql", "containerPort": POSTGRESQL_PORT}],
+        "env": [
+            {"name": "POSTGRES_USER", "value": DATABASE_USER},
+            {"name": "POSTGRES_DB", "value": DATABASE_NAME},
+            {"name": "POSTGRES_PASSWORD_FILE", "value": "/run/secrets/postgresql/password"},
+            # Without UTF-8 Airflow's driver fails in every pod.
+            {"name": "POSTGRES_INITDB_ARGS", "value": "-E UTF8 --locale=C.UTF-8"},
+            {"name": "PGDATA", "value": _PGDATA},
+        ],
+        "resources": resources("2", "1Gi"),
+        "securityContext": container_security(),
+        "volumeMounts": [
+            {"name": "data", "mountPath": "/var/lib/postgresql/data"},
+            {"name": "run", "mountPath": _RUN},
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
+            {"name": "password", "mountPath": "/run/secrets/postgresql", "readOnly": True},
+        ],
+        # Over TCP: while the image's entrypoint makes the database, it listens on the socket only.
+        **_probes(
+            ["pg_isready", "-q", "-h", "127.0.0.1", "-U", DATABASE_USER, "-d", DATABASE_NAME]
+        ),
+    }
+    volumes = [
+        {"name": "run", "emptyDir": {}},
+        {"name": "tmp", "emptyDir": {}},
+        {"name": "password", "secret": {"secretName": password_secret, "defaultMode": 0o440}},
+    ]
+    return _stateful_set(spec, "postgresql", spec.database, container, volumes)
+
+
+def redis(spec: DeploymentSpec, configuration_secret: Any) -> Manifest:
+    """`configuration_secret` is the name of a Secret with the key `redis.conf`."""
+    container: Manifest = {
+        "name": "redis",
+        "image": spec.broker.image,
+        "args": ["/etc/redis/redis.conf"],  # the password is in the file: arguments can be seen
+        "ports": [{"name": "redis", "containerPort": REDIS_PORT}],
+        "resources": resources("1", "512Mi"),
+        "securityContext": container_security(),
+        "volumeMounts": [
+            {"name": "data", "mountPath": "/data"},
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
+            {"name": "configuration", "mountPath": "/etc/redis", "readOnly": True},
+        ],
+        **_probes(
+            [
+                "sh",
+                "-c",
+                'REDISCLI_AUTH="$(sed -n "s/^requirepass //p" /etc/redis/redis.conf)" '
+                "redis-cli ping | grep -q PONG",
+            ]
+        ),
+    }
+    volumes = [
+        {"name": "tmp", "emptyDir": {}},
+        {
+            "name": "configuration",
+            "secret": {"secretName": configuration_secret, "defaultMode": 0o440},
+        },
+    ]
+    return _stateful_set(spec, "redis", spec.broker, container, volumes)
+
+
+def redis_configuration(password: str) -> str:
+    """`redis.conf`: queued tasks survive the pod, so they are written to disk each second."""
+    return f"requirepass {password}\ndir /data\nappendonly yes\nappendfsync everysec\n"
+
+
+def backing_service(spec: DeploymentSpec, component: str, port: int) -> Manifest:
+    """The Service of PostgreSQL or Redis."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {
+            "name": object_name(spec.name, component),
+            "labels": labels(spec.name, component),
+            "annotations": SKIP_AWAIT,
+        },
+        "spec": {
+            "selector": selector(spec.name, component),
+            "ports": [{"name": component, "port": port, "targetPort": component}],
+        },
+    }
+
+
+def _probes(command: list[str]) -> Manifest:
+    action: Manifest = {"exec": {"command": command}, "timeoutSeconds": 5}
+    return {
+        "startupProbe": {**action, "periodSeconds": 1, "failureThreshold": 300},
+        "readinessProbe": {**action, "periodSeconds": 10},
+        "livenessProbe": {**action, "periodSeconds": 30, "failureThreshold": 5},
+    }
+
+
+def _stateful_set(
+    spec: DeploymentSpec,
+    component: str,
+    service: BackingService,
+    container: Manifest,
+    volumes: list[Manifest],
+) -> Manifest:
+    name = object_name(spec.name, component)
+    claim: Manifest = {
+        "accessModes": ["ReadWriteOnce"],
+        "resources": {"requests": {"storage": service.storage_size}},
+    }
+    if service.storage_class:
+        claim["storageClassName"] = service.storage_class
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "StatefulSet",
+        "metadata": {"name": name, "labels": labels(spec.name, component)},
+        "spec": {
+            "serviceName": name,
+            "replicas": 1,
+            "selector": {"matchLabels": selector(spec.name, component)},
+            # The data goes with the StatefulSet, since its password goes with the stack.
+            "persistentVolumeClaimRetentionPolicy": {
+                "whenDeleted": "Delete",
+                "whenScaled": "Retain",
+            },
+            "template": {
+                "metadata": {"labels": labels(spec.name, component)},
+                "spec": {
+                    "containers": [container],
+                    "volumes": volumes,
+                    "securityContext": pod_security(_UID, _UID),
+                    "automountServiceAccountToken": False,
+                    "enableServiceLinks": False,
+                    "terminationGracePeriodSeconds": 60,
+                },
+            },
+            "volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": claim}],
+        },
+    }

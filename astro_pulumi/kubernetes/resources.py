@@ -1,0 +1,44 @@
+"""Manifests as Pulumi resources of the pulumi-kubernetes provider."""
+
+from importlib.metadata import version
+from typing import Any, Final
+
+import pulumi
+
+from astro_pulumi.kubernetes.metadata import Manifest
+
+# Registered by manifest instead of by pulumi-kubernetes' classes: importing those takes 0.4 s of every
+# preview and up, and they add nothing to plain data.
+_VERSION: Final = version("pulumi-kubernetes")
+_SECRET_OUTPUTS: Final = {"Secret": ["data", "stringData"]}
+
+
+class KubernetesObject(pulumi.CustomResource):
+    """One object. Its type token is the one that pulumi-kubernetes has for the manifest's kind."""
+
+    metadata: pulumi.Output[dict[str, Any]]
+
+    def __init__(self, name: str, manifest: Manifest, opts: pulumi.ResourceOptions) -> None:
+        kind = manifest["kind"]
+        super().__init__(
+            type_token(manifest["apiVersion"], kind),
+            name,
+            {"metadata": {}, **manifest},
+            pulumi.ResourceOptions.merge(
+                pulumi.ResourceOptions(
+                    version=_VERSION, additional_secret_outputs=_SECRET_OUTPUTS.get(kind)
+                ),
+                opts,
+            ),
+        )
+
+    @property
+    def object_name(self) -> pulumi.Output[str]:
+        """The object's name in the cluster, with the suffix of an automatic name."""
+        return self.metadata["name"]
+
+
+def type_token(api_version: str, kind: str) -> str:
+    """ "apps/v1", "Deployment" -> "kubernetes:apps/v1:Deployment"; the core group is called so."""
+    group = api_version if "/" in api_version else f"core/{api_version}"
+    return f"kubernetes:{group}:{kind}"
