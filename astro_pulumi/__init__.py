@@ -1,22 +1,26 @@
 """`astro deploy`, as infrastructure code, for any Kubernetes cluster.
 
->>> import astro_pulumi as astro
->>> astro.Deployment("analytics", astro.DeploymentArgs(project="./project", registry=...))
+    import astro_pulumi as astro
+    astro.Deployment("analytics", astro.DeploymentArgs(project="./project", registry=...))
 """
 
-from astro_pulumi.args import (
-    BrokerArgs,
-    DatabaseArgs,
-    DeploymentArgs,
-    ProcessArgs,
-    ProjectImageArgs,
-    RegistryArgs,
-    ServiceArgs,
-    TimeoutArgs,
-    WorkerQueueArgs,
-)
-from astro_pulumi.deployment import Deployment
-from astro_pulumi.image import ProjectImage
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from astro_pulumi.args import (
+        BrokerArgs,
+        DatabaseArgs,
+        DeploymentArgs,
+        ProcessArgs,
+        ProjectImageArgs,
+        RegistryArgs,
+        ServiceArgs,
+        TimeoutArgs,
+        WorkerQueueArgs,
+    )
+    from astro_pulumi.deployment import Deployment
+    from astro_pulumi.image import ProjectImage
 
 __all__ = [
     "BrokerArgs",
@@ -31,3 +35,14 @@ __all__ = [
     "TimeoutArgs",
     "WorkerQueueArgs",
 ]
+
+_MODULES = {"Deployment": "deployment", "ProjectImage": "image"}
+
+
+def __getattr__(name: str) -> Any:
+    """Imports what is used: the command line is part of this package and needs no Pulumi SDK."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_MODULES.get(name, 'args')}"), name)
+    globals()[name] = value
+    return value
