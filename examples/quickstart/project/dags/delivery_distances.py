@@ -1,0 +1,29 @@
+"""How far each order travels: one mapped task an order, with a package of `requirements.txt`."""
+
+from airflow.sdk import dag, task
+from haversine import haversine
+from include.orders import read_orders
+from include.places import PLACES
+
+
+@dag(schedule=None, tags=["shop"])
+def delivery_distances():
+    @task
+    def routes() -> list[list[str]]:
+        return [[order.warehouse, order.city] for order in read_orders()]
+
+    @task(map_index_template="{{ route[1] }}")
+    def measure(route: list[str]) -> float:
+        warehouse, city = route
+        kilometres = haversine(PLACES[warehouse], PLACES[city])
+        print(f"{warehouse} to {city}: {kilometres:.0f} km")
+        return kilometres
+
+    @task
+    def longest(distances: list[float]) -> None:
+        print(f"longest way: {max(distances):.0f} km")
+
+    longest(measure.expand(route=routes()))
+
+
+delivery_distances()
