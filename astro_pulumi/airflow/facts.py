@@ -93,6 +93,8 @@ _AIRFLOW_3: Final = AirflowFacts(
         arguments=(
             *("airflow", "celery", "worker", "--queues", "{queue}"),
             *("--concurrency", "{concurrency}"),
+            # Workers need not know of each other; asking at the start costs a second of every deploy.
+            *("--without-mingle", "--without-gossip"),
         ),
         probe=ScriptProbe("worker_probe.py", ("{queue}",)),
         # No metadata: an Airflow 3 task talks to the api-server, never to the database.
