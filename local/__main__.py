@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from local import platform
 from local.daemons import Daemons
@@ -61,7 +62,7 @@ def status() -> None:
     loaded = Platform.load(paths)
     table = Table.grid(padding=(0, 2))
     for name, value in vars(loaded).items():
-        table.add_row(name, str(value))
+        table.add_row(name, Text(str(value), overflow="fold"))
     daemons = Daemons(paths)
     dead = 0
     for name in daemons.names():

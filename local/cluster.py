@@ -208,7 +208,7 @@ def available(deployment: dict[str, Any]) -> bool:
     """Return whether every replica of an apps/v1 Deployment is there and ready."""
     status = deployment.get("status", {})
     wanted = deployment.get("spec", {}).get("replicas", 1)
-    return (
+    return bool(
         status.get("observedGeneration", 0) >= deployment.get("metadata", {}).get("generation", 1)
         and status.get("updatedReplicas", 0) >= wanted
         and status.get("availableReplicas", 0) >= wanted

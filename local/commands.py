@@ -9,6 +9,8 @@ from local.errors import CommandError
 
 TAIL_LINES = 25
 
+_running: set[subprocess.Popen[str]] = set()
+
 
 def run(
     command: Sequence[str | Path],
@@ -38,19 +40,29 @@ def run(
     ) as process:
         assert process.stdin is not None  # noqa: S101 - Popen was given a pipe
         assert process.stdout is not None  # noqa: S101 - Popen was given a pipe
-        process.stdin.write(stdin)
-        process.stdin.close()
-        for line in process.stdout:
-            lines.append(line)
-            tail.append(line.rstrip())
-            if on_line and line.strip():
-                on_line(line)
+        _running.add(process)
+        try:
+            process.stdin.write(stdin)
+            process.stdin.close()
+            for line in process.stdout:
+                lines.append(line)
+                tail.append(line.rstrip())
+                if on_line and line.strip():
+                    on_line(line)
+        finally:
+            _running.discard(process)
     if process.returncode != 0:
         raise CommandError(
             f"Could not {what}: {Path(command[0]).name} exited with {process.returncode}.",
             why="\n".join(tail),
         )
     return "".join(lines)
+
+
+def stop_all() -> None:
+    """End the commands that `run` is running in other threads, since nobody wants them any more."""
+    for process in tuple(_running):
+        process.terminate()
 
 
 def capture(command: Sequence[str | Path], *, what: str, stdin: str | None = None) -> str:

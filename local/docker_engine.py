@@ -3,8 +3,12 @@
 import os
 from pathlib import Path
 
+import docker
+import docker.errors
+
 from local import config, network, packages, probes
 from local.daemons import Daemon, Daemons
+from local.errors import RequirementError
 from local.paths import Paths
 from local.progress import Reporter
 
@@ -13,13 +17,30 @@ DEFAULT_SOCKET = Path("/var/run/docker.sock")
 
 def existing(paths: Paths) -> str | None:
     """Return the address of a Docker daemon that is not ours, if one can be reached."""
-    address = os.environ.get("DOCKER_HOST") or f"unix://{DEFAULT_SOCKET}"
+    chosen = os.environ.get("DOCKER_HOST")
+    address = chosen or f"unix://{DEFAULT_SOCKET}"
     if address == own(paths):
         return None
-    if not address.startswith("unix://"):
-        return address  # chosen explicitly: whoever set it wants to hear if it does not answer
-    socket = Path(address.removeprefix("unix://"))
-    return address if probes.unix_ok(socket, "/_ping")() else None
+    if answers(address):
+        return address
+    if chosen:
+        raise RequirementError(
+            f"No Docker daemon answers at {chosen}.",
+            why="DOCKER_HOST names it.",
+            to_do="Start it, or unset DOCKER_HOST to use the default socket or our own Docker.",
+        )
+    return None
+
+
+def answers(address: str) -> bool:
+    """Return whether a Docker daemon answers at an address."""
+    if address.startswith("unix://"):
+        return probes.unix_ok(Path(address.removeprefix("unix://")), "/_ping")()
+    try:
+        client = docker.DockerClient(base_url=address, timeout=10)
+        return bool(client.ping())
+    except docker.errors.DockerException:
+        return False
 
 
 def own(paths: Paths) -> str:

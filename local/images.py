@@ -4,6 +4,7 @@ Each image carries the key of its inputs as a label; an image whose label fits, 
 registry has, costs two requests.
 """
 
+import configparser
 import dataclasses
 import http.client
 import os
@@ -66,10 +67,24 @@ class Base(Image):
     def key(self, registry: str) -> str:
         sources = "\n".join(apt_sources())
         bundle = [CA_BUNDLE] if CA_BUNDLE.exists() else []
-        return content_key(registry, versions.DEBIAN_SUITE, *BASE_PACKAGES, sources, files=bundle)
+        parts = [versions.DEBIAN_SUITE, *BASE_PACKAGES, sources, pip_index()]
+        return content_key(registry, *parts, files=bundle)
 
 
 PAUSE = Image("pause", "1", SOURCE / "images" / "pause")
+
+
+def pip_index(environment: Mapping[str, str] = os.environ) -> str:
+    """Return the package index that pip uses on this machine, where it is not the default."""
+    files = (
+        Path("/etc/pip.conf"),
+        Path.home() / ".pip/pip.conf",
+        Path.home() / ".config/pip/pip.conf",
+    )
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.read(files)
+    configured = parser.get("global", "index-url", fallback="")
+    return environment.get("PIP_INDEX_URL") or configured
 
 
 def base() -> Image:
@@ -215,7 +230,7 @@ class Builder:
 
     def _inspect(self, reference: str) -> dict[str, Any]:
         try:
-            found: dict[str, Any] = self._client.api.inspect_image(reference)
+            found: dict[str, Any] = self._client.images.get(reference).attrs
         except docker.errors.ImageNotFound:
             return {}
         return found
@@ -312,6 +327,13 @@ def debootstrap(archive: Path, phase: Phase) -> None:
         options += [
             f'--customize-hook=mkdir -p "$1{Path(CA_IN_IMAGE).parent}"',
             f'--customize-hook=cp {CA_BUNDLE} "$1{CA_IN_IMAGE}"',
+        ]
+    if index := pip_index():
+        options += [
+            f'--customize-hook=printf "[global]\\nindex-url = %s\\n" "{index}" > "$1/etc/pip.conf"',
+            '--customize-hook=mkdir -p "$1/etc/uv"',
+            "--customize-hook=printf '[[index]]\\nurl = \"%s\"\\ndefault = true\\n' "
+            f'"{index}" > "$1/etc/uv/uv.toml"',
         ]
     sources = apt_sources()
     commands.run(

@@ -3,21 +3,23 @@
 import contextlib
 import dataclasses
 import fcntl
+import functools
 import json
 import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 import yaml
 
 from local import (
     binaries,
     cluster,
+    commands,
     config,
     docker_engine,
     images,
@@ -33,8 +35,6 @@ from local.daemons import Daemon, Daemons
 from local.errors import LocalError, RequirementError, StateError
 from local.paths import Paths
 from local.progress import Reporter
-
-T = TypeVar("T")
 
 # Clients before servers; the pods stay, each with its shim, until `down` removes them.
 STOP_ORDER = (
@@ -130,7 +130,7 @@ def up(reporter: Reporter, choice: Choice | None = None, paths: Paths | None = N
     """Bring up whatever is not up, and return when all of it is ready."""
     paths = paths or Paths.from_environment()
     choice = choice or Choice.make()
-    with locked(paths):
+    with locked(paths, reporter):
         docker_host = docker_engine.existing(paths)
         own_cluster = choice.context is None
         wanted = packages.missing(cluster=own_cluster, docker=docker_host is None)
@@ -140,8 +140,14 @@ def up(reporter: Reporter, choice: Choice | None = None, paths: Paths | None = N
             go=own_cluster,
             packages_missing=bool(wanted),
         )
-        with ThreadPoolExecutor(max_workers=16) as pool:
+        pool = ThreadPoolExecutor(max_workers=16)
+        try:
             platform = _Up(paths, reporter, pool, docker_host, choice).run(wanted)
+        except BaseException:
+            commands.stop_all()
+            raise
+        finally:
+            pool.shutdown(cancel_futures=True)
         platform.save(paths)
         return platform
 
@@ -178,37 +184,42 @@ class _Up:
             self._start_registry()
         builder = images.Builder(self._docker_host, self._registry, self._paths, self._reporter)
         base = self._pool.submit(builder.ensure, images.base())
-        built = [
-            self._pool.submit(self._after, base, lambda image=image: builder.ensure(image))
+        runtime = self._after(base, lambda: builder.ensure_chain(images.runtime()))
+        postgres, redis = (
+            self._after(base, functools.partial(builder.ensure, image))
             for image in images.services()
-        ]
-        runtime = self._pool.submit(
-            self._after, base, lambda: builder.ensure_chain(images.runtime())
         )
+        work: list[Future[Any]] = [base, runtime, postgres, redis]
         if programs:
             kubeconfig, context = self._paths.kubeconfig, config.CONTEXT
-            kubectl = self._own_cluster(builder, programs, base, [runtime, *built])
+            cluster_up = self._pool.submit(self._own_cluster, builder, programs, work.copy())
+            work += [programs, cluster_up]
         else:
             kubeconfig, context = chosen_kubeconfig(), str(self._choice.context)
             check_context(kubeconfig, context)
-            kubectl = None
+            cluster_up = None
+        # Whatever fails first is the error; the rest is not waited for.
+        for finished in as_completed(work):
+            finished.result()
         return Platform(
             kubeconfig=kubeconfig,
             context=context,
             docker_host=self._docker_host,
             registry=self._registry,
             runtime_image=runtime.result(),
-            postgres_image=built[0].result(),
-            redis_image=built[1].result(),
+            postgres_image=postgres.result(),
+            redis_image=redis.result(),
             own_cluster=own_cluster,
             own_docker=self._own_docker,
-            kubectl=kubectl,
+            kubectl=cluster_up.result() if cluster_up else None,
         )
 
-    @staticmethod
-    def _after(first: Future[str], then: Callable[[], T]) -> T:
-        first.result()
-        return then()
+    def _after(self, first: Future[str], then: Callable[[], str]) -> Future[str]:
+        def both() -> str:
+            first.result()
+            return then()
+
+        return self._pool.submit(both)
 
     def _programs(self) -> tuple[Path, Path, Path]:
         # One after the other: each build takes every core.
@@ -241,7 +252,6 @@ class _Up:
         self,
         builder: images.Builder,
         programs: Future[tuple[Path, Path, Path]],
-        base: Future[str],
         pulled: list[Future[str]],
     ) -> Path:
         pause = self._pool.submit(lambda: builder.ensure(images.pause(self._paths)))
@@ -268,7 +278,7 @@ class _Up:
         dns_image.result()
         own.apply(self._reporter)
         own.start_storage(self._reporter)
-        own.pull([base.result(), *(image.result() for image in pulled)], self._reporter)
+        own.pull([image.result() for image in pulled], self._reporter)
         return kubernetes / "kubectl"
 
 
@@ -297,14 +307,14 @@ def check_context(kubeconfig: Path, context: str) -> None:
 def stop(reporter: Reporter, paths: Paths | None = None) -> None:
     """Stop the daemons and leave the pods running, for the next `up` to adopt."""
     paths = paths or Paths.from_environment()
-    with locked(paths):
+    with locked(paths, reporter):
         _stop_daemons(paths, reporter)
 
 
 def down(reporter: Reporter, paths: Paths | None = None) -> None:
     """Remove everything that `up` made, but for the caches that make the next one fast."""
     paths = paths or Paths.from_environment()
-    with locked(paths):
+    with locked(paths, reporter):
         if not paths.state.exists():
             return
         containerd_used = (paths.state / "containerd").exists()
@@ -339,9 +349,10 @@ def _stop_daemons(
 
 
 @contextlib.contextmanager
-def locked(paths: Paths) -> Iterator[None]:
+def locked(paths: Paths, reporter: Reporter) -> Iterator[None]:
     """Let one `up` or `down` work at a time; a second one waits."""
     paths.lock.parent.mkdir(parents=True, exist_ok=True)
     with paths.lock.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        with reporter.phase("Wait for another `up` or `down` to end", quiet=True):
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield

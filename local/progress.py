@@ -5,6 +5,7 @@ terminal shows them live; anything else gets a line at the start, one every 20 s
 the phase waits for, and one at the end.
 """
 
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from rich.text import Text
 
 # Short enough that no log is silent for a minute, long enough to keep a CI log readable.
 REPORT_INTERVAL_SECONDS = 20.0
+ANSI_CODES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
 class Phase:
@@ -40,7 +42,8 @@ class Phase:
 
     def note(self, detail: str) -> None:
         """Say what the phase is doing now; shown, not logged line by line."""
-        self.detail = detail.strip().splitlines()[-1][:100] if detail.strip() else ""
+        lines = ANSI_CODES.sub("", detail).strip().splitlines()
+        self.detail = lines[-1][:100] if lines else ""
 
 
 class Reporter(Protocol):
