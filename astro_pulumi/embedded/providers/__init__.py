@@ -1,0 +1,49 @@
+"""The providers that the embedded engine brings along, by package name.
+
+Each is imported when it is first needed: a program without Docker does not load Docker's client.
+"""
+
+import importlib
+from typing import Final, Protocol, cast
+
+from astro_pulumi.embedded.provider import Provider
+from astro_pulumi.embedded.values import Properties
+from astro_pulumi.errors import EngineError
+
+
+class Factory(Protocol):
+    """Makes a provider from its configuration: the inputs of its provider resource."""
+
+    def __call__(self, config: Properties) -> Provider: ...
+
+
+_FACTORIES: Final = {
+    "docker": ("astro_pulumi.embedded.providers.docker", "DockerProvider"),
+    "kubernetes": ("astro_pulumi.embedded.providers.kubernetes", "KubernetesProvider"),
+    "random": ("astro_pulumi.embedded.providers.random", "RandomProvider"),
+}
+
+
+def make_provider(package: str, config: Properties) -> Provider:
+    """A configured provider of `package`."""
+    require_known(package)
+    module, name = _FACTORIES[package]
+    factory = cast(Factory, getattr(importlib.import_module(module), name))
+    return factory(config)
+
+
+def preload(package: str) -> None:
+    """Imports what `package` needs, so that it is there when the program asks."""
+    if package in _FACTORIES:
+        importlib.import_module(_FACTORIES[package][0])
+
+
+def require_known(package: str) -> None:
+    """Raises when the engine has no such provider."""
+    if package not in _FACTORIES:
+        known = ", ".join(sorted(_FACTORIES))
+        raise EngineError(
+            f"the embedded engine has no provider for package {package!r}, only for {known}. "
+            "Install the Pulumi CLI (https://www.pulumi.com/docs/install/) and run this again: it "
+            "takes over the stack as it is."
+        )

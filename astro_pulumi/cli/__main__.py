@@ -1,0 +1,5 @@
+"""`python -m astro_pulumi.cli`."""
+
+from astro_pulumi.cli.main import main
+
+main()

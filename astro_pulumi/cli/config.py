@@ -1,0 +1,44 @@
+"""`astro-pulumi config set|get`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from astro_pulumi.cli.options import Cwd, StackName, ask_secret, find_project, open_stack
+from astro_pulumi.errors import ArgumentError
+
+app = typer.Typer(help="Read and write the stack's configuration.", no_args_is_help=True)
+
+
+@app.command("set")
+def set_value(
+    key: Annotated[str, typer.Argument(help="key, or namespace:key")],
+    value: Annotated[
+        str | None, typer.Argument(help="Default: asked for, or standard input.")
+    ] = None,
+    secret: Annotated[bool, typer.Option("--secret", help="Encrypt it.")] = False,
+    cwd: Cwd = Path(),
+    stack: StackName = None,
+) -> None:
+    """Set a value in Pulumi.<stack>.yaml."""
+    from astro_pulumi.embedded.project import write_config
+
+    project = find_project(cwd)
+    opened = open_stack(project, stack, create=True)
+    if value is None:
+        ask = ask_secret()
+        value = ask("value") if ask else typer.get_text_stream("stdin").read().rstrip("\n")
+    write_config(project, opened.name, key, value, opened.crypter if secret else None)
+
+
+@app.command("get")
+def get_value(key: str, cwd: Cwd = Path(), stack: StackName = None) -> None:
+    """Print a value, decrypted."""
+    from astro_pulumi.embedded.project import full_key
+
+    project = find_project(cwd)
+    values = open_stack(project, stack).config().values
+    if full_key(project, key) not in values:
+        raise ArgumentError("key", f"configuration key '{full_key(project, key)}' is not set")
+    typer.echo(values[full_key(project, key)])

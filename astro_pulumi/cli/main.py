@@ -1,0 +1,35 @@
+"""The `astro-pulumi` command: a list of sub-commands, each in a module of its own.
+
+Their modules are imported when they run: `--help` must not wait for the SDK.
+"""
+
+import sys
+
+import typer
+
+from astro_pulumi.cli import config, destroy, outputs, preview, refresh, up
+from astro_pulumi.errors import AstroError
+
+app = typer.Typer(
+    name="astro-pulumi",
+    help="Deploy Astro projects to any Kubernetes cluster, with Pulumi or its embedded engine.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.command()(up.up)
+app.command()(preview.preview)
+app.command()(refresh.refresh)
+app.command()(destroy.destroy)
+app.command()(outputs.outputs)
+app.add_typer(config.app, name="config")
+
+
+def main() -> None:
+    """Entry point. Errors made on purpose are shown as their message alone."""
+    try:
+        app()
+    except AstroError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(255)

@@ -1,0 +1,125 @@
+"""Options that several commands share, and what follows from them."""
+
+import getpass
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from astro_pulumi.errors import ArgumentError, EngineError
+
+if TYPE_CHECKING:
+    from astro_pulumi.embedded.operations import Stack
+    from astro_pulumi.embedded.project import Project
+
+
+class Engine(StrEnum):
+    """What carries out an update."""
+
+    EMBEDDED = "embedded"
+    PULUMI = "pulumi"
+
+
+Cwd = Annotated[
+    Path,
+    typer.Option("--cwd", "-C", help="Run as if started in this directory.", show_default="here"),
+]
+StackName = Annotated[
+    str | None, typer.Option("--stack", "-s", help="The stack. Default: the selected one.")
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Json = Annotated[bool, typer.Option("--json", help="Print machine-readable output.")]
+EngineChoice = Annotated[
+    Engine | None,
+    typer.Option("--engine", help="Default: the Pulumi CLI if it is on PATH, else embedded."),
+]
+ConfigValues = Annotated[
+    list[str] | None,
+    typer.Option("--config", "-c", help="key=value, saved in the stack's configuration file."),
+]
+
+
+def use_pulumi(engine: Engine | None) -> bool:
+    """Whether the Pulumi CLI does the work. Says which engine it is."""
+    found = shutil.which("pulumi")
+    if engine is Engine.PULUMI and not found:
+        raise ArgumentError("--engine", "the Pulumi CLI is not on PATH")
+    chosen = engine or (Engine.PULUMI if found else Engine.EMBEDDED)
+    if chosen is Engine.PULUMI:
+        say(f"Engine: Pulumi CLI ({found})")
+    else:
+        why = "" if engine else ": the Pulumi CLI is not on PATH"
+        say(f"Engine: embedded{why}")
+    return chosen is Engine.PULUMI
+
+
+def run_pulumi(command: str, cwd: Path, stack: str | None, *rest: str) -> NoReturn:
+    """Becomes `pulumi <command>`."""
+    arguments = ["pulumi", command, "--cwd", str(cwd), *rest]
+    if stack:
+        arguments += ["--stack", stack]
+    sys.stderr.flush()
+    os.execvp("pulumi", arguments)  # noqa: S606
+
+
+def find_project(cwd: Path) -> "Project":
+    """The project that `cwd` is in."""
+    from astro_pulumi.embedded import project
+
+    if not cwd.is_dir():
+        raise ArgumentError("--cwd", f"{cwd} is not a directory")
+    os.chdir(cwd)
+    return project.find_project(Path.cwd())
+
+
+def open_stack(project: "Project", name: str | None, *, create: bool = False) -> "Stack":
+    """The stack that `--stack` names, or the selected one. `create` makes it if it is missing."""
+    from astro_pulumi.embedded import operations
+    from astro_pulumi.embedded.backend import open_backend
+    from astro_pulumi.embedded.project import select_stack, selected_stack
+
+    name = name.rsplit("/", 1)[-1] if name else selected_stack(project)
+    backend = open_backend(project, os.environ)
+    if not name:
+        stacks = backend.stacks()
+        if len(stacks) != 1:
+            known = ", ".join(stacks) or "none yet"
+            raise EngineError(f"no stack is selected (there: {known}): name one with --stack")
+        name = stacks[0]
+    if create and backend.read(name) is None:
+        stack = operations.create_stack(project, name, os.environ, ask_secret())
+        select_stack(project, name)
+        say(f"Created stack '{name}'")
+        return stack
+    return operations.open_stack(project, name, os.environ, ask_secret())
+
+
+def save_config(stack: "Stack", values: list[str] | None) -> None:
+    """What `--config key=value` asks for."""
+    from astro_pulumi.embedded.project import write_config
+
+    for item in values or ():
+        key, equals, value = item.partition("=")
+        if not equals:
+            raise ArgumentError("--config", f"{item!r} is not of the form key=value")
+        write_config(stack.project, stack.name, key, value, None)
+
+
+def is_terminal() -> bool:
+    """Whether somebody is there to answer."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def ask_secret() -> Callable[[str], str] | None:
+    """Asks for a passphrase without echo; None without a terminal."""
+    return (lambda prompt: getpass.getpass(f"{prompt}: ")) if is_terminal() else None
+
+
+def say(text: str) -> None:
+    """A remark: on standard error, so that standard output stays the result's."""
+    sys.stderr.write(text + "\n")

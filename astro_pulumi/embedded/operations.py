@@ -1,0 +1,297 @@
+"""The operations on a stack: preview, up, refresh, destroy. The engine's front door.
+
+stack = open_stack(project, "dev", os.environ, ask=None)
+result = stack.up(emit)
+"""
+
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Literal
+
+from astro_pulumi.embedded import urns
+from astro_pulumi.embedded.backend import Backend, open_backend
+from astro_pulumi.embedded.deployment import Deployment, Target
+from astro_pulumi.embedded.events import Emit, Event, Message
+from astro_pulumi.embedded.journal import Journal
+from astro_pulumi.embedded.plan import Op
+from astro_pulumi.embedded.program import SAID_SO, Program
+from astro_pulumi.embedded.project import (
+    Config,
+    Project,
+    read_config,
+    read_salt,
+    read_yaml,
+    write_salt,
+)
+from astro_pulumi.embedded.providers import preload
+from astro_pulumi.embedded.secrets import Crypter, open_crypter
+from astro_pulumi.embedded.state import (
+    Snapshot,
+    checkpoint_from_json,
+    checkpoint_salt,
+    checkpoint_to_json,
+    stack_outputs,
+)
+from astro_pulumi.embedded.values import Properties
+from astro_pulumi.errors import StateError
+
+Kind = Literal["preview", "update", "refresh", "destroy"]
+# What the SDK says when the engine refused to go on: the reason was told before.
+_AFTERMATH = "Resource monitor has terminated, shutting down"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How an operation ended."""
+
+    kind: Kind
+    ok: bool
+    counts: Mapping[Op, int]
+    seconds: float
+    outputs: Properties = field(default_factory=dict)
+    old_outputs: Properties = field(default_factory=dict)
+
+
+class Control:
+    """Lets a signal handler stop the operation in progress."""
+
+    def __init__(self) -> None:
+        self.presses = 0
+        self._cancel: list[Callable[[bool], None]] = []
+
+    def interrupt(self) -> None:
+        """Once: nothing new is begun. Twice: what is under way is given up as well."""
+        self.presses += 1
+        for cancel in self._cancel:
+            cancel(self.presses > 1)
+
+    @contextmanager
+    def watching(self, cancel: Callable[[bool], None]) -> Iterator[None]:
+        """Calls `cancel(at_once)` on interrupts meanwhile."""
+        self._cancel.append(cancel)
+        try:
+            yield
+        finally:
+            self._cancel.remove(cancel)
+
+
+class Stack:
+    """One stack, open for operations."""
+
+    def __init__(
+        self, project: Project, name: str, backend: Backend, salt: str, crypter: Crypter
+    ) -> None:
+        self.project = project
+        self.name = name
+        self.backend = backend
+        self.crypter = crypter
+        self.control = Control()
+        self._salt = salt
+        self._engine_version = f"v{version('pulumi')}"
+
+    def snapshot(self) -> Snapshot:
+        """The state as it is now."""
+        data = self.backend.read(self.name)
+        return checkpoint_from_json(data, self.crypter) if data else Snapshot()
+
+    def config(self) -> Config:
+        """The configuration as the program sees it."""
+        return read_config(self.project, self.name, self.crypter)
+
+    def preview(self, emit: Emit, program: Program | None = None) -> Result:
+        """Finds out what `up` would do. Changes nothing. `program`: one that was started already, to
+        win time."""
+        started = time.monotonic()
+        snapshot = self.snapshot()
+        deployment = self._deployment(snapshot, None, emit)
+        self._run(program or Program(self.project), deployment, snapshot, emit)
+        return _result("preview", deployment, snapshot, started, deployment.stack_outputs())
+
+    def up(self, emit: Emit, program: Program | None = None) -> Result:
+        """Makes the stack what the program says."""
+        program = program or Program(self.project)
+
+        def act(deployment: Deployment, snapshot: Snapshot) -> None:
+            deployment.recover(snapshot)
+            self._run(program, deployment, snapshot, emit)
+
+        return self._update("update", emit, act)
+
+    def destroy(self, emit: Emit) -> Result:
+        """Deletes everything in the stack; the stack itself and its history stay."""
+
+        def act(deployment: Deployment, snapshot: Snapshot) -> None:
+            deployment.recover(snapshot)
+            deployment.delete_rest()
+
+        return self._update("destroy", emit, act)
+
+    def refresh(self, emit: Emit) -> Result:
+        """Takes over into state what resources really are."""
+
+        def act(deployment: Deployment, snapshot: Snapshot) -> None:
+            deployment.recover(snapshot)
+            deployment.refresh()
+
+        return self._update("refresh", emit, act)
+
+    def preview_of(self, kind: Literal["destroy", "refresh"], emit: Emit) -> Result:
+        """What `destroy` or `refresh` would do."""
+        started = time.monotonic()
+        snapshot = self.snapshot()
+        deployment = self._deployment(snapshot, None, emit)
+        with self.control.watching(lambda at_once: _stop(deployment, at_once)):
+            if kind == "destroy":
+                deployment.delete_rest()
+            else:
+                deployment.refresh()
+        return _result("preview", deployment, snapshot, started, stack_outputs(snapshot))
+
+    # -- how
+
+    def _update(
+        self, kind: Kind, emit: Emit, act: Callable[[Deployment, Snapshot], None]
+    ) -> Result:
+        started, wall_clock = time.monotonic(), int(time.time())
+        with self.backend.lock(self.name):
+            snapshot = self.snapshot()
+            self.backend.back_up(self.name)
+            journal = Journal(snapshot, self.crypter, self._write)
+            deployment = self._deployment(snapshot, journal, emit)
+            try:
+                with self.control.watching(lambda at_once: _stop(deployment, at_once)):
+                    act(deployment, snapshot)
+            finally:
+                journal.close()
+            outputs = stack_outputs(journal.current())
+            result = _result(kind, deployment, snapshot, started, outputs)
+            self.backend.add_to_history(self.name, self._history_entry(result, wall_clock))
+        return result
+
+    def _run(
+        self, program: Program, deployment: Deployment, snapshot: Snapshot, emit: Emit
+    ) -> None:
+        """Runs the program, then deletes what it no longer has."""
+        # The clients of the providers take long to load: while the program's interpreter starts.
+        packages = {urns.package_of(s.type) for s in snapshot.resources if s.is_provider}
+        for package in packages:
+            threading.Thread(target=preload, args=(package,), daemon=True).start()
+        # Imported here, since only these operations need gRPC and the SDK's messages.
+        from astro_pulumi.embedded.server import Server
+
+        def hear(event: Event) -> None:
+            # The SDK's complaint that the engine refused to go on: the reason was told before.
+            if not (isinstance(event, Message) and event.text == _AFTERMATH):
+                emit(event)
+
+        server = Server()
+        config = self.config()
+        try:
+            server.start(deployment, config, hear)
+            program.go(server.address, self.name, deployment.preview, config, hear)
+            while not server.ended.wait(0.02) and program.poll() is None:
+                if self.control.presses > 1:
+                    program.stop()
+            if server.ended.is_set() and not deployment.stopped.is_set():
+                deployment.delete_rest()
+            server.release()
+            code = program.wait()
+        finally:
+            program.stop()
+            server.stop()
+        if code and not deployment.stopped.is_set():
+            if code != SAID_SO:
+                emit(Message("error", f"program exited with non-zero exit code: {code}"))
+            deployment.failed = True
+
+    def _deployment(self, snapshot: Snapshot, journal: Journal | None, emit: Emit) -> Deployment:
+        target = Target(self.project.name, self.name)
+        config = self.config()
+        return Deployment(target, snapshot, journal, config.of_package, emit)
+
+    def _write(self, resources: list[str], pending: list[tuple[str, str]]) -> None:
+        self.backend.write(self.name, self._checkpoint(resources, pending))
+
+    def _checkpoint(self, resources: list[str], pending: list[tuple[str, str]]) -> str:
+        name = f"organization/{self.project.name}/{self.name}"
+        return checkpoint_to_json(name, self._salt, self._engine_version, resources, pending)
+
+    def _history_entry(self, result: Result, started: int) -> dict[str, object]:
+        settings = read_yaml(self.project.stack_file(self.name))
+        return {
+            "kind": result.kind,
+            "startTime": started,
+            "message": "",
+            "environment": {"astro-pulumi.engine": "embedded"},
+            "config": settings.get("config") or {},
+            "version": 0,
+            "result": "succeeded" if result.ok else "failed",
+            "endTime": int(time.time()),
+            "resourceChanges": dict(result.counts),
+        }
+
+
+def open_stack(
+    project: Project,
+    name: str,
+    environment: Mapping[str, str],
+    ask: Callable[[str], str] | None,
+) -> Stack:
+    """Opens a stack that exists. `ask` prompts for a passphrase; None where nobody can answer."""
+    backend = open_backend(project, environment)
+    data = backend.read(name)
+    if data is None:
+        known = ", ".join(backend.stacks()) or "none"
+        raise StateError(f"no stack named '{name}' found in {backend.root} (there: {known})")
+    salt, crypter = open_crypter(
+        checkpoint_salt(data) or read_salt(project, name), environment, ask
+    )
+    return Stack(project, name, backend, salt, crypter)
+
+
+def create_stack(
+    project: Project,
+    name: str,
+    environment: Mapping[str, str],
+    ask: Callable[[str], str] | None,
+) -> Stack:
+    """Makes a new, empty stack."""
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,100}", name):
+        raise StateError(
+            f"stack name {name!r}: only letters, digits, '-', '_' and '.' are allowed, 100 at most"
+        )
+    backend = open_backend(project, environment)
+    if backend.read(name) is not None:
+        raise StateError(f"stack '{name}' already exists")
+    known = read_salt(project, name)
+    salt, crypter = open_crypter(known, environment, ask)
+    if known is None:
+        write_salt(project, name, salt)
+    stack = Stack(project, name, backend, salt, crypter)
+    backend.create(name, stack._checkpoint([], []))
+    return stack
+
+
+def _result(
+    kind: Kind, deployment: Deployment, before: Snapshot, started: float, outputs: Properties
+) -> Result:
+    interrupted = deployment.stopped.is_set()
+    return Result(
+        kind,
+        not deployment.failed and not interrupted,
+        deployment.counts,
+        time.monotonic() - started,
+        outputs,
+        stack_outputs(before),
+    )
+
+
+def _stop(deployment: Deployment, at_once: bool) -> None:
+    deployment.stopped.set()
+    if at_once:
+        deployment.cancel()

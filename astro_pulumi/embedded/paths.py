@@ -1,0 +1,82 @@
+"""Property paths: `spec.replicas`, `metadata.annotations["a.b"]`, `containers[0].image`, `spec.*`.
+
+The rules are those of Pulumi's `resource.PropertyPath`. Secrets on the way are looked through.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Any, Final
+
+from astro_pulumi.embedded.values import Properties, Secret, Value
+
+Path = tuple[str | int, ...]
+
+_TOKEN: Final = re.compile(r'\.?([^.\[\]"]+)|\[(\d+|\*)\]|\["((?:[^"\\]|\\.)*)"\]')
+_MISSING: Final[Any] = object()
+
+
+def parse(text: str) -> Path:
+    """A path's text -> its keys and indices. `*` stays a key that matches every one."""
+    path: list[str | int] = []
+    for key, index, quoted in _TOKEN.findall(text):
+        if index:
+            path.append("*" if index == "*" else int(index))
+        else:
+            path.append(key or quoted.replace('\\"', '"'))
+    return tuple(path)
+
+
+def contains(outer: Path, inner: Path) -> bool:
+    """Whether `outer` is `inner` or one of its ancestors."""
+    return len(outer) <= len(inner) and all(
+        a in ("*", b) for a, b in zip(outer, inner, strict=False)
+    )
+
+
+def keep_old(paths: Sequence[str], old: Properties, new: Properties) -> Properties:
+    """`new` with the values that `old` has at `paths`: what `ignoreChanges` asks for."""
+    for path in paths:
+        new = _keep(parse(path), old, new)
+    return new
+
+
+def lookup(path: Path, value: Value) -> Value:
+    """The value at `path`, None when there is none."""
+    for key in path:
+        value = value.value if isinstance(value, Secret) else value
+        if isinstance(value, dict):
+            value = value.get(str(key))
+        elif isinstance(value, list) and isinstance(key, int) and key < len(value):
+            value = value[key]
+        else:
+            return None
+    return value
+
+
+def _keep(path: Path, old: Value, new: Value) -> Value:
+    if not path:
+        return old
+    if isinstance(old, Secret):
+        old = old.value
+    if isinstance(new, Secret):
+        return Secret(_keep(path, old, new.value))
+    key, rest = path[0], path[1:]
+    if isinstance(new, dict) and (isinstance(old, dict) or old is _MISSING):
+        olds = old if isinstance(old, dict) else {}
+        result = dict(new)
+        for name in {**olds, **new} if key == "*" else [str(key)]:
+            # A path that reaches into something that only one side has cannot be kept.
+            if rest and (name not in new or name not in olds):
+                continue
+            kept = _keep(rest, olds.get(name, _MISSING), new.get(name, _MISSING))
+            if kept is _MISSING:
+                result.pop(name, None)
+            else:
+                result[name] = kept
+        return result
+    if isinstance(new, list) and isinstance(old, list):
+        return [
+            _keep(rest, old[i], item) if key in ("*", i) and i < len(old) else item
+            for i, item in enumerate(new)
+        ]
+    return new

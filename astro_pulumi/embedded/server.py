@@ -1,0 +1,501 @@
+"""Pulumi's protocol: the gRPC services `ResourceMonitor` and `Engine` that a program talks to.
+
+Translates between messages and the `deployment`, and runs the program's transforms. Messages are
+described in `pulumi/resource.proto` and `pulumi/engine.proto`.
+"""
+
+# ruff: noqa: N802, ARG002 - names and arguments are gRPC's
+import re
+import threading
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, NoReturn
+
+import grpc
+from google.protobuf import empty_pb2, json_format, struct_pb2
+from pulumi.runtime.proto import (
+    callback_pb2,
+    callback_pb2_grpc,
+    engine_pb2,
+    engine_pb2_grpc,
+    resource_pb2,
+    resource_pb2_grpc,
+)
+
+from astro_pulumi.embedded import urns
+from astro_pulumi.embedded.deployment import Deployment, Stopped
+from astro_pulumi.embedded.events import Emit, Message
+from astro_pulumi.embedded.plan import Goal
+from astro_pulumi.embedded.project import Config
+from astro_pulumi.embedded.provider import Severity
+from astro_pulumi.embedded.providers import require_known
+from astro_pulumi.embedded.values import (
+    OUTPUT_SIGNATURE,
+    RESOURCE_SIGNATURE,
+    SIGNATURE,
+    Properties,
+    from_wire,
+    has_secret,
+    reveal,
+    to_wire,
+)
+from astro_pulumi.errors import AstroError, EngineError
+
+PARALLEL: Final = 32
+_OPTIONS: Final = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+_FEATURES: Final = (
+    "secrets",
+    "resourceReferences",
+    "outputValues",
+    "aliasSpecs",
+    "replacementTrigger",
+    "deletedWith",
+    "replaceWith",
+    "transforms",
+    "invokeTransforms",
+    "parameterization",
+    "resourceHooks",
+    "errorHooks",
+    "sendsOptionsToHooks",
+)
+# Features that only have a number.
+_NEWER_FEATURES: Final = ("BYTE_STRING", "INVOKE_DEPENDS_ON", "INVOKE_PARENT")
+_SEVERITIES: Final[Mapping[int, Severity]] = {
+    engine_pb2.DEBUG: "debug",
+    engine_pb2.INFO: "info",
+    engine_pb2.WARNING: "warning",
+    engine_pb2.ERROR: "error",
+}
+_Context = Any  # grpc.ServicerContext
+
+
+class Server:
+    """Serves one run of a program. `address` is for the program; `ended` is set when it said that no
+    more registrations come."""
+
+    def __init__(self) -> None:
+        self.ended = threading.Event()
+        self._pool = ThreadPoolExecutor(256, thread_name_prefix="rpc")
+        self._server = grpc.server(self._pool, options=_OPTIONS)
+        self.address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
+        self.monitor: Monitor | None = None
+
+    def start(self, deployment: Deployment, config: Config, emit: Emit) -> None:
+        """Answers from now on. What was asked before waits: the program may be started earlier."""
+        self.monitor = Monitor(deployment, config, self.ended)
+        resource_pb2_grpc.add_ResourceMonitorServicer_to_server(self.monitor, self._server)
+        engine_pb2_grpc.add_EngineServicer_to_server(Engine(emit), self._server)
+        self._server.start()
+
+    def release(self) -> None:
+        """Lets the program end: it waits for the engine to be done."""
+        if self.monitor:
+            self.monitor.shut_down.set()
+
+    def stop(self) -> None:
+        """Ends the service; calls still waiting are refused."""
+        self.release()
+        self._server.stop(grace=None).wait()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
+    """`ResourceMonitor`: what the program asks for."""
+
+    def __init__(self, deployment: Deployment, config: Config, ended: threading.Event) -> None:
+        self.shut_down = threading.Event()
+        self._deployment = deployment
+        self._config = config
+        self._ended = ended
+        self._lock = threading.Lock()
+        self._goals: dict[str, Goal] = {}
+        self._component_providers: dict[str, dict[str, str]] = {}
+        self._transforms: dict[str, list[callback_pb2.Callback]] = {}  # by URN; "" for the stack
+        self._invoke_transforms: list[callback_pb2.Callback] = []
+        self._packages: dict[str, resource_pb2.RegisterPackageRequest] = {}
+        self._channels: dict[str, callback_pb2_grpc.CallbacksStub] = {}
+
+    # -- who and what
+
+    def GetDeploymentInfo(self, request: Any, context: _Context) -> resource_pb2.DeploymentInfo:
+        names = [_upper(name) for name in _FEATURES] + list(_NEWER_FEATURES)
+        feature = resource_pb2.ResourceMonitorFeature.Value
+        return resource_pb2.DeploymentInfo(
+            project=self._deployment.target.project,
+            stack=self._deployment.target.stack,
+            organization="organization",
+            config=self._config.values,
+            configSecretKeys=sorted(self._config.secret_keys),
+            dryRun=self._deployment.preview,
+            parallel=PARALLEL,
+            supportedFeatures=[feature(f"RESOURCE_MONITOR_FEATURE_{name}") for name in names],
+        )
+
+    def SupportsFeature(self, request: Any, context: _Context) -> Any:
+        return resource_pb2.SupportsFeatureResponse(hasSupport=request.id in _FEATURES)
+
+    def SignalAndWaitForShutdown(self, request: Any, context: _Context) -> empty_pb2.Empty:
+        self._ended.set()
+        self.shut_down.wait()
+        return empty_pb2.Empty()
+
+    # -- resources
+
+    def RegisterResource(self, request: Any, context: _Context) -> Any:
+        try:
+            return self._register(request)
+        except Stopped:
+            _refuse(context)
+        except AstroError as error:
+            state = _nameless(request, self._deployment)
+            self._deployment.fail(state, error)
+            _refuse(context)
+
+    def _register(self, request: resource_pb2.RegisterResourceRequest) -> Any:
+        parent = request.parent
+        custom, is_provider = request.custom, urns.is_provider(request.type)
+        inputs, property_dependencies = _inputs(request)
+        self._inherit(request)
+        options = _options(request)
+        if custom or request.remote:
+            options.provider = self._provider_for(request)
+        inputs, options, transformed = self._transform(request, inputs, options)
+        dependencies = {*options.depends_on}
+        if transformed:
+            property_dependencies = {key: _urns_in(value) for key, value in inputs.items()}
+        for urn_list in property_dependencies.values():
+            dependencies.update(urn_list)
+        properties = from_wire(inputs)
+        if is_provider and options.version:
+            properties["version"] = options.version
+        if request.remote:
+            raise EngineError(
+                f"{request.type} '{request.name}' is a remote component: the embedded engine does not "
+                "run component plugins. Install the Pulumi CLI for this program."
+            )
+        provider = ""
+        if custom and not is_provider:
+            provider = options.provider or self._default_provider(request, options.version)
+        elif options.provider and not custom:
+            provider = options.provider
+        goal = Goal(
+            type=request.type,
+            name=request.name,
+            custom=custom,
+            inputs=properties,
+            parent=parent,
+            protect=options.protect,
+            dependencies=tuple(sorted(dependencies)),
+            provider=provider if custom else "",
+            property_dependencies=property_dependencies,
+            delete_before_replace=options.delete_before_replace
+            if options.HasField("delete_before_replace")
+            else None,
+            ignore_changes=tuple(options.ignore_changes),
+            additional_secret_outputs=tuple(options.additional_secret_outputs),
+            import_id=getattr(options, "import"),
+            custom_timeouts=_timeouts(options.custom_timeouts),
+            replace_on_changes=tuple(options.replace_on_changes),
+            replacement_trigger=from_wire(json_format.MessageToDict(options.replacement_trigger))
+            if options.HasField("replacement_trigger")
+            else None,
+            retain_on_delete=options.retain_on_delete,
+            deleted_with=options.deleted_with,
+            replace_with=tuple(options.replace_with),
+        )
+        state = self._deployment.register(goal, [_alias(alias) for alias in options.aliases])
+        with self._lock:
+            self._goals[state.urn] = goal
+            self._transforms[state.urn] = list(request.transforms)
+            if not custom:
+                inherited = self._component_providers.get(parent, {})
+                self._component_providers[state.urn] = {**inherited, **options.providers}
+        return resource_pb2.RegisterResourceResponse(
+            urn=state.urn,
+            id=state.id,
+            object=_struct(state.outputs if custom else {}, request.acceptSecrets),
+        )
+
+    def RegisterResourceOutputs(self, request: Any, context: _Context) -> empty_pb2.Empty:
+        outputs = from_wire(json_format.MessageToDict(request.outputs))
+        try:
+            self._deployment.register_outputs(request.urn, outputs)
+        except AstroError as error:
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        return empty_pb2.Empty()
+
+    def ReadResource(self, request: Any, context: _Context) -> Any:
+        try:
+            provider = request.provider or self._default_provider(request, request.version)
+            goal = Goal(
+                type=request.type,
+                name=request.name,
+                custom=True,
+                inputs=from_wire(json_format.MessageToDict(request.properties)),
+                parent=request.parent,
+                dependencies=tuple(request.dependencies),
+                provider=provider,
+                additional_secret_outputs=tuple(request.additionalSecretOutputs),
+            )
+            state = self._deployment.read(goal, request.id)
+        except Stopped:
+            _refuse(context)
+        except AstroError as error:
+            self._deployment.fail(_nameless(request, self._deployment), error)
+            _refuse(context)
+        return resource_pb2.ReadResourceResponse(
+            urn=state.urn, properties=_struct(state.outputs, request.acceptSecrets)
+        )
+
+    # -- functions
+
+    def Invoke(self, request: Any, context: _Context) -> Any:
+        if request.tok != "pulumi:pulumi:getResource":
+            _not_offered(context, f"the function {request.tok}")
+        urn = from_wire(json_format.MessageToDict(request.args))["urn"]
+        state = self._deployment.lookup(urn)
+        answer = resource_pb2.ResourceInvokeResponse()
+        if state is None:
+            answer.failures.add(reason=f"resource not found: {urn}")
+        else:
+            found = {"urn": state.urn, "id": state.id, "state": state.outputs}
+            getattr(answer, "return").CopyFrom(_struct(found, secrets=True))
+        return answer
+
+    def Call(self, request: Any, context: _Context) -> Any:
+        _not_offered(context, f"methods of resources ({request.tok})")
+
+    # -- callbacks
+
+    def RegisterStackTransform(self, request: Any, context: _Context) -> empty_pb2.Empty:
+        with self._lock:
+            self._transforms.setdefault("", []).append(request)
+        return empty_pb2.Empty()
+
+    def RegisterStackInvokeTransform(self, request: Any, context: _Context) -> empty_pb2.Empty:
+        return empty_pb2.Empty()  # no invoke that it could transform is offered
+
+    def RegisterResourceHook(self, request: Any, context: _Context) -> Any:
+        _not_offered(context, "resource hooks")
+
+    RegisterErrorHook = RegisterResourceHook
+
+    def RegisterPackage(self, request: Any, context: _Context) -> Any:
+        if request.HasField("parameterization") or request.HasField("extension"):
+            _not_offered(context, f"parameterized providers ({request.name})")
+        ref = f"{request.name}@{request.version}"
+        with self._lock:
+            self._packages[ref] = request
+        return resource_pb2.RegisterPackageResponse(ref=ref)
+
+    # -- helpers
+
+    def _inherit(self, request: resource_pb2.RegisterResourceRequest) -> None:
+        """What a child takes over from its parent unless it says otherwise."""
+        parent = self._goals.get(request.parent)
+        if parent is None:
+            return
+        request.deletedWith = request.deletedWith or parent.deleted_with
+        if not request.HasField("protect") and parent.protect:
+            request.protect = True
+        if not request.HasField("retainOnDelete") and parent.retain_on_delete:
+            request.retainOnDelete = True
+        if not request.provider and parent.provider:
+            package = urns.package_of(urns.type_of(urns.split_reference(parent.provider)[0]))
+            if package == urns.package_of(request.type):
+                request.provider = parent.provider
+
+    def _provider_for(self, request: resource_pb2.RegisterResourceRequest) -> str:
+        if request.provider:
+            return request.provider
+        package = urns.package_of(request.type)
+        own = request.providers.get(package)
+        return own or self._component_providers.get(request.parent, {}).get(package, "")
+
+    def _default_provider(self, request: Any, version: str) -> str:
+        package = urns.package_of(request.type)
+        ref = self._packages.get(request.packageRef)
+        if ref:
+            package, version = ref.name, ref.version
+        require_known(package)
+        return self._deployment.default_provider(package, version)
+
+    def _transform(
+        self,
+        request: resource_pb2.RegisterResourceRequest,
+        inputs: dict[str, Any],
+        options: resource_pb2.TransformResourceOptions,
+    ) -> tuple[dict[str, Any], resource_pb2.TransformResourceOptions, bool]:
+        """Runs the resource's own transforms, its parents', then the stack's."""
+        callbacks = list(request.transforms)
+        with self._lock:
+            urn = request.parent
+            while urn:
+                callbacks += self._transforms.get(urn, [])
+                goal = self._goals.get(urn)
+                urn = goal.parent if goal else ""
+            callbacks += self._transforms.get("", [])
+        for callback in callbacks:
+            call = resource_pb2.TransformRequest(
+                type=request.type,
+                name=request.name,
+                custom=request.custom,
+                parent=request.parent,
+                properties=json_format.ParseDict(inputs, struct_pb2.Struct()),
+                options=options,
+            )
+            answer = resource_pb2.TransformResponse()
+            answer.ParseFromString(self._call_back(callback, call.SerializeToString()))
+            if answer.HasField("properties"):
+                inputs = json_format.MessageToDict(answer.properties)
+            if answer.HasField("options"):
+                options = answer.options
+        return inputs, options, bool(callbacks)
+
+    def _call_back(self, callback: callback_pb2.Callback, request: bytes) -> bytes:
+        with self._lock:
+            stub = self._channels.get(callback.target)
+            if stub is None:
+                channel = grpc.insecure_channel(callback.target, options=_OPTIONS)
+                stub = self._channels[callback.target] = callback_pb2_grpc.CallbacksStub(channel)
+        call = callback_pb2.CallbackInvokeRequest(token=callback.token, request=request)
+        try:
+            return bytes(stub.Invoke(call).response)
+        except grpc.RpcError as error:
+            detail = error.details() if isinstance(error, grpc.Call) else error
+            raise EngineError(f"a transform failed: {detail}") from error
+
+
+class Engine(engine_pb2_grpc.EngineServicer):
+    """`Engine`: the program's log."""
+
+    def __init__(self, emit: Emit) -> None:
+        self._emit = emit
+        self._root = ""
+
+    def Log(self, request: Any, context: _Context) -> empty_pb2.Empty:
+        severity = _SEVERITIES[request.severity]
+        self._emit(Message(severity, request.message, request.urn, passing=request.ephemeral))
+        return empty_pb2.Empty()
+
+    def GetRootResource(self, request: Any, context: _Context) -> Any:
+        return engine_pb2.GetRootResourceResponse(urn=self._root)
+
+    def SetRootResource(self, request: Any, context: _Context) -> Any:
+        self._root = request.urn
+        return engine_pb2.SetRootResourceResponse()
+
+    def RequirePulumiVersion(self, request: Any, context: _Context) -> Any:
+        return engine_pb2.RequirePulumiVersionResponse()
+
+    def StartDebugging(self, request: Any, context: _Context) -> empty_pb2.Empty:
+        return empty_pb2.Empty()
+
+
+def _inputs(request: Any) -> tuple[dict[str, Any], dict[str, list[str]]]:
+    """-> (inputs in wire form, what each depends on)."""
+    inputs: dict[str, Any] = json_format.MessageToDict(request.object)
+    stated = {key: sorted(deps.urns) for key, deps in request.propertyDependencies.items()}
+    if not stated:
+        stated = {key: sorted(request.dependencies) for key in inputs}
+    return inputs, stated
+
+
+def _options(request: Any) -> resource_pb2.TransformResourceOptions:
+    """A request's options in the form that transforms are given."""
+    options = resource_pb2.TransformResourceOptions(
+        depends_on=request.dependencies,
+        ignore_changes=request.ignoreChanges,
+        replace_on_changes=request.replaceOnChanges,
+        version=request.version,
+        aliases=request.aliases,
+        provider=request.provider,
+        custom_timeouts=request.customTimeouts if request.HasField("customTimeouts") else None,
+        plugin_download_url=request.pluginDownloadURL,
+        deleted_with=request.deletedWith,
+        additional_secret_outputs=request.additionalSecretOutputs,
+        providers=request.providers,
+        replace_with=request.replace_with,
+        **{"import": request.importId},
+    )
+    for urn in request.aliasURNs:
+        options.aliases.add(urn=urn)
+    if request.HasField("protect"):
+        options.protect = request.protect
+    if request.HasField("retainOnDelete"):
+        options.retain_on_delete = request.retainOnDelete
+    if request.deleteBeforeReplaceDefined or request.deleteBeforeReplace:
+        options.delete_before_replace = request.deleteBeforeReplace
+    if request.HasField("replacement_trigger"):
+        options.replacement_trigger.CopyFrom(request.replacement_trigger)
+    return options
+
+
+def _alias(alias: Any) -> Mapping[str, str] | str:
+    if alias.WhichOneof("alias") == "urn":
+        return str(alias.urn)
+    return {
+        key: str(value) for key, value in json_format.MessageToDict(alias.spec).items() if value
+    }
+
+
+def _timeouts(timeouts: Any) -> dict[str, float]:
+    stated = {name: getattr(timeouts, name) for name in ("create", "update", "delete")}
+    return {name: seconds(text) for name, text in stated.items() if text}
+
+
+def seconds(duration: str) -> float:
+    """A Go duration, `1h2m3.5s`, in seconds."""
+    units = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
+    parts = re.findall(r"([\d.]+)(h|ms|us|µs|ns|m|s)", duration)
+    if "".join(number + unit for number, unit in parts) != duration:
+        raise EngineError(f"customTimeouts: {duration!r} is not a duration like 10m or 1h30m")
+    return sum(float(number) * units[unit] for number, unit in parts)
+
+
+def _urns_in(value: Any) -> list[str]:
+    """The resources that a value in wire form depends on."""
+    found: set[str] = set()
+    if isinstance(value, dict):
+        if value.get(SIGNATURE) == OUTPUT_SIGNATURE:
+            found.update(value.get("dependencies") or ())
+        elif value.get(SIGNATURE) == RESOURCE_SIGNATURE:
+            found.add(value["urn"])
+        for item in value.values():
+            found.update(_urns_in(item))
+    elif isinstance(value, list):
+        for item in value:
+            found.update(_urns_in(item))
+    return sorted(found)
+
+
+def _struct(values: Properties, secrets: bool) -> struct_pb2.Struct:
+    if not secrets and has_secret(values):
+        values = reveal(values)
+    return json_format.ParseDict(to_wire(values), struct_pb2.Struct())
+
+
+def _nameless(request: Any, deployment: Deployment) -> Any:
+    from astro_pulumi.embedded.state import ResourceState
+
+    urn = deployment.urn(request.type, request.name, request.parent)
+    return ResourceState(urn=urn, type=request.type, custom=True)
+
+
+def _refuse(context: _Context) -> NoReturn:
+    """Tells the SDK that the update is over; it ends the program without a message of its own."""
+    context.abort(grpc.StatusCode.UNAVAILABLE, "the update was stopped")
+    raise AssertionError
+
+
+def _not_offered(context: _Context, what: str) -> NoReturn:
+    context.abort(
+        grpc.StatusCode.UNIMPLEMENTED,
+        f"the embedded engine does not offer {what}. Install the Pulumi CLI "
+        "(https://www.pulumi.com/docs/install/) for this program.",
+    )
+    raise AssertionError
+
+
+def _upper(name: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).upper()
