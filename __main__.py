@@ -1,0 +1,6 @@
+"""The plugin's entry point: Pulumi runs this file to use the components from any language."""
+
+from astro_pulumi.plugin import serve
+
+if __name__ == "__main__":
+    serve()

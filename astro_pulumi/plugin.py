@@ -1,0 +1,121 @@
+"""The components as a Pulumi plugin, for programs in YAML, TypeScript, Go, C# and Java.
+
+Pulumi's own `component_provider_host` does most of it. What it lacks is here: it takes arguments that
+nobody knows without a word, loses a nested mapping that arrives as one Output, and answers an error in
+an argument with a stack trace of this package.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from typing import Any, Final
+
+import pulumi
+import pulumi.provider
+from pulumi.provider.experimental.component import ComponentProvider
+from pulumi.provider.server import ComponentInitError
+
+from astro_pulumi.deployment import Deployment
+from astro_pulumi.errors import ArgumentError, AstroError
+from astro_pulumi.image import ProjectImage
+
+PACKAGE: Final = "astro"
+_COMPONENTS: Final = [Deployment, ProjectImage]
+
+
+def serve() -> None:
+    """Serves the components to the engine whose address is on the command line, until it goes."""
+    pulumi.provider.main(AstroProvider(), sys.argv[1:])
+
+
+def schema() -> str:
+    """The package schema, as `schema.json` at the root of the repository keeps it."""
+    return json.dumps(json.loads(AstroProvider().schema or "{}"), indent=2) + "\n"
+
+
+class AstroProvider(ComponentProvider):
+    """Pulumi's component provider, with errors in the user's words."""
+
+    def __init__(self) -> None:
+        super().__init__(_COMPONENTS, PACKAGE, version=version("astro-pulumi"))
+
+    def construct(
+        self,
+        name: str,
+        resource_type: str,
+        inputs: Any,
+        options: pulumi.ResourceOptions | None = None,
+    ) -> Any:
+        """Makes one component.
+
+        :raises pulumi.InputPropertyError: when it is the user who can mend it.
+        """
+        definition = self._component_defs[resource_type.rsplit(":", 1)[-1]]
+        try:
+            inputs = self._prepare(inputs, definition.inputs, "")
+            return super().construct(name, resource_type, inputs, options)
+        except ComponentInitError as failure:
+            if not isinstance(failure.inner, AstroError):
+                raise
+            raise _as_property_error(failure.inner) from failure.inner
+        except AstroError as error:
+            raise _as_property_error(error) from error
+
+    def _prepare(self, inputs: Mapping[str, Any], properties: Any, path: str) -> dict[str, Any]:
+        """Refuses what Pulumi's provider would drop or trip over; makes Outputs of unknown values."""
+        unknown = sorted(set(inputs) - set(properties))
+        if unknown:
+            raise ArgumentError(
+                f"{path}{unknown[0]}",
+                f"there is no such argument. There are: {', '.join(sorted(properties))}",
+            )
+        return {
+            key: self._prepare_value(value, properties[key], f"{path}{key}")
+            for key, value in inputs.items()
+        }
+
+    def _prepare_value(self, value: Any, definition: Any, path: str) -> Any:
+        if isinstance(value, pulumi.output.Unknown):
+            value = pulumi.Output.from_input(value)
+        nested = self.get_type_definition(definition) if definition.ref else None
+        if isinstance(value, pulumi.Output):
+            if nested or definition.items or definition.additional_properties:
+                raise ArgumentError(path, "is an Output as a whole; make Outputs of its values")
+            if definition.plain:
+                raise ArgumentError(path, "must be known when the program runs; it is an Output")
+        elif nested:
+            if not isinstance(value, Mapping):
+                raise ArgumentError(path, "must be a mapping")
+            return self._prepare(value, nested.properties, f"{path}.")
+        elif definition.items and isinstance(value, Sequence) and not isinstance(value, str):
+            return [
+                self._prepare_value(item, definition.items, f"{path}[{index}]")
+                for index, item in enumerate(value)
+            ]
+        elif definition.additional_properties and isinstance(value, Mapping):
+            return {
+                key: self._prepare_value(item, definition.additional_properties, f"{path}[{key!r}]")
+                for key, item in value.items()
+            }
+        return value
+
+
+def _as_property_error(error: AstroError) -> pulumi.InputPropertyError:
+    """As the engine shows it beside the resource, with the names that other languages use."""
+    if isinstance(error, ArgumentError):
+        return pulumi.InputPropertyError(_camel_case(error.argument), _camel_case(str(error)))
+    return pulumi.InputPropertyError("project", str(error))
+
+
+def _camel_case(text: str) -> str:
+    """`worker_queues[0].min_count` -> `workerQueues[0].minCount`; nothing in quotes is touched."""
+    parts = re.split(r"('[^']*')", text)
+    for index in range(0, len(parts), 2):
+        parts[index] = re.sub(r"(?<=[a-z])_([a-z])", lambda match: match[1].upper(), parts[index])
+    return "".join(parts)
+
+
+if __name__ == "__main__":  # python -m astro_pulumi.plugin > schema.json
+    sys.stdout.write(schema())

@@ -1,0 +1,169 @@
+"""The engine's side of a component plugin: starts the plugin as the engine does, and asks it to construct.
+
+The children that it registers are kept. What a provider would answer is answered by the same rules as in
+`tests/mock_engine.py`; in a preview, what only a provider knows is left out.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from concurrent import futures
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import grpc
+from google.protobuf import empty_pb2, json_format, struct_pb2
+from pulumi.runtime.proto import (
+    engine_pb2_grpc,
+    provider_pb2,
+    provider_pb2_grpc,
+    resource_pb2,
+    resource_pb2_grpc,
+)
+
+from tests.mock_engine import Resource, answer, plain
+
+ROOT = Path(__file__).parents[2]
+_SIGNATURE = "4dabf18193072939515e22adb298388d"
+
+
+def secret(value: Any) -> dict[str, Any]:
+    """A value marked as secret, as engines before output values sent it."""
+    return {_SIGNATURE: "1b47061264138c4ac30d75fd1eb44270", "value": value}
+
+
+def output(value: Any = None, secret: bool = False) -> dict[str, Any]:
+    """An output value, as Go, YAML and TypeScript programs send it; without a value it is unknown."""
+    known = {} if value is None else {"value": value}
+    return {_SIGNATURE: "d0e6a833031e9bbcd3f4e8bde6ca49a4", "secret": secret, **known}
+
+
+@dataclass
+class Construction:
+    """What came of one `Construct`."""
+
+    resources: list[Resource] = field(default_factory=list)
+    outputs: dict[str, Any] = field(default_factory=dict)
+    secret_outputs: set[str] = field(default_factory=set)
+
+    def get(self, name: str, kind: str = "") -> Resource:
+        """The one child of this name, and kind where several share the name."""
+        (found,) = (r for r in self.resources if r.name == name and kind in ("", r.kind))
+        return found
+
+
+class FakeEngine(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.EngineServicer):
+    """A resource monitor and engine that carry nothing out."""
+
+    def __init__(self, preview: bool = False) -> None:
+        self.resources: list[Resource] = []
+        self._preview = preview
+
+    def RegisterResource(self, request: Any, context: Any) -> Any:  # noqa: N802
+        inputs = json_format.MessageToDict(request.object)
+        self.resources.append(Resource.of(request))
+        state = answer(request.type, request.name, plain(inputs), self._preview)
+        return resource_pb2.RegisterResourceResponse(
+            urn=f"urn:pulumi:stack::project::{request.type}::{request.name}",
+            id="" if self._preview else f"{request.name}-id",
+            object=_struct(state),
+        )
+
+    def RegisterResourceOutputs(self, request: Any, context: Any) -> Any:  # noqa: N802
+        return empty_pb2.Empty()
+
+    def SupportsFeature(self, request: Any, context: Any) -> Any:  # noqa: N802
+        return resource_pb2.SupportsFeatureResponse(hasSupport=request.id != "transforms")
+
+    def Log(self, request: Any, context: Any) -> Any:  # noqa: N802
+        return empty_pb2.Empty()
+
+
+class Plugin:
+    """A running plugin process."""
+
+    def __init__(self, port: int) -> None:
+        channel = grpc.insecure_channel(f"127.0.0.1:{port}")
+        self._provider = provider_pb2_grpc.ResourceProviderStub(channel)
+
+    def schema(self) -> str:
+        """The package schema that the plugin answers."""
+        answer: str = self._provider.GetSchema(provider_pb2.GetSchemaRequest(version=0)).schema
+        return answer
+
+    def construct(
+        self,
+        inputs: Mapping[str, Any],
+        component: str = "Deployment",
+        name: str = "analytics",
+        preview: bool = False,
+    ) -> Construction:
+        """Constructs a component.
+
+        :raises grpc.RpcError: as the engine would see it.
+        """
+        engine = FakeEngine(preview)
+        with _served(engine) as address:
+            response = self._provider.Construct(
+                provider_pb2.ConstructRequest(
+                    project="project",
+                    stack="stack",
+                    dryRun=preview,
+                    monitorEndpoint=address,
+                    type=f"astro:index:{component}",
+                    name=name,
+                    inputs=_struct(inputs),
+                ),
+                timeout=30,
+            )
+        state = json_format.MessageToDict(response.state)
+        return Construction(
+            resources=engine.resources,
+            outputs={key: plain(value) for key, value in state.items()},
+            secret_outputs={key for key, value in state.items() if _is_secret(value)},
+        )
+
+
+@contextmanager
+def started_plugin(directory: Path) -> Iterator[Plugin]:
+    """The plugin process of this repository, for a program in `directory`."""
+    with _served(FakeEngine()) as address:
+        process = subprocess.Popen(
+            [sys.executable, "-u", str(ROOT), address],
+            cwd=directory,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PULUMI_PROJECT": "project"},
+            text=True,
+        )
+        try:
+            assert process.stdout is not None
+            yield Plugin(int(process.stdout.readline()))
+        finally:
+            process.terminate()
+            process.communicate(timeout=10)
+
+
+@contextmanager
+def _served(engine: FakeEngine) -> Iterator[str]:
+    server = grpc.server(futures.ThreadPoolExecutor(16))
+    resource_pb2_grpc.add_ResourceMonitorServicer_to_server(engine, server)
+    engine_pb2_grpc.add_EngineServicer_to_server(engine, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        server.stop(None)
+
+
+def _struct(values: Mapping[str, Any]) -> struct_pb2.Struct:
+    return json_format.ParseDict(dict(values), struct_pb2.Struct())
+
+
+def _is_secret(value: Any) -> bool:
+    if not isinstance(value, dict):
+        return False
+    return bool(value.get("secret")) or value.get(_SIGNATURE, "").startswith("1b47")

@@ -1,0 +1,146 @@
+"""The components as programs in other languages use them: the real plugin process, over gRPC."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from tests.mock_engine import UNKNOWN, Secret, write_project
+from tests.plugin.fake_engine import Plugin, output, secret, started_plugin
+
+REGISTRY = {"repository": "ghcr.io/acme/analytics"}
+BUILT = {"image": "ghcr.io/acme/analytics@sha256:abc", "airflowVersion": "3.1"}
+
+
+@pytest.fixture(scope="module")
+def plugin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plugin]:
+    directory: Path = tmp_path_factory.mktemp("program")
+    write_project(directory / "project")
+    with started_plugin(directory) as running:
+        yield running
+
+
+def refused(plugin: Plugin, inputs: dict[str, Any], component: str = "Deployment") -> str:
+    """What the user reads when these inputs are refused."""
+    with pytest.raises(grpc.RpcError) as caught:
+        plugin.construct(inputs, component)
+    error = caught.value
+    assert error.code() == grpc.StatusCode.INVALID_ARGUMENT, error.details()
+    metadata: dict[str, Any] = dict(error.trailing_metadata())  # type: ignore[arg-type]
+    details: str = metadata["grpc-status-details-bin"].decode(errors="replace")
+    assert "Traceback" not in details
+    assert ".py" not in details
+    return details
+
+
+def test_a_yaml_program_deploys_a_project(plugin: Plugin) -> None:
+    made = plugin.construct(
+        {
+            "project": "project",
+            "registry": {
+                **REGISTRY,
+                "username": "acme",
+                "password": output("hunter2", secret=True),
+            },
+            "workerQueues": [
+                {"name": "default", "concurrency": 4.0},
+                {"name": "heavy", "minCount": 2.0, "memory": "8Gi"},
+            ],
+            "environment": {"AIRFLOW__CORE__PARALLELISM": "64"},
+            "secretEnvironment": {"TOKEN": output("s3cret", secret=True)},
+        }
+    )
+    assert made.get("analytics-image").inputs["registry"]["password"] == "hunter2"
+    assert isinstance(made.get("analytics-image").inputs["registry"]["password"], Secret)
+    workers = {r.name: r for r in made.resources if r.name.startswith("analytics-worker-")}
+    arguments = workers["analytics-worker-default"].container["args"]
+    assert arguments[arguments.index("--concurrency") + 1] == "4"
+    assert workers["analytics-worker-heavy"].inputs["spec"]["replicas"] == 2
+    settings = made.get("analytics-settings").inputs["data"]
+    assert settings["AIRFLOW__CORE__PARALLELISM"] == "64"
+    environment = made.get("analytics-environment", "Secret").inputs["stringData"]
+    assert environment["TOKEN"] == "s3cret"
+    assert made.outputs["image"].startswith("ghcr.io/acme/analytics@sha256:")
+    assert made.outputs["airflowVersion"] == "3.3"
+    assert made.secret_outputs == {"adminPassword"}
+
+
+def test_children_belong_to_the_component(plugin: Plugin) -> None:
+    made = plugin.construct(BUILT)
+    assert made.resources[0].type == "astro:index:Deployment"
+    assert {child.parent for child in made.resources[1:]} == {"analytics"}
+
+
+def test_a_preview_with_unknown_inputs_registers_the_same_children(plugin: Plugin) -> None:
+    inputs = {**BUILT, "image": output(), "namespace": UNKNOWN}
+    planned = plugin.construct(inputs, preview=True)
+    done = plugin.construct({**BUILT, "namespace": "airflow"})
+    assert {(r.type, r.name) for r in planned.resources} == {
+        (r.type, r.name) for r in done.resources
+    }
+    assert planned.get("analytics-scheduler").container["image"] == UNKNOWN
+
+
+def test_a_preview_needs_neither_docker_nor_cluster(plugin: Plugin) -> None:
+    planned = plugin.construct({"project": "project", "registry": REGISTRY}, preview=True)
+    assert planned.outputs["image"] == UNKNOWN
+    assert planned.outputs["airflowVersion"] == "3.3"
+
+
+def test_a_project_image_is_built_alone(plugin: Plugin) -> None:
+    made = plugin.construct({"project": "project", "registry": REGISTRY}, "ProjectImage")
+    assert [r.kind for r in made.resources] == ["ProjectImage", "Image"]
+    assert made.outputs["image"].startswith("ghcr.io/acme/analytics@sha256:")
+
+
+@pytest.mark.parametrize(
+    ("inputs", "says"),
+    [
+        ({}, ["give either `project`", "`image`"]),
+        ({**BUILT, "workerQueue": []}, ["workerQueue: there is no such argument", "workerQueues"]),
+        (
+            {**BUILT, "workerQueues": [{"name": "a", "minCount": 1.5}]},
+            ["workerQueues[0].minCount: must be a whole number, not 1.5"],
+        ),
+        ({**BUILT, "workerQueues": "default"}, ["workerQueues: must be a list"]),
+        ({**BUILT, "workerQueues": output([])}, ["workerQueues", "is an Output as a whole"]),
+        (
+            {**BUILT, "secretEnvironment": secret({"TOKEN": "s3cret"})},
+            ["secretEnvironment: is an Output as a whole; make Outputs of its values"],
+        ),
+        ({**BUILT, "workerQueues": [{"cuncurrency": 1}]}, ["workerQueues[0].cuncurrency"]),
+        ({**BUILT, "workerQueues": [{}]}, ["workerQueues[0].name", "required"]),
+        ({**BUILT, "terminationGracePeriodSeconds": "soon"}, ["terminationGracePeriodSeconds"]),
+        ({**BUILT, "airflowVersion": output("3.1")}, ["airflowVersion", "must be known"]),
+        ({**BUILT, "airflowVersion": "three"}, ["'three' is not an Airflow version"]),
+        ({**BUILT, "skipDagParse": "yes"}, ["skipDagParse: must be true or false"]),
+        ({"image": BUILT["image"]}, ["airflowVersion: is required with `image`"]),
+        ({"project": "nowhere", "registry": REGISTRY}, ["nowhere: there is no such directory"]),
+        (
+            {"project": "project", "registry": secret(REGISTRY)},
+            ["registry: is an Output as a whole; make Outputs of its values"],
+        ),
+        (
+            {"project": "project", "registry": {**REGISTRY, "password": "x"}},
+            ["registry.username: is required"],
+        ),
+        (
+            {**BUILT, "environment": {"not_a-name": "x"}},
+            ["environment['not_a-name']: is not a name for an environment variable"],
+        ),
+    ],
+)
+def test_a_bad_argument_is_explained(
+    plugin: Plugin, inputs: dict[str, Any], says: list[str]
+) -> None:
+    told = refused(plugin, inputs)
+    for words in says:
+        assert words in told
+
+
+def test_the_schema_served_is_the_committed_one(plugin: Plugin) -> None:
+    committed = (Path(__file__).parents[2] / "schema.json").read_text()
+    assert json.loads(plugin.schema()) == json.loads(committed)
