@@ -136,15 +136,12 @@ class Cluster:
                 loader: Any = KubeConfigLoader(  # type: ignore[no-untyped-call]
                     config_dict=merged, active_context=context
                 )
+                active = loader.current_context
                 if self._config.get("cluster"):
-                    loader.current_context["context"].value["cluster"] = self._config["cluster"]
-                    loader.set_active_context(loader.current_context["name"])
+                    active["context"]["cluster"] = self._config["cluster"]
+                    loader.set_active_context(active["name"])
                 loader.load_and_set(settings)
-                self._default_namespace = (
-                    dig(loader.current_context, "context", "namespace")
-                    or loader.current_context["context"].safe_get("namespace")
-                    or "default"
-                )
+                self._default_namespace = dig(active, "context", "namespace") or "default"
         except ConfigException as error:
             raise ResourceError(f"the kubeconfig cannot be used: {error}") from error
         settings.retries = False

@@ -24,6 +24,7 @@ class Verdict:
 
     state: State
     message: str = ""
+    about_pods: bool = False  # what the pods do explains it
 
 
 READY: Final = Verdict("ready")
@@ -51,6 +52,10 @@ def judge_for(obj: Object) -> Judge | None:
 
 def _waiting(message: str) -> Verdict:
     return Verdict("waiting", message)
+
+
+def _waiting_for_pods(message: str) -> Verdict:
+    return Verdict("waiting", message, about_pods=True)
 
 
 def _observed(obj: Object) -> bool:
@@ -84,7 +89,7 @@ def judge_deployment(obj: Object, _: Surroundings) -> Verdict:
         failure = condition(obj, "ReplicaFailure")
         if failure.get("status") == "True":
             return _waiting(f"[{failure.get('reason')}] {failure.get('message')}")
-        return _waiting(f"{ready}/{wanted} pods ready")
+        return _waiting_for_pods(f"{ready}/{wanted} pods ready")
     if _count(obj, "status", "replicas") > _count(obj, "status", "updatedReplicas"):
         return _waiting("replacing the old pods")
     return READY
@@ -110,7 +115,7 @@ def judge_stateful_set(obj: Object, _: Surroundings) -> Verdict:
     current, update = dig(obj, "status", "currentRevision"), dig(obj, "status", "updateRevision")
     rolling = not on_delete and current != update
     if ready < wanted or _count(obj, "status", "replicas") != wanted:
-        return _waiting(f"{min(ready, updated) if rolling else ready}/{wanted} pods ready")
+        return _waiting_for_pods(f"{min(ready, updated) if rolling else ready}/{wanted} pods ready")
     if rolling and updated < wanted - partition:
         return _waiting(f"{updated}/{wanted - partition} pods updated")
     if rolling and not partition:
@@ -125,7 +130,9 @@ def judge_daemon_set(obj: Object, _: Surroundings) -> Verdict:
     wanted = _count(obj, "status", "desiredNumberScheduled")
     updated = _count(obj, "status", "updatedNumberScheduled")
     available = min(updated, _count(obj, "status", "numberAvailable"))
-    return READY if available >= wanted else _waiting(f"{available}/{wanted} pods ready")
+    if available >= wanted:
+        return READY
+    return _waiting_for_pods(f"{available}/{wanted} pods ready")
 
 
 def judge_job(obj: Object, _: Surroundings) -> Verdict:
@@ -142,7 +149,9 @@ def judge_job(obj: Object, _: Surroundings) -> Verdict:
         for name in ("active", "succeeded", "failed")
         if (count := _count(obj, "status", name))
     ]
-    return _waiting(f"running ({', '.join(counts)})" if counts else "waiting for the Job to start")
+    if not counts:
+        return _waiting("waiting for the Job to start")
+    return _waiting_for_pods(f"running ({', '.join(counts)})")
 
 
 def judge_pod(obj: Object, _: Surroundings) -> Verdict:
@@ -153,7 +162,7 @@ def judge_pod(obj: Object, _: Surroundings) -> Verdict:
     if phase == "Failed":
         reason = dig(obj, "status", "reason") or "Failed"
         return Verdict("failed", f"[{reason}] {dig(obj, 'status', 'message') or 'the pod failed'}")
-    return _waiting("waiting for the pod to be ready")
+    return _waiting_for_pods("waiting for the pod to be ready")
 
 
 def judge_service(obj: Object, surroundings: Surroundings) -> Verdict:

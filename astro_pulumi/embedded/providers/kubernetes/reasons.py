@@ -20,6 +20,7 @@ ReadLog = Callable[[Object, str, bool], str]
 LOG_LINES: Final = 10
 _MAX_PODS: Final = 3
 _MAX_EVENTS: Final = 3
+_PROBES_OF_A_START: Final = 5
 _STARTING: Final = ("ContainerCreating", "PodInitializing", "")
 _PULLING: Final = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
 # What the kubelet and runtimes put before the part that says something.
@@ -79,6 +80,10 @@ def _time(event: Object) -> str:
     )
 
 
+def _times(event: Object) -> int:
+    return int(event.get("count") or dig(event, "series", "count") or 1)
+
+
 def activity(pod: Object, events: Sequence[Object]) -> str:
     """What a pod that is not ready is doing or lacks, in a few words for a status line."""
     scheduled = condition(pod, "PodScheduled")
@@ -91,7 +96,8 @@ def activity(pod: Object, events: Sequence[Object]) -> str:
         waiting = dig(status, "state", "waiting")
         terminated = dig(status, "state", "terminated")
         if waiting is None and terminated is None and dig(status, "state", "running"):
-            if last.get("reason") == "Unhealthy":
+            # A few failed probes are part of every start.
+            if last.get("reason") == "Unhealthy" and _times(last) > _PROBES_OF_A_START:
                 return f"{container} is not ready: {_clean(last.get('message', ''))}"
             return f"{container} has started, waiting for it to be ready"
         reason = (waiting or terminated or {}).get("reason", "")

@@ -207,13 +207,11 @@ class Waiter:
     def _status(self, live: Object, verdict: Verdict, scene: _Scene) -> str:
         """The status line: what is missing, and what the newest pod that is not ready does."""
         events = _items(scene.events)
-        pods = [
-            pod for pod in self._own_pods(live, _items(scene.pods)) if not reasons.is_ready(pod)
-        ]
-        if pods:
-            newest = max(pods, key=lambda pod: str(dig(pod, "metadata", "creationTimestamp")))
-            doing = reasons.activity(newest, events)
-            return f"{verdict.message}: {doing}" if doing else verdict.message
+        pods = self._own_pods(live, _items(scene.pods)) if verdict.about_pods else []
+        unready = [pod for pod in pods if not reasons.is_ready(pod)]
+        if unready:
+            newest = max(unready, key=lambda pod: str(dig(pod, "metadata", "creationTimestamp")))
+            return f"{verdict.message}: {reasons.activity(newest, events)}"
         warnings = reasons.explain([], events, live, _no_log)
         return f"{verdict.message}: {warnings[0]}" if warnings else verdict.message
 
@@ -241,7 +239,9 @@ class Waiter:
             pods = self._own_pods(live, self._list(_POD, namespace))
             if live["kind"] == "Deployment":
                 pods = self._of_new_revision(live, pods)
-        return found + reasons.explain(pods, self._list(_EVENT, namespace), live, self._read_log)
+        explained = reasons.explain(pods, self._list(_EVENT, namespace), live, self._read_log)
+        # The controllers tell an event as well what they write into the status.
+        return found + [reason for reason in explained if reason not in summary]
 
     def _of_new_revision(self, deployment: Object, pods: list[Object]) -> list[Object]:
         key = "deployment.kubernetes.io/revision"
