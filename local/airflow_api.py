@@ -1,0 +1,198 @@
+"""A small client of Airflow 3's REST API: start a DAG run, follow it, read its logs."""
+
+import time
+import urllib.parse
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+import urllib3
+
+from local.errors import LocalError
+
+_POLL_SECONDS: Final = 0.5
+_FINISHED: Final = frozenset({"success", "failed"})
+_PAGE: Final = 100
+# While the webserver is replaced a connection to the old one may break; only what can be repeated is.
+_RETRIES: Final = urllib3.Retry(
+    total=6, backoff_factor=0.2, allowed_methods={"GET"}, status_forcelist=()
+)
+
+
+class AirflowError(LocalError):
+    """Airflow did not do what was asked of it; `why` is its own answer."""
+
+
+class LogRecord(NamedTuple):
+    """One line of a task's log."""
+
+    text: str
+    logger: str | None
+
+    @property
+    def printed(self) -> bool:
+        """Whether the task's own code printed it."""
+        return self.logger == "task.stdout"
+
+
+class Airflow:
+    """One Airflow, reached at `url` as one of its users."""
+
+    def __init__(self, url: str, username: str, password: str) -> None:
+        self.url = url.rstrip("/")
+        self._login = {"username": username, "password": password}
+        self._token = ""
+        self._http = urllib3.PoolManager(timeout=urllib3.Timeout(connect=5, read=60))
+
+    def wait_until_healthy(self, seconds: float, note: Callable[[str], None] = print) -> None:
+        """Return when the webserver answers and its scheduler and dag-processor have a heartbeat."""
+        deadline = time.monotonic() + seconds
+        while True:
+            waits = self._unhealthy()
+            if not waits:
+                return
+            if time.monotonic() > deadline:
+                raise AirflowError(
+                    f"Airflow at {self.url} was not healthy after {seconds:.0f} s.", why=waits
+                )
+            note(waits)
+            time.sleep(_POLL_SECONDS)
+
+    def _unhealthy(self) -> str:
+        try:
+            url = f"{self.url}/api/v2/monitor/health"
+            response = self._http.request("GET", url, retries=False)
+            health = response.json() if response.status == 200 else {}
+        except (urllib3.exceptions.HTTPError, ValueError) as error:
+            return f"the webserver does not answer yet: {error}"
+        sick = [
+            name
+            for name in ("metadatabase", "scheduler", "dag_processor")
+            if (health.get(name) or {}).get("status") != "healthy"
+        ]
+        return f"not healthy yet: {', '.join(sick)}" if sick else ""
+
+    def get(self, path: str, **query: str | int) -> Any:
+        """Return the answer to `GET /api/v2/<path>`."""
+        suffix = f"?{urllib.parse.urlencode(query)}" if query else ""
+        return self._call("GET", f"/api/v2/{path}{suffix}")
+
+    def dag_ids(self) -> set[str]:
+        """Return the ids of all DAGs that are not stale."""
+        return {dag["dag_id"] for dag in self.get("dags", limit=_PAGE)["dags"]}
+
+    def wait_for_dag(self, dag_id: str, seconds: float) -> None:
+        """Return when the dag-processor has written a DAG to the database."""
+        deadline = time.monotonic() + seconds
+        while dag_id not in self.dag_ids():
+            if time.monotonic() > deadline:
+                errors = self.get("importErrors")["import_errors"]
+                raise AirflowError(
+                    f"Airflow does not know the DAG {dag_id!r} after {seconds:.0f} s.",
+                    why="\n".join(error["stack_trace"] for error in errors),
+                )
+            time.sleep(_POLL_SECONDS)
+
+    def start_run(
+        self, dag_id: str, run_id: str | None = None, conf: dict[str, Any] | None = None
+    ) -> str:
+        """Unpause a DAG and start a run of it; return the run's id."""
+        dag = f"/api/v2/dags/{_quoted(dag_id)}"
+        self._call("PATCH", f"{dag}?update_mask=is_paused", {"is_paused": False})
+        body: dict[str, Any] = {"logical_date": None, "conf": conf or {}}
+        if run_id:
+            body["dag_run_id"] = run_id
+        return str(self._call("POST", f"{dag}/dagRuns", body)["dag_run_id"])
+
+    def run_state(self, dag_id: str, run_id: str) -> str | None:
+        """Return a run's state; None when there is no such run."""
+        try:
+            return str(self.get(f"dags/{_quoted(dag_id)}/dagRuns/{_quoted(run_id)}")["state"])
+        except AirflowError as error:
+            if error.why.startswith("404"):
+                return None
+            raise
+
+    def wait_for_run(
+        self,
+        dag_id: str,
+        run_id: str,
+        seconds: float,
+        note: Callable[[str], None] | None = None,
+    ) -> str:
+        """Wait until a run has ended and return its state."""
+        deadline = time.monotonic() + seconds
+        while (state := self.run_state(dag_id, run_id)) not in _FINISHED:
+            if time.monotonic() > deadline:
+                raise AirflowError(
+                    f"The run {run_id} of {dag_id} is {state} after {seconds:.0f} s.",
+                    why=self.describe_tasks(dag_id, run_id),
+                )
+            if note:
+                note(self.describe_tasks(dag_id, run_id))
+            time.sleep(_POLL_SECONDS)
+        return str(state)
+
+    def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+        """Return all task instances of a run."""
+        path = f"dags/{_quoted(dag_id)}/dagRuns/{_quoted(run_id)}/taskInstances"
+        tasks: list[dict[str, Any]] = []
+        while True:
+            page = self.get(path, limit=_PAGE, offset=len(tasks))
+            tasks += page["task_instances"]
+            if not page["task_instances"] or len(tasks) >= page["total_entries"]:
+                return tasks
+
+    def describe_tasks(self, dag_id: str, run_id: str) -> str:
+        """Return how many tasks of a run are in which state: "2 running, 1 success"."""
+        states: dict[str, int] = {}
+        for task in self.task_instances(dag_id, run_id):
+            state = task["state"] or "waiting"
+            states[state] = states.get(state, 0) + 1
+        return ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
+
+    def log(self, task: dict[str, Any], try_number: int | None = None) -> list[LogRecord]:
+        """Return a task instance's log, as the webserver gets it from the worker."""
+        path = (
+            f"dags/{_quoted(task['dag_id'])}/dagRuns/{_quoted(task['dag_run_id'])}"
+            f"/taskInstances/{_quoted(task['task_id'])}/logs/{try_number or task['try_number']}"
+        )
+        content = self.get(path, map_index=task["map_index"], full_content="true")["content"]
+        return [LogRecord(str(entry["event"]), entry.get("logger")) for entry in content]
+
+    def _call(self, method: str, path: str, body: Any = None) -> Any:
+        if not self._token:
+            self._log_in()
+        response = self._request(method, path, body)
+        if response.status == 401:  # the token has expired
+            self._log_in()
+            response = self._request(method, path, body)
+        if response.status >= 400:
+            raise AirflowError(
+                f"Airflow refused {method} {path}.",
+                why=f"{response.status} {response.data.decode(errors='replace')}",
+            )
+        return response.json() if response.data else None
+
+    def _log_in(self) -> None:
+        response = self._request("POST", "/auth/token", self._login)
+        if response.status >= 400:
+            raise AirflowError(
+                f"Airflow at {self.url} does not let {self._login['username']!r} in.",
+                why=f"{response.status} {response.data.decode(errors='replace')}",
+            )
+        self._token = response.json()["access_token"]
+
+    def _request(self, method: str, path: str, body: Any) -> urllib3.BaseHTTPResponse:
+        headers = {"Accept": "application/json"}
+        if self._token:
+            headers["Authorization"] = f"Bearer {self._token}"
+        try:
+            return self._http.request(
+                method, self.url + path, json=body, headers=headers, retries=_RETRIES
+            )
+        except urllib3.exceptions.HTTPError as error:
+            raise AirflowError(f"Airflow at {self.url} does not answer.", why=str(error)) from error
+
+
+def _quoted(part: str) -> str:
+    return urllib.parse.quote(part, safe="")

@@ -1,0 +1,155 @@
+"""The quickstart on a real cluster: a stack of its own for each engine, removed at the end.
+
+The user's own quickstart is not touched: the Pulumi project is a copy, with a backend of its own, and
+the component gives the stack a namespace of its own.
+"""
+
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from astro_pulumi.cli.options import Engine
+from local import platform as local_platform
+from local.airflow_api import Airflow
+from local.platform import Choice, Platform
+from local.progress import Progress
+from local.quickstart import REPOSITORY_ROOT, platform_settings, tag_example_base_image
+from local.stack import Stack
+from tests.cluster.kube import Kube
+
+ENGINES = [Engine.EMBEDDED, *([Engine.PULUMI] if shutil.which("pulumi") else [])]
+FIRST_NODE_PORT = 30100
+STACK_NAME = "test"
+
+
+@dataclass
+class Deployed:
+    """The quickstart, deployed to the cluster by one engine."""
+
+    stack: Stack
+    platform: Platform
+    kube: Kube
+    project: Path
+    # What the engine printed in each `up`, the newest last.
+    logs: list[str] = field(default_factory=list)
+    outputs: dict[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @property
+    def namespace(self) -> str:
+        return str(self.outputs["namespace"])
+
+    @property
+    def airflow(self) -> Airflow:
+        """A new client: the one before may hold connections to pods that are gone."""
+        return Airflow(
+            self.outputs["webserver_url"],
+            self.outputs["admin_username"],
+            self.outputs["admin_password"],
+        )
+
+    def up(self) -> None:
+        """Deploys what the project is now."""
+        file = self.stack.directory / f"up-{len(self.logs)}.log"
+        started = time.monotonic()
+        try:
+            with file.open("w") as log:
+                self.stack.up(log)
+        finally:
+            self.seconds = time.monotonic() - started
+            self.logs.append(file.read_text())
+            sys.stdout.write(self.logs[-1])  # shown when a test fails
+        self.outputs = self.stack.outputs()
+
+    def state_file(self) -> str:
+        """The text of the stack's state."""
+        files = list((self.stack.directory / "backend").rglob(f"{STACK_NAME}.json"))
+        assert len(files) == 1, files
+        return files[0].read_text()
+
+
+@pytest.fixture(scope="session")
+def platform() -> Platform:
+    """The local platform, or the cluster that the environment chooses."""
+    with Progress(Console(stderr=True, highlight=False)) as progress:
+        return local_platform.up(progress, Choice.make())
+
+
+@pytest.fixture(scope="session")
+def kube(platform: Platform) -> Kube:
+    return Kube(str(platform.kubeconfig), platform.context)
+
+
+@pytest.fixture(scope="session", params=ENGINES, ids=[engine.value for engine in ENGINES])
+def deployed(
+    request: pytest.FixtureRequest,
+    platform: Platform,
+    kube: Kube,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Deployed]:
+    """The quickstart, up and healthy."""
+    directory = tmp_path_factory.mktemp("quickstart")
+    project = copy_pulumi_project(directory)
+    backend = directory / "backend"
+    backend.mkdir()
+    environment = {
+        **platform.environment(),
+        "PULUMI_BACKEND_URL": f"file://{backend}",
+        "PULUMI_CONFIG_PASSPHRASE": "the passphrase of a test",
+    }
+    if request.param is Engine.EMBEDDED:  # the CLI has its plugins there
+        environment["PULUMI_HOME"] = str(directory / "pulumi-home")
+    stack = Stack(directory, STACK_NAME, environment, engine=request.param)
+    stack.configure(
+        {
+            **platform_settings(platform),
+            "quickstart:repository": f"{platform.registry}/quickstart-test",
+            "quickstart:nodePort": free_node_port(kube),
+        }
+    )
+    tag_example_base_image(platform)
+    deployed = Deployed(stack, platform, kube, project)
+    try:
+        deployed.up()
+        deployed.airflow.wait_until_healthy(120)
+        yield deployed
+    finally:
+        stack.destroy()
+
+
+def copy_pulumi_project(directory: Path) -> Path:
+    """Copies the root's Pulumi project and the DAG of the load test; -> the Astro project."""
+    shutil.copy(REPOSITORY_ROOT / "Pulumi.yaml", directory)
+    example = directory / "examples" / "quickstart"
+    shutil.copytree(
+        REPOSITORY_ROOT / "examples" / "quickstart",
+        example,
+        ignore=shutil.ignore_patterns(".astro-pulumi", "__pycache__"),
+    )
+    (directory / ".venv").symlink_to(Path(sys.prefix), target_is_directory=True)
+    project = example / "project"
+    shutil.copy(Path(__file__).parent / "dags" / "sleepers.py", project / "dags")
+    return project
+
+
+def free_node_port(kube: Kube) -> int:
+    """A port that no Service uses."""
+    used = {
+        port.get("nodePort")
+        for service in kube.objects("Service")
+        for port in service["spec"].get("ports", [])
+    }
+    return next(port for port in range(FIRST_NODE_PORT, 32768) if port not in used)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What destroys a stack comes after everything that uses it."""
+    items.sort(key=lambda item: item.path.name == "test_destroy.py")

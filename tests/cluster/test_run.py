@@ -1,0 +1,42 @@
+"""DAG runs go through scheduler, broker and worker, and their logs are readable in the webserver."""
+
+import pytest
+
+from tests.cluster.conftest import Deployed
+
+# What the last task of each DAG of the example prints.
+PRINTED = {
+    "daily_revenue": "Rotterdam: 206.30",
+    "delivery_distances": "longest way: 555 km",
+    "low_stock": "Gdansk: 3 x chair",
+    "workday_summary": "working day before",
+}
+
+
+def test_every_dag_is_there_without_import_errors(deployed: Deployed) -> None:
+    airflow = deployed.airflow
+    for dag_id in PRINTED:
+        airflow.wait_for_dag(dag_id, seconds=60)
+
+    assert airflow.get("importErrors")["import_errors"] == []
+    assert airflow.dag_ids() == {*PRINTED, "sleepers"}
+
+
+@pytest.mark.parametrize("dag_id", PRINTED)
+def test_a_run_succeeds_on_a_worker_and_its_log_is_readable(
+    deployed: Deployed, dag_id: str
+) -> None:
+    airflow = deployed.airflow
+    airflow.wait_for_dag(dag_id, seconds=60)
+    run_id = airflow.start_run(dag_id)
+
+    state = airflow.wait_for_run(dag_id, run_id, seconds=120)
+
+    tasks = airflow.task_instances(dag_id, run_id)
+    assert state == "success", airflow.describe_tasks(dag_id, run_id)
+    assert {task["state"] for task in tasks} == {"success"}
+    workers = {pod["status"]["podIP"] for pod in deployed.kube.pods(deployed.namespace, "worker")}
+    assert {task["hostname"] for task in tasks} <= workers
+    last = max(tasks, key=lambda task: str(task["end_date"]))
+    log = "\n".join(record.text for record in airflow.log(last))
+    assert PRINTED[dag_id] in log
