@@ -64,7 +64,10 @@ def status() -> None:
     for name, value in vars(loaded).items():
         table.add_row(name, Text(str(value), overflow="fold"))
     daemons = Daemons(paths)
-    dead = 0
+    stopped = (loaded.own_cluster or loaded.own_docker) and not daemons.names()
+    if stopped:
+        table.add_row("daemons", "stopped; `python -m local up` starts them")
+    dead = int(stopped)
     for name in daemons.names():
         record = daemons.record(name)
         dead += record is None

@@ -1,19 +1,17 @@
 """The single-node Kubernetes: its daemons in order, and what is applied to it once it answers."""
 
-import contextlib
 import datetime
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from local import commands, config, network, packages, pki, probes
+from local import commands, config, network, packages, pki, probes, processes
 from local.config import Facts
 from local.daemons import Daemon, Daemons
 from local.errors import DaemonError
 from local.keys import content_key
 from local.paths import Paths
-from local.processes import descendants, kill_all, shims
 from local.progress import Reporter
 
 READY_TIMEOUT_SECONDS = 120.0
@@ -86,22 +84,24 @@ class Cluster:
         """Start the volume provisioner, which reads what `apply` applied once, at its start."""
         self._start((self._provision(),), "Start the volume provisioner", reporter)
 
-    def pull(self, images: Sequence[str], reporter: Reporter) -> None:
-        """Bring images to the node, so that the first pod needs not wait for them."""
-        ctr = [
-            packages.program("ctr"),
-            "--address",
-            str(self._paths.containerd_socket),
-            "--namespace",
-            "k8s.io",
-            "images",
-        ]
-        for image in images:
-            with reporter.phase(f"Pull {image} to the node", quiet=True):
-                commands.capture(
-                    [*ctr, "pull", "--hosts-dir", self._paths.config / "certs.d", image],
-                    what=f"pull {image} to the node",
-                )
+    def pull(self, image: str, reporter: Reporter) -> None:
+        """Bring an image to the node, so that the first pod needs not wait for it."""
+        with reporter.phase(f"Pull {image} to the node", quiet=True):
+            commands.capture(
+                [
+                    packages.program("ctr"),
+                    "--address",
+                    self._paths.containerd_socket,
+                    "--namespace",
+                    "k8s.io",
+                    "images",
+                    "pull",
+                    "--hosts-dir",
+                    self._paths.config / "certs.d",
+                    image,
+                ],
+                what=f"pull {image} to the node",
+            )
 
     def _kubectl(self, *arguments: str, stdin: str = "") -> str:
         return commands.capture(
@@ -221,23 +221,27 @@ def remove_pods(paths: Paths) -> None:
     Each pod lives below a shim that outlives containerd, so the shims are what is looked for, by
     the socket of our own containerd in their arguments.
     """
-    own = shims(paths.containerd_socket)
-    kill_all([pid for shim in own for pid in descendants(shim)])
-    kill_all(own)
+    own = processes.shims(paths.containerd_socket)
+    processes.kill_all([pid for shim in own for pid in processes.descendants(shim)])
+    processes.kill_all(own)
     tasks = paths.state / "containerd" / "state" / "io.containerd.runtime.v2.task"
     for address in tasks.glob("*/*/address"):
         Path(address.read_text().removeprefix("unix://")).unlink(missing_ok=True)
 
 
-def remove_traces() -> None:
+def remove_traces(paths: Paths) -> None:
     """Remove what the kubelet and the CNI plugins left outside the state directory."""
-    for cgroup in sorted(Path("/sys/fs/cgroup").glob("**/kubepods*/**/"), reverse=True):
-        with contextlib.suppress(OSError):
-            cgroup.rmdir()
-    for result in Path("/var/lib/cni/results").glob(f"{config.CNI_NETWORK}-*"):
-        result.unlink()
+    processes.remove_cgroups("kubepods*")
+    sandboxes = paths.state / "containerd" / "root" / "io.containerd.grpc.v1.cri" / "sandboxes"
+    results = Path("/var/lib/cni/results")
+    for pattern in (
+        f"{config.CNI_NETWORK}-*",
+        *(f"cni-loopback-{sandbox.name}-*" for sandbox in sandboxes.glob("*")),
+    ):
+        for result in results.glob(pattern):
+            result.unlink()
     for link in Path("/var/log/containers").glob("*.log"):
-        if link.is_symlink() and not link.exists():
+        if link.is_symlink() and link.readlink().is_relative_to(paths.state):
             link.unlink()
     for bridge in (config.POD_BRIDGE, config.NODE_BRIDGE):
         network.remove_bridge(bridge)

@@ -22,6 +22,10 @@ from local.progress import Phase
 
 LOG_LINES = 20
 POLL_SECONDS = 0.05
+# The API server would wait for every open watch, up to a minute. All that it knows is in etcd, so
+# nothing is lost when it is ended sooner.
+STOP_SECONDS = 3.0
+KILL_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -34,8 +38,6 @@ class Daemon:
     config_files: Sequence[Path] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     ready_timeout: float = 60.0
-    # The apiserver takes more than 5 s to end well.
-    stop_timeout: float = 30.0
 
     @property
     def fingerprint(self) -> str:
@@ -107,7 +109,7 @@ class Daemons:
         if record:
             if record.fingerprint == daemon.fingerprint:
                 return False
-            self.stop(daemon.name, timeout=daemon.stop_timeout)
+            self.stop(daemon.name, timeout=STOP_SECONDS)
         self._run.mkdir(parents=True, exist_ok=True)
         self._logs.mkdir(parents=True, exist_ok=True)
         with self.log(daemon.name).open("ab") as log:
@@ -142,15 +144,18 @@ class Daemons:
             phase.note(f"waiting for {daemon.name} to be ready")
             time.sleep(POLL_SECONDS)
 
-    def stop(self, name: str, *, timeout: float = 30.0) -> None:
-        """End a daemon that this platform started: politely, then for good."""
-        record = self.record(name)
-        if record:
-            _signal(record, signal.SIGTERM)
-            if not _gone(record, timeout):
+    def stop(self, *names: str, timeout: float) -> None:
+        """End daemons that this platform started, all at once: politely, then for good."""
+        records = [record for name in names if (record := self.record(name))]
+        if timeout > 0:
+            for record in records:
+                _signal(record, signal.SIGTERM)
+        if not _gone(records, timeout):
+            for record in records:
                 _signal(record, signal.SIGKILL)
-                _gone(record, 5.0)
-        self._file(name).unlink(missing_ok=True)
+            _gone(records, KILL_SECONDS)
+        for name in names:
+            self._file(name).unlink(missing_ok=True)
 
     def _file(self, name: str) -> Path:
         return self._run / f"{name}.json"
@@ -178,9 +183,9 @@ def _signal(record: Record, number: signal.Signals) -> None:
             return
 
 
-def _gone(record: Record, timeout: float) -> bool:
+def _gone(records: Sequence[Record], timeout: float) -> bool:
     deadline = time.monotonic() + timeout
-    while record.alive:
+    while any(record.alive for record in records):
         if time.monotonic() > deadline:
             return False
         time.sleep(POLL_SECONDS)

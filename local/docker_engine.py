@@ -6,7 +6,7 @@ from pathlib import Path
 import docker
 import docker.errors
 
-from local import config, network, packages, probes
+from local import config, network, packages, probes, processes
 from local.daemons import Daemon, Daemons
 from local.errors import RequirementError
 from local.paths import Paths
@@ -68,5 +68,6 @@ def remove_traces(paths: Paths) -> None:
     """Undo what our own Docker daemon did to the machine's network."""
     policy = paths.run / "forward-policy"
     if policy.exists():
+        processes.remove_cgroups("docker")
         network.remove_bridge("docker0")
         network.set_forward_policy(policy.read_text())

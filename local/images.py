@@ -45,6 +45,8 @@ class Image:
     arguments: Mapping[str, str] = field(default_factory=dict)
     # Files that are made rather than kept in the repository, by their name in the context.
     extra: Mapping[str, Path] = field(default_factory=dict)
+    # Kept as an archive in the cache, for images that take longer to build than to load.
+    archived: bool = False
 
     def reference(self, registry: str) -> str:
         """Return the image's name in a registry."""
@@ -101,8 +103,11 @@ def services() -> tuple[Image, Image]:
         images / "postgres",
         base=base(),
         arguments={"VERSION": versions.POSTGRES_TAG},
+        archived=True,
     )
-    return postgres, Image("redis", versions.REDIS_TAG, images / "redis", base=base())
+    return postgres, Image(
+        "redis", versions.REDIS_TAG, images / "redis", base=base(), archived=True
+    )
 
 
 def runtime() -> Image:
@@ -119,6 +124,7 @@ def runtime() -> Image:
             "UV_VERSION": versions.UV,
             "RUNTIME_VERSION": versions.RUNTIME_TAG,
         },
+        archived=True,
     )
     return Image(
         "runtime",
@@ -214,10 +220,7 @@ class Builder:
         reference, key = image.reference(self._registry), image.key(self._registry)
         with self._reporter.phase(f"Image {image.name}:{image.tag}", quiet=True) as phase:
             if self._built_key(reference) != key:
-                if isinstance(image, Base):
-                    self._bootstrap(image, key, phase)
-                else:
-                    self._build(image, key, phase)
+                self._make(image, key, phase)
             if not self._pushed(image):
                 self._push(image, phase)
         return reference
@@ -227,6 +230,29 @@ class Builder:
         if image.base:
             self.ensure_chain(image.base)
         return self.ensure(image)
+
+    def _make(self, image: Image, key: str, phase: Phase) -> None:
+        archive = self._paths.cache / "images" / f"{image.name}-{key}.tar"
+        if isinstance(image, Base):
+            self._bootstrap(image, key, archive, phase)
+        elif archive.exists():
+            phase.note("docker load")
+            with archive.open("rb") as stream:
+                self._client.images.load(stream)
+        else:
+            self._build(image, key, phase)
+            if image.archived:
+                phase.note("docker save")
+                self._save(image.reference(self._registry), archive)
+
+    def _save(self, reference: str, archive: Path) -> None:
+        archive.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = archive.with_suffix(".part")
+        with unfinished.open("wb") as file:
+            # By name: `save` on an image's id would leave its name out of the archive.
+            for chunk in self._client.api.get_image(reference):
+                file.write(chunk)
+        unfinished.rename(archive)
 
     def _inspect(self, reference: str) -> dict[str, Any]:
         try:
@@ -248,8 +274,7 @@ class Builder:
             return bool(own)
         return manifest_digest(self._registry, image.name, image.tag) in own
 
-    def _bootstrap(self, image: Image, key: str, phase: Phase) -> None:
-        archive = self._paths.cache / f"base-{key}.tar"
+    def _bootstrap(self, image: Image, key: str, archive: Path, phase: Phase) -> None:
         if not archive.exists():
             archive.parent.mkdir(parents=True, exist_ok=True)
             unfinished = archive.with_suffix(".part.tar")

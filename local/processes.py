@@ -1,5 +1,6 @@
 """Find processes that this platform's containerd left running, in /proc."""
 
+import contextlib
 import itertools
 import os
 import signal
@@ -72,3 +73,12 @@ def mounts_below(directory: Path) -> list[str]:
     points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
     own = [point for point in points if point.startswith(f"{directory}/")]
     return sorted(own, key=lambda point: point.count("/"), reverse=True)
+
+
+def remove_cgroups(name: str) -> None:
+    """Remove the empty cgroups that match a name at the top of any hierarchy, v1 or v2."""
+    root = Path("/sys/fs/cgroup")
+    for top in [*root.glob(name), *root.glob(f"*/{name}")]:
+        for directory, _, _ in os.walk(top, topdown=False):
+            with contextlib.suppress(OSError):  # not empty: then it is not ours alone
+                Path(directory).rmdir()
