@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from astro_pulumi.embedded.events import (
     Event,
-    Failed,
-    Finished,
     Message,
     Printed,
-    Started,
+    Step,
 )
 from astro_pulumi.embedded.values import UNKNOWN, Properties, Secret, Value
 
@@ -31,6 +29,14 @@ _WORDS: Final[Mapping[str, tuple[str, str, str, str]]] = {
     "read": ("> ", "reading", "read", "read"),
     "refresh": ("~ ", "refreshing", "refreshed", "refresh"),
     "import": ("= ", "importing", "imported", "import"),
+}
+
+
+_TITLES: Final = {
+    "preview": "Previewing",
+    "update": "Updating",
+    "refresh": "Refreshing",
+    "destroy": "Destroying",
 }
 
 
@@ -74,18 +80,18 @@ class Display:
             self.show(event)
 
     def show(self, event: Event) -> None:
-        if isinstance(event, Started):
+        if isinstance(event, Step) and event.phase == "started":
             self._begun[event.resource.urn] = time.monotonic()
             if event.op != "same" and self.kind != "preview":
                 sign, now, _, _ = _WORDS[event.op]
                 self.print(f" {sign} {event.resource.type} {event.resource.name} {now}")
-        elif isinstance(event, Finished):
+        elif isinstance(event, Step) and event.phase == "finished":
             if event.op != "same":
                 sign, _, done, planned = _WORDS[event.op]
                 seconds = time.monotonic() - self._begun.get(event.resource.urn, time.monotonic())
                 word = planned if self.kind == "preview" else f"{done} ({seconds:.2f}s)"
                 self.print(f" {sign} {event.resource.type} {event.resource.name} {word}")
-        elif isinstance(event, Failed):
+        elif isinstance(event, Step):
             sign, now, _, _ = _WORDS[event.op]
             self.print(f" {sign} {event.resource.type} {event.resource.name} **{now} failed**")
         elif isinstance(event, Message):

@@ -10,33 +10,16 @@ from astro_pulumi.embedded.state import ResourceState
 
 
 @dataclass(frozen=True, slots=True)
-class Started:
-    """A step begins. Replacing is one step, as the user sees it, and a `delete` of the old resource."""
+class Step:
+    """A step begins or ends. Replacing is one step, as the user sees it, and a `delete` of the old
+    resource with `replacing` set. Why one failed is in a `Message` before."""
 
-    op: Op
-    resource: ResourceState
-    old: ResourceState | None = None
-    diff: DiffResult | None = None
-    replacing: bool = False  # a delete that makes room for, or follows, a replacement
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """A step ended well."""
-
+    phase: Literal["started", "finished", "failed"]
     op: Op
     resource: ResourceState
     old: ResourceState | None = None
     diff: DiffResult | None = None
     replacing: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """A step ended badly. Why is in a `Message` before it."""
-
-    op: Op
-    resource: ResourceState
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,5 +48,5 @@ class Printed:
     stream: Literal["stdout", "stderr"]
 
 
-Event = Started | Finished | Failed | OutputsRegistered | Message | Printed
+Event = Step | OutputsRegistered | Message | Printed
 Emit = Callable[[Event], None]

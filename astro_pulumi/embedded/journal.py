@@ -58,12 +58,6 @@ class Journal:
             self._save_and_wait()
         return ticket
 
-    def end(self, ticket: Ticket) -> None:
-        """Forgets an operation that changed nothing."""
-        with self._changed:
-            self._pending.pop(ticket.number, None)
-            self._save_and_wait()
-
     def record(
         self,
         ticket: Ticket | None = None,
@@ -73,8 +67,8 @@ class Journal:
         amend: tuple[ResourceState, ResourceState] | None = None,
         lazily: bool = False,
     ) -> None:
-        """Records an outcome and ends its operation: `done` resources are gone, `add` is new,
-        `amend` replaces the first state by the second in its place. `lazily` leaves the save to the
+        """Records an outcome and ends its operation: `done` resources are gone, `add` is new, `amend`
+        replaces the first state by the second in its place. `lazily` leaves the save to the
         next one that matters: for what would be found the same again."""
         done = list(done)
         with self._changed:

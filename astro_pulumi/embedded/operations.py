@@ -15,7 +15,7 @@ from typing import Literal
 
 from astro_pulumi.embedded import urns
 from astro_pulumi.embedded.backend import Backend, open_backend
-from astro_pulumi.embedded.deployment import Deployment, Target
+from astro_pulumi.embedded.deployment import Deployment
 from astro_pulumi.embedded.events import Emit, Event, Message
 from astro_pulumi.embedded.journal import Journal
 from astro_pulumi.embedded.plan import Op
@@ -210,9 +210,8 @@ class Stack:
             deployment.failed = True
 
     def _deployment(self, snapshot: Snapshot, journal: Journal | None, emit: Emit) -> Deployment:
-        target = Target(self.project.name, self.name)
-        config = self.config()
-        return Deployment(target, snapshot, journal, config.of_package, emit)
+        package_config = self.config().of_package
+        return Deployment(self.project.name, self.name, snapshot, journal, package_config, emit)
 
     def _write(self, resources: list[str], pending: list[tuple[str, str]]) -> None:
         self.backend.write(self.name, self._checkpoint(resources, pending))

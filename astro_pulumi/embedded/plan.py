@@ -4,13 +4,13 @@ The rules are those of Pulumi's step generator (`pkg/resource/deploy/step_genera
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from astro_pulumi.embedded import paths, urns
 from astro_pulumi.embedded.provider import DiffKind, DiffResult
 from astro_pulumi.embedded.state import ResourceState
-from astro_pulumi.embedded.values import UNKNOWN, Properties, Secret, Value, has_secret, reveal
+from astro_pulumi.embedded.values import UNKNOWN, Properties, Secret, Value, reveal
 
 Op = Literal["same", "create", "update", "replace", "delete", "read", "refresh", "import"]
 
@@ -19,28 +19,12 @@ _INIT_ERROR_PATH = paths.parse("#initerror")
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """What the program asks for: a registration with its options resolved."""
+    """What the program asks for. `wanted` is the resource as it is to be: inputs as the program gave
+    them, without id, outputs and times."""
 
-    type: str
-    name: str
-    custom: bool
-    inputs: Properties
-    parent: str = ""
-    protect: bool = False
-    dependencies: tuple[str, ...] = ()
-    provider: str = ""  # reference <urn>::<id>
-    property_dependencies: Mapping[str, list[str]] = field(default_factory=dict)
+    wanted: ResourceState
     delete_before_replace: bool | None = None
-    ignore_changes: tuple[str, ...] = ()
-    additional_secret_outputs: tuple[str, ...] = ()
-    aliases: tuple[str, ...] = ()  # URNs
-    import_id: str = ""
-    custom_timeouts: Mapping[str, float] = field(default_factory=dict)
-    replace_on_changes: tuple[str, ...] = ()
-    replacement_trigger: Value = None
-    retain_on_delete: bool = False
-    deleted_with: str = ""
-    replace_with: tuple[str, ...] = ()
+    aliases: tuple[Mapping[str, str] | str, ...] = ()  # URNs, or what differs from the resource's
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,89 +36,50 @@ class Decision:
     delete_first: bool = False
 
 
-def new_state(goal: Goal, urn: str, inputs: Properties, old: ResourceState | None) -> ResourceState:
-    """The state that the goal leads to, before anything was done: without id and outputs."""
-    alias = old.urn if old and old.urn != urn else ""
-    return ResourceState(
-        urn=urn,
-        type=goal.type,
-        custom=goal.custom,
-        inputs=inputs,
-        parent=goal.parent,
-        protect=goal.protect,
-        dependencies=goal.dependencies,
-        provider=goal.provider,
-        property_dependencies=goal.property_dependencies,
-        additional_secret_outputs=goal.additional_secret_outputs,
-        aliases=(alias,) if alias else (),
-        custom_timeouts=goal.custom_timeouts,
-        import_id=goal.import_id,
-        retain_on_delete=goal.retain_on_delete,
-        deleted_with=goal.deleted_with,
-        replace_with=goal.replace_with,
-        created=old.created if old else "",
-        modified=old.modified if old else "",
-        ignore_changes=goal.ignore_changes,
-        replace_on_changes=goal.replace_on_changes,
-        replacement_trigger=goal.replacement_trigger,
-    )
-
-
 def decide(
     goal: Goal, old: ResourceState, diff: DiffResult, replaced: Collection[str] = ()
 ) -> Decision:
     """What to do with a resource that exists. `replaced`: URNs that are replaced in this update."""
-    diff = _with_replace_on_changes(diff, goal.replace_on_changes, bool(old.init_errors))
+    wanted = goal.wanted
+    diff = _with_replace_on_changes(diff, wanted.replace_on_changes, bool(old.init_errors))
     reasons = list(diff.replaces)
-    if _trigger_changed(old.replacement_trigger, goal.replacement_trigger):
+    if _trigger_changed(old.replacement_trigger, wanted.replacement_trigger):
         reasons.append("replacementTrigger")
-    cascade = (*goal.replace_with, goal.deleted_with)
+    cascade = (*wanted.replace_with, wanted.deleted_with)
     reasons += [urns.name_of(urn) for urn in cascade if urn in replaced]
     if reasons or old.pending_replacement:
         first = diff.delete_before_replace
         if goal.delete_before_replace is not None:
             first = goal.delete_before_replace
         return Decision("replace", replace(diff, changes=True, replaces=tuple(reasons)), first)
-    if diff.changes or old.init_errors:
-        return Decision("update", diff)
-    return Decision("same", diff)
+    return Decision("update" if diff.changes or old.init_errors else "same", diff)
 
 
-def alias_urns(
-    stack: str,
-    project: str,
-    goal_type: str,
-    name: str,
-    parent: str,
-    aliases: Iterable[Mapping[str, str] | str],
-    parent_alias: str,
-) -> tuple[str, ...]:
+def alias_urns(goal: Goal, parent_alias: str) -> tuple[str, ...]:
     """URNs under which the resource may be known: its own aliases, and those it has since its parent
     was known as `parent_alias`."""
-    own = [_alias_urn(stack, project, goal_type, name, parent, alias) for alias in aliases]
+    wanted = goal.wanted
+    own = [_alias_urn(wanted, alias) for alias in goal.aliases]
     inherited: list[str] = []
-    if parent_alias:
-        for urn in [urns.make_urn(stack, project, parent, goal_type, name), *own]:
-            child = urns.name_of(urn)
-            parent_name = urns.name_of(parent)
-            if child.startswith(parent_name):
-                child = urns.name_of(parent_alias) + child.removeprefix(parent_name)
-            inherited.append(urns.make_urn(stack, project, parent_alias, urns.type_of(urn), child))
+    for urn in [wanted.urn, *own] if parent_alias else ():
+        child, parent = urns.name_of(urn), urns.name_of(wanted.parent)
+        if child.startswith(parent):
+            child = urns.name_of(parent_alias) + child.removeprefix(parent)
+        stack, project = urns.stack_and_project(urn)
+        inherited.append(urns.make_urn(stack, project, parent_alias, urns.type_of(urn), child))
     return tuple(dict.fromkeys([*own, *inherited]))
 
 
-def _alias_urn(
-    stack: str, project: str, type: str, name: str, parent: str, alias: Mapping[str, str] | str
-) -> str:
+def _alias_urn(wanted: ResourceState, alias: Mapping[str, str] | str) -> str:
     if isinstance(alias, str):
         return alias
-    parent = "" if alias.get("noParent") else alias.get("parentUrn") or parent
+    stack, project = urns.stack_and_project(wanted.urn)
     return urns.make_urn(
         alias.get("stack") or stack,
         alias.get("project") or project,
-        parent,
-        alias.get("type") or type,
-        alias.get("name") or name,
+        "" if alias.get("noParent") else alias.get("parentUrn") or wanted.parent,
+        alias.get("type") or wanted.type,
+        alias.get("name") or wanted.name,
     )
 
 
@@ -202,26 +147,23 @@ def _reachable(blockers: Mapping[int, set[int]], start: int, goal: int) -> set[i
 
 
 def mark_secrets(outputs: Properties, inputs: Properties, additional: Iterable[str]) -> Properties:
-    """Outputs in which is secret what was secret as an input of the same name, or is declared so."""
-    declared = {*additional}
-    return {
-        key: Secret(reveal(value))
-        if not isinstance(value, Secret)
-        and (key in declared or isinstance(inputs.get(key), Secret))
-        else value
-        if has_secret(value)
-        else _like(value, inputs.get(key))
-        for key, value in outputs.items()
-    }
+    """Outputs in which is secret what was secret at the same place in the inputs, or is declared so."""
+    marked = {key: _like(value, inputs.get(key)) for key, value in outputs.items()}
+    for key in additional:
+        if key in marked and not isinstance(marked[key], Secret):
+            marked[key] = Secret(reveal(marked[key]))
+    return marked
 
 
 def _like(value: Value, model: Value) -> Value:
     """`value` with the secrets that `model` has at the same places."""
+    if isinstance(value, Secret):
+        return value
     if isinstance(model, Secret):
-        return Secret(value)
-    if isinstance(value, dict) and isinstance(model, dict) and has_secret(model):
+        return Secret(reveal(value))
+    if isinstance(value, dict) and isinstance(model, dict):
         return {key: _like(item, model.get(key)) for key, item in value.items()}
-    if isinstance(value, list) and isinstance(model, list) and has_secret(model):
+    if isinstance(value, list) and isinstance(model, list):
         return [_like(v, m) for v, m in zip(value, model, strict=False)] + value[len(model) :]
     return value
 
@@ -254,8 +196,5 @@ def _with_replace_on_changes(
 
 
 def _trigger_changed(old: Value, new: Value) -> bool:
-    if new is None or (old is None and new is None):
-        return False
-    if old is None:
-        return False  # first time that a trigger is given: Pulumi records it
-    return new is UNKNOWN or reveal(old) != reveal(new)
+    # The first trigger, and the last, are recorded and cause nothing, as in Pulumi.
+    return UNKNOWN in (old, new) or (None not in (old, new) and reveal(old) != reveal(new))

@@ -21,23 +21,18 @@ _HOW_TO_SET: Final = (
 
 
 class Crypter:
-    """Encrypts and decrypts with one key. Decrypted values keep their ciphertext, so that a secret
-    that does not change does not change in state either."""
+    """Encrypts and decrypts with one key."""
 
     def __init__(self, key: bytes) -> None:
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
         self._cipher = AESGCM(key)
-        self._ciphertexts: dict[str, str] = {}
 
     def encrypt(self, plaintext: str) -> str:
-        """`v1:<nonce>:<data>` of `plaintext`."""
-        known = self._ciphertexts.get(plaintext)
-        if known is None:
-            nonce = os.urandom(12)
-            data = self._cipher.encrypt(nonce, plaintext.encode(), None)
-            known = self._ciphertexts[plaintext] = f"v1:{_base64(nonce)}:{_base64(data)}"
-        return known
+        """`v1:<nonce>:<data>` of `plaintext`, another one each time."""
+        nonce = os.urandom(12)
+        data = self._cipher.encrypt(nonce, plaintext.encode(), None)
+        return f"v1:{_base64(nonce)}:{_base64(data)}"
 
     def decrypt(self, ciphertext: str) -> str:
         """The reverse of `encrypt`; a `StateError` when the key is not the right one."""
@@ -48,13 +43,11 @@ class Crypter:
             raise StateError(f"not a value of Pulumi's passphrase secrets provider: {parts[0]}:…")
         try:
             nonce, data = (base64.b64decode(part) for part in parts[1:])
-            plaintext = self._cipher.decrypt(nonce, data, None).decode()
+            return self._cipher.decrypt(nonce, data, None).decode()
         except (InvalidTag, ValueError) as error:
             raise StateError(
                 "a secret cannot be decrypted: it was encrypted with another key than this stack's"
             ) from error
-        self._ciphertexts.setdefault(plaintext, ciphertext)
-        return plaintext
 
 
 def new_salt(passphrase: str) -> tuple[str, Crypter]:

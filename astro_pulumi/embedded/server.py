@@ -9,6 +9,7 @@ import re
 import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any, Final, NoReturn
 
 import grpc
@@ -23,12 +24,13 @@ from pulumi.runtime.proto import (
 )
 
 from astro_pulumi.embedded import urns
-from astro_pulumi.embedded.deployment import Deployment, Stopped
+from astro_pulumi.embedded.deployment import PARALLEL, Deployment
 from astro_pulumi.embedded.events import Emit, Message
 from astro_pulumi.embedded.plan import Goal
 from astro_pulumi.embedded.project import Config
 from astro_pulumi.embedded.provider import Severity
 from astro_pulumi.embedded.providers import require_known
+from astro_pulumi.embedded.state import ResourceState
 from astro_pulumi.embedded.values import (
     OUTPUT_SIGNATURE,
     RESOURCE_SIGNATURE,
@@ -41,7 +43,6 @@ from astro_pulumi.embedded.values import (
 )
 from astro_pulumi.errors import AstroError, EngineError
 
-PARALLEL: Final = 32
 _OPTIONS: Final = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 _FEATURES: Final = (
     "secrets",
@@ -108,7 +109,7 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
         self._config = config
         self._ended = ended
         self._lock = threading.Lock()
-        self._goals: dict[str, Goal] = {}
+        self._goals: dict[str, ResourceState] = {}
         self._component_providers: dict[str, dict[str, str]] = {}
         self._transforms: dict[str, list[callback_pb2.Callback]] = {}  # by URN; "" for the stack
         self._invoke_transforms: list[callback_pb2.Callback] = []
@@ -121,8 +122,8 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
         names = [_upper(name) for name in _FEATURES] + list(_NEWER_FEATURES)
         feature = resource_pb2.ResourceMonitorFeature.Value
         return resource_pb2.DeploymentInfo(
-            project=self._deployment.target.project,
-            stack=self._deployment.target.stack,
+            project=self._deployment.project,
+            stack=self._deployment.stack,
             organization="organization",
             config=self._config.values,
             configSecretKeys=sorted(self._config.secret_keys),
@@ -144,71 +145,61 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
     def RegisterResource(self, request: Any, context: _Context) -> Any:
         try:
             return self._register(request)
-        except Stopped:
-            _refuse(context)
-        except AstroError as error:
-            state = _nameless(request, self._deployment)
-            self._deployment.fail(state, error)
+        except (
+            Exception
+        ) as error:  # an exception that gRPC sees would end the program with a riddle
+            self._deployment.fail(_nameless(request, self._deployment), error)
             _refuse(context)
 
     def _register(self, request: resource_pb2.RegisterResourceRequest) -> Any:
-        parent = request.parent
         custom, is_provider = request.custom, urns.is_provider(request.type)
         inputs, property_dependencies = _inputs(request)
         self._inherit(request)
-        options = _options(request)
-        if custom or request.remote:
-            options.provider = self._provider_for(request)
-        inputs, options, transformed = self._transform(request, inputs, options)
-        dependencies = {*options.depends_on}
-        if transformed:
-            property_dependencies = {key: _urns_in(value) for key, value in inputs.items()}
-        for urn_list in property_dependencies.values():
-            dependencies.update(urn_list)
-        properties = from_wire(inputs)
-        if is_provider and options.version:
-            properties["version"] = options.version
         if request.remote:
             raise EngineError(
                 f"{request.type} '{request.name}' is a remote component: the embedded engine does not "
                 "run component plugins. Install the Pulumi CLI for this program."
             )
+        options = _options(request, self._provider_for(request) if custom else request.provider)
+        inputs, options, transformed = self._transform(request, inputs, options)
+        if transformed:
+            property_dependencies = {key: _urns_in(value) for key, value in inputs.items()}
+        dependencies = {*options.depends_on}.union(*property_dependencies.values())
+        properties = from_wire(inputs)
+        if is_provider and options.version:
+            properties["version"] = options.version
         provider = ""
         if custom and not is_provider:
             provider = options.provider or self._default_provider(request, options.version)
-        elif options.provider and not custom:
-            provider = options.provider
-        goal = Goal(
+        trigger = options.HasField("replacement_trigger") and options.replacement_trigger
+        wanted = ResourceState(
+            urn=self._deployment.urn(request.type, request.name, request.parent),
             type=request.type,
-            name=request.name,
             custom=custom,
             inputs=properties,
-            parent=parent,
+            parent=request.parent,
             protect=options.protect,
             dependencies=tuple(sorted(dependencies)),
-            provider=provider if custom else "",
+            provider=provider,
             property_dependencies=property_dependencies,
-            delete_before_replace=options.delete_before_replace
-            if options.HasField("delete_before_replace")
-            else None,
-            ignore_changes=tuple(options.ignore_changes),
             additional_secret_outputs=tuple(options.additional_secret_outputs),
-            import_id=getattr(options, "import"),
             custom_timeouts=_timeouts(options.custom_timeouts),
-            replace_on_changes=tuple(options.replace_on_changes),
-            replacement_trigger=from_wire(json_format.MessageToDict(options.replacement_trigger))
-            if options.HasField("replacement_trigger")
-            else None,
+            import_id=getattr(options, "import"),
             retain_on_delete=options.retain_on_delete,
             deleted_with=options.deleted_with,
             replace_with=tuple(options.replace_with),
+            ignore_changes=tuple(options.ignore_changes),
+            replace_on_changes=tuple(options.replace_on_changes),
+            replacement_trigger=from_wire(json_format.MessageToDict(trigger)) if trigger else None,
         )
-        state = self._deployment.register(goal, [_alias(alias) for alias in options.aliases])
+        first = options.delete_before_replace if options.HasField("delete_before_replace") else None
+        goal = Goal(wanted, first, tuple(_alias(alias) for alias in options.aliases))
+        state = self._deployment.register(goal)
         with self._lock:
-            self._goals[state.urn] = goal
+            self._goals[state.urn] = wanted
             self._transforms[state.urn] = list(request.transforms)
             if not custom:
-                inherited = self._component_providers.get(parent, {})
+                inherited = self._component_providers.get(request.parent, {})
                 self._component_providers[state.urn] = {**inherited, **options.providers}
         return resource_pb2.RegisterResourceResponse(
             urn=state.urn,
@@ -225,23 +216,20 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
         return empty_pb2.Empty()
 
     def ReadResource(self, request: Any, context: _Context) -> Any:
+        wanted = _nameless(request, self._deployment)
         try:
-            provider = request.provider or self._default_provider(request, request.version)
-            goal = Goal(
-                type=request.type,
-                name=request.name,
-                custom=True,
+            wanted = replace(
+                wanted,
+                id=request.id,
                 inputs=from_wire(json_format.MessageToDict(request.properties)),
                 parent=request.parent,
                 dependencies=tuple(request.dependencies),
-                provider=provider,
+                provider=request.provider or self._default_provider(request, request.version),
                 additional_secret_outputs=tuple(request.additionalSecretOutputs),
             )
-            state = self._deployment.read(goal, request.id)
-        except Stopped:
-            _refuse(context)
+            state = self._deployment.read(wanted)
         except AstroError as error:
-            self._deployment.fail(_nameless(request, self._deployment), error)
+            self._deployment.fail(wanted, error)
             _refuse(context)
         return resource_pb2.ReadResourceResponse(
             urn=state.urn, properties=_struct(state.outputs, request.acceptSecrets)
@@ -401,7 +389,7 @@ def _inputs(request: Any) -> tuple[dict[str, Any], dict[str, list[str]]]:
     return inputs, stated
 
 
-def _options(request: Any) -> resource_pb2.TransformResourceOptions:
+def _options(request: Any, provider: str) -> resource_pb2.TransformResourceOptions:
     """A request's options in the form that transforms are given."""
     options = resource_pb2.TransformResourceOptions(
         depends_on=request.dependencies,
@@ -409,7 +397,7 @@ def _options(request: Any) -> resource_pb2.TransformResourceOptions:
         replace_on_changes=request.replaceOnChanges,
         version=request.version,
         aliases=request.aliases,
-        provider=request.provider,
+        provider=provider,
         custom_timeouts=request.customTimeouts if request.HasField("customTimeouts") else None,
         plugin_download_url=request.pluginDownloadURL,
         deleted_with=request.deletedWith,
@@ -475,9 +463,7 @@ def _struct(values: Properties, secrets: bool) -> struct_pb2.Struct:
     return json_format.ParseDict(to_wire(values), struct_pb2.Struct())
 
 
-def _nameless(request: Any, deployment: Deployment) -> Any:
-    from astro_pulumi.embedded.state import ResourceState
-
+def _nameless(request: Any, deployment: Deployment) -> ResourceState:
     urn = deployment.urn(request.type, request.name, request.parent)
     return ResourceState(urn=urn, type=request.type, custom=True)
 

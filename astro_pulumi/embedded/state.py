@@ -210,8 +210,8 @@ def _latest(data: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _encrypt(value: Value, crypter: Crypter) -> Any:
     if isinstance(value, Secret):
-        plaintext = compact(_encrypt(value.value, crypter))
-        return {SIGNATURE: SECRET_SIGNATURE, "ciphertext": crypter.encrypt(plaintext)}
+        ciphertext = value.ciphertext or crypter.encrypt(compact(_encrypt(value.value, crypter)))
+        return {SIGNATURE: SECRET_SIGNATURE, "ciphertext": ciphertext}
     if isinstance(value, dict):
         return {key: _encrypt(item, crypter) for key, item in value.items()}
     if isinstance(value, list):
@@ -222,7 +222,8 @@ def _encrypt(value: Value, crypter: Crypter) -> Any:
 def _decrypt(value: Any, crypter: Crypter) -> Value:
     if isinstance(value, dict):
         if value.get(SIGNATURE) == SECRET_SIGNATURE:
-            return Secret(_decrypt(json.loads(crypter.decrypt(value["ciphertext"])), crypter))
+            ciphertext = value["ciphertext"]
+            return Secret(_decrypt(json.loads(crypter.decrypt(ciphertext)), crypter), ciphertext)
         return {key: _decrypt(item, crypter) for key, item in value.items()}
     if isinstance(value, list):
         return [_decrypt(item, crypter) for item in value]

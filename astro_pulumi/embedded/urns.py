@@ -32,6 +32,12 @@ def name_of(urn: str) -> str:
     return urn.split("::", 3)[3]
 
 
+def stack_and_project(urn: str) -> tuple[str, str]:
+    """The first two parts of a URN."""
+    stack, project, _ = urn.removeprefix("urn:pulumi:").split("::", 2)
+    return stack, project
+
+
 def package_of(type: str) -> str:
     """The package that a type belongs to: of `pulumi:providers:kubernetes`, `kubernetes`."""
     if is_provider(type):

@@ -7,7 +7,7 @@ written here and nowhere else. Signatures: `pulumi.runtime.rpc` in the Pulumi Py
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
@@ -23,9 +23,11 @@ Properties = dict[str, Value]
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Secret:
-    """A value that must not be seen. Its `repr` does not show it."""
+    """A value that must not be seen. Its `repr` does not show it. One read from state keeps its
+    ciphertext, so that what does not change looks the same in state."""
 
     value: Value
+    ciphertext: str = field(default="", compare=False)
 
     def __repr__(self) -> str:
         return "[secret]"
