@@ -253,6 +253,10 @@ class Builder:
             for chunk in self._client.api.get_image(reference):
                 file.write(chunk)
         unfinished.rename(archive)
+        # Only the newest of a name is of use; each is some hundred megabytes.
+        for older in archive.parent.glob(f"{archive.name.rpartition('-')[0]}-*.tar"):
+            if older != archive:
+                older.unlink()
 
     def _inspect(self, reference: str) -> dict[str, Any]:
         try:

@@ -55,7 +55,18 @@ initialize() {
 
 [[ ${1:0:1} != - ]] || set -- postgres "$@"
 
-if [[ $1 == postgres ]]; then
+# Whether the command only asks the program about itself, for which no database is needed.
+asks_about_itself() {
+    local argument
+    for argument; do
+        case $argument in
+            '-?' | --help | --describe-config | -V | --version) return 0 ;;
+        esac
+    done
+    return 1
+}
+
+if [[ $1 == postgres ]] && ! asks_about_itself "$@"; then
     if [[ $(id -u) == 0 ]]; then
         install -d -o postgres -g postgres -m 0700 "$PGDATA"
         install -d -o postgres -g postgres -m 3775 /var/run/postgresql
