@@ -74,7 +74,9 @@ class Journal:
         with self._changed:
             if ticket:
                 self._pending.pop(ticket.number, None)
-            same = add and len(done) == 1 and self._render(done[0]) == self._render(add)
+            before = [*done, *(amend or ())[:1]]
+            after = [*([add] if add else []), *(amend or ())[1:]]
+            same = [*map(self._render, before)] == [*map(self._render, after)]
             self._unsaved = self._unsaved or not same
             for state in done:
                 _remove(self._old, state) or _remove(self._new, state)

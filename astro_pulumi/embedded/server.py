@@ -163,7 +163,7 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
         options = _options(request, self._provider_for(request) if custom else request.provider)
         inputs, options, transformed = self._transform(request, inputs, options)
         if transformed:
-            property_dependencies = {key: _urns_in(value) for key, value in inputs.items()}
+            property_dependencies = {key: _urns_in(inputs[key]) for key in sorted(inputs)}
         dependencies = {*options.depends_on}.union(*property_dependencies.values())
         properties = from_wire(inputs)
         if is_provider and options.version:
@@ -386,7 +386,7 @@ def _inputs(request: Any) -> tuple[dict[str, Any], dict[str, list[str]]]:
     stated = {key: sorted(deps.urns) for key, deps in request.propertyDependencies.items()}
     if not stated:
         stated = {key: sorted(request.dependencies) for key in inputs}
-    return inputs, stated
+    return inputs, dict(sorted(stated.items()))
 
 
 def _options(request: Any, provider: str) -> resource_pb2.TransformResourceOptions:
