@@ -1,5 +1,6 @@
 """Runs one operation in front of a user: shows it, asks, handles Ctrl-C, sets the exit code."""
 
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -30,7 +31,12 @@ def run(
     act: "Callable[[Emit], Result]",
     preview: "Callable[[Emit], Result] | None" = None,
 ) -> None:
-    """Shows `preview` and asks, if there is one; then acts. Ends the process when it did not go well."""
+    """Shows `preview` and asks, if there is one; then acts. Ends the process when it did not go well.
+
+    Providers take relative paths (a build context, a kubeconfig) from the program's directory, as
+    Pulumi's do, which are processes that run there.
+    """
+    os.chdir(stack.project.program[0])
     if preview:
         _show(stack, "preview", json, preview)
         if not typer.confirm(f"Do you want to perform this {kind} on stack '{stack.name}'?"):
