@@ -1,62 +1,53 @@
-"""How an operation is shown: a live tree in a terminal, lines elsewhere, or JSON."""
+"""How an operation is shown: lines for a log, JSON for programs; `tree` is for terminals.
+
+Values are shown as Pulumi shows them: secrets as `[secret]`, what a preview cannot know as `[unknown]`.
+"""
 
 import json
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from astro_pulumi.embedded.events import (
-    Event,
-    Message,
-    Printed,
-    Step,
-)
+from astro_pulumi.embedded import paths
+from astro_pulumi.embedded.events import Event, Message, OutputsRegistered, Printed, Step
 from astro_pulumi.embedded.values import UNKNOWN, Properties, Secret, Value
 
 if TYPE_CHECKING:
     from astro_pulumi.embedded.operations import Kind, Result
 
-# op -> (sign, while it happens, afterwards, in a preview)
-_WORDS: Final[Mapping[str, tuple[str, str, str, str]]] = {
-    "same": ("  ", "", "unchanged", ""),
-    "create": ("+ ", "creating", "created", "create"),
-    "update": ("~ ", "updating", "updated", "update"),
-    "replace": ("+-", "replacing", "replaced", "replace"),
-    "delete": ("- ", "deleting", "deleted", "delete"),
-    "read": ("> ", "reading", "read", "read"),
-    "refresh": ("~ ", "refreshing", "refreshed", "refresh"),
-    "import": ("= ", "importing", "imported", "import"),
+# op -> (sign, what happens, what happened)
+WORDS: Final[Mapping[str, tuple[str, str, str]]] = {
+    "create": ("+ ", "creating", "created"),
+    "update": ("~ ", "updating", "updated"),
+    "replace": ("+-", "replacing", "replaced"),
+    "delete": ("- ", "deleting", "deleted"),
+    "read": ("> ", "reading", "read"),
+    "import": ("= ", "importing", "imported"),
+    "refresh": ("~ ", "refreshing", "refreshed"),
+    "same": ("  ", "checking", "unchanged"),
 }
-
-
-_TITLES: Final = {
-    "preview": "Previewing",
+TITLES: Final = {
+    "preview": "Previewing update",
     "update": "Updating",
     "refresh": "Refreshing",
     "destroy": "Destroying",
 }
+_STATUS_EVERY: Final = 10.0  # seconds between two lines about a resource that is waited for
 
 
 class Display:
-    """Shows lines, as in a CI log. Others build on it."""
+    """What `session` tells about an operation. This one says nothing."""
 
     def __init__(self, kind: "Kind", stack: str) -> None:
         self.kind = kind
-        self._stack = stack
-        self._lock = threading.Lock()
+        self.stack = stack
+        self.lock = threading.RLock()
         self._begun: dict[str, float] = {}
 
     def __enter__(self) -> Self:
-        title = {
-            "preview": "Previewing",
-            "update": "Updating",
-            "refresh": "Refreshing",
-            "destroy": "Destroying",
-        }
-        self.print(f"{title[self.kind]} ({self._stack}):\n")
         return self
 
     def __exit__(
@@ -65,65 +56,201 @@ class Display:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        return None
-
-    def print(self, text: str) -> None:
-        sys.stdout.write(text + "\n")
-        sys.stdout.flush()
-
-    def remark(self, text: str) -> None:
-        self.print(text)
+        """Ends what is live."""
 
     def hear(self, event: Event) -> None:
-        """Called from many threads."""
-        with self._lock:
+        """Takes an event. Called from many threads."""
+        with self.lock:
+            if isinstance(event, Step) and event.phase == "started":
+                self._begun[event.resource.urn] = time.monotonic()
             self.show(event)
 
     def show(self, event: Event) -> None:
-        if isinstance(event, Step) and event.phase == "started":
-            self._begun[event.resource.urn] = time.monotonic()
-            if event.op != "same" and self.kind != "preview":
-                sign, now, _, _ = _WORDS[event.op]
-                self.print(f" {sign} {event.resource.type} {event.resource.name} {now}")
-        elif isinstance(event, Step) and event.phase == "finished":
-            if event.op != "same":
-                sign, _, done, planned = _WORDS[event.op]
-                seconds = time.monotonic() - self._begun.get(event.resource.urn, time.monotonic())
-                word = planned if self.kind == "preview" else f"{done} ({seconds:.2f}s)"
-                self.print(f" {sign} {event.resource.type} {event.resource.name} {word}")
-        elif isinstance(event, Step):
-            sign, now, _, _ = _WORDS[event.op]
-            self.print(f" {sign} {event.resource.type} {event.resource.name} **{now} failed**")
-        elif isinstance(event, Message):
-            if event.severity != "debug":
-                who = event.urn.rsplit("::", 1)[-1]
-                self.print(f"{event.severity}: {who}: {event.text}" if who else event.text)
-        elif isinstance(event, Printed):
-            self.print(event.text)
+        """Shows an event."""
 
     def summary(self, result: "Result") -> None:
-        if result.outputs:
-            self.print("\nOutputs:")
-            for line in outputs_lines(result.outputs):
-                self.print(f"    {line}")
-        self.print("\nResources:")
-        for op, count in result.counts.items():
-            if op != "same":
-                sign, _, done, planned = _WORDS[op]
-                word = f"to {planned}" if self.kind == "preview" else done
-                self.print(f"    {sign}{count} {word}")
-        if result.counts.get("same"):
-            self.print(f"    {result.counts['same']} unchanged")
-        self.print(f"\nDuration: {result.seconds:.1f}s")
+        """Shows how it ended."""
+
+    def remark(self, text: str) -> None:
+        """Says something about the command itself."""
+        sys.stderr.write(text + "\n")
+
+    def elapsed(self, urn: str) -> float:
+        """Seconds since the step began."""
+        return time.monotonic() - self._begun.get(urn, time.monotonic())
+
+
+class Lines(Display):
+    """A line for each thing that happens: for logs."""
+
+    def __init__(self, kind: "Kind", stack: str) -> None:
+        super().__init__(kind, stack)
+        self._last_status: dict[str, float] = {}
+
+    def __enter__(self) -> Self:
+        self.write(f"{TITLES[self.kind]} ({self.stack}):")
+        return self
+
+    def write(self, text: str) -> None:
+        """A line on standard output, at once."""
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+
+    def show(self, event: Event) -> None:
+        if isinstance(event, Step):
+            self._show_step(event)
+        elif isinstance(event, Printed):
+            self.write(f"    {event.text}")
+        elif isinstance(event, Message) and event.severity != "debug":
+            if event.passing and not self._is_due(event):
+                return
+            name = event.urn.rpartition("::")[2]
+            label = "" if event.severity == "info" else f"{event.severity}: "
+            self.write(f"    {name + ': ' if name else ''}{label}{event.text}")
+
+    def _show_step(self, step: Step) -> None:
+        sign, now, done = WORDS[step.op]
+        if step.op in ("same", "refresh") or (self.kind == "preview" and step.phase == "started"):
+            return
+        word = f"{now} failed"
+        if step.phase == "started":
+            word = now
+        elif step.phase == "finished":
+            word = (
+                step.op
+                if self.kind == "preview"
+                else f"{done} ({seconds(self.elapsed(step.resource.urn))})"
+            )
+        self.write(f" {sign} {step.resource.type} {step.resource.name} {word}{reason(step)}")
+        if self.kind in ("preview", "refresh") and step.phase == "finished":
+            for line in property_diff(step):
+                self.write(f"      {line}")
+
+    def _is_due(self, message: Message) -> bool:
+        last = self._last_status.get(message.urn) or time.monotonic() - self.elapsed(message.urn)
+        if not message.text or time.monotonic() - last < _STATUS_EVERY:
+            return False
+        self._last_status[message.urn] = time.monotonic()
+        return True
+
+    def summary(self, result: "Result") -> None:
+        for line in summary_lines(result):
+            self.write(line)
+
+
+class JsonLines(Display):
+    """One JSON object a line, in the form of Pulumi's own engine events."""
+
+    _sequence = 0
+
+    def show(self, event: Event) -> None:
+        if isinstance(event, Step):
+            kind = {"started": "resourcePreEvent", "finished": "resOutputsEvent"}
+            self.write(kind.get(event.phase, "resOpFailedEvent"), {"metadata": _metadata(event)})
+        elif isinstance(event, OutputsRegistered):
+            step = Step("finished", "same", event.resource)
+            self.write("resOutputsEvent", {"metadata": _metadata(step)})
+        elif isinstance(event, Message):
+            said = {"urn": event.urn, "message": event.text, "severity": event.severity}
+            self.write("diagnosticEvent", {**said, "ephemeral": event.passing})
+        else:
+            self.write("stdoutEvent", {"message": event.text})
+
+    def write(self, kind: str, content: Mapping[str, Any]) -> None:
+        """One event."""
+        event = {"sequence": self._sequence, "timestamp": int(time.time()), kind: content}
+        self._sequence += 1
+        sys.stdout.write(json.dumps(event) + "\n")
+        sys.stdout.flush()
+
+    def summary(self, result: "Result") -> None:
+        self.write(
+            "summaryEvent",
+            {
+                "result": "succeeded" if result.ok else "failed",
+                "durationSeconds": round(result.seconds, 3),
+                "resourceChanges": dict(result.counts),
+                "outputs": as_json(result.outputs),
+            },
+        )
 
 
 def make_display(kind: "Kind", stack: str, as_json: bool) -> Display:
-    del as_json
-    return Display(kind, stack)
+    """The display for where the output goes."""
+    if as_json:
+        return JsonLines(kind, stack)
+    if sys.stdout.isatty():
+        from astro_pulumi.cli.tree import LiveTree
+
+        return LiveTree(kind, stack)
+    return Lines(kind, stack)
+
+
+def reason(step: Step) -> str:
+    """Why a delete or a replacement, if that is not plain."""
+    if step.op == "delete" and step.replacing:
+        return " (replaced)"
+    if step.op == "replace" and step.diff and step.diff.replaces:
+        return f" [diff: {', '.join(f'~{path}' for path in step.diff.replaces)}]"
+    return ""
+
+
+def property_diff(step: Step) -> Iterable[str]:
+    """The properties that a step changes: `~ spec.replicas: 1 => 2`."""
+    if not step.diff or not step.old:
+        return
+    signs = {"ADD": "+", "DELETE": "-", "UPDATE": "~"}
+    kinds = step.diff.detailed or {
+        key: "UPDATE"
+        for key in sorted({*step.old.inputs, *step.resource.inputs})
+        if step.old.inputs.get(key) != step.resource.inputs.get(key)
+    }
+    for path, kind in kinds.items():
+        old, new = (
+            _brief(paths.lookup(paths.parse(path), inputs))
+            for inputs in (step.old.inputs, step.resource.inputs)
+        )
+        change = {"ADD": new, "DELETE": old}.get(kind.removesuffix("_REPLACE"), f"{old} => {new}")
+        forced = " (forces replacement)" if kind.endswith("_REPLACE") else ""
+        yield f"{signs[kind.removesuffix('_REPLACE')]} {path}: {change}{forced}"
+
+
+def summary_lines(result: "Result") -> Iterable[str]:
+    """Outputs, counts and duration, as Pulumi prints them."""
+    if result.outputs:
+        yield "\nOutputs:"
+        for line in outputs_lines(result.outputs, result.old_outputs):
+            yield f"  {line}"
+    yield "\nResources:"
+    changes = {op: count for op, count in result.counts.items() if op not in ("same", "refresh")}
+    for op in WORDS:
+        if op in changes:
+            sign, _, done = WORDS[op]
+            word = f"to {op}" if result.kind == "preview" else done
+            yield f"    {sign}{changes[op]} {word}"
+    total = sum(changes.values())
+    pieces = [f"{total} changes"] if len(changes) > 1 else []
+    if unchanged := result.counts.get("same"):
+        pieces.append(f"{unchanged} unchanged")
+    if pieces:
+        yield f"    {'. '.join(pieces)}"
+    yield f"\nDuration: {seconds(result.seconds)}"
+
+
+def outputs_lines(values: Properties, old: Properties | None = None) -> list[str]:
+    """`name: "value"`, aligned, marked where it differs from `old`."""
+    width = max(map(len, values), default=0)
+    lines = []
+    for name, value in sorted(values.items()):
+        sign = " "
+        if old is not None and value != old.get(name):
+            sign = "~" if name in old else "+"
+        lines.append(f"{sign} {name:<{width}}: {_text(value)}")
+    return lines
 
 
 def as_json(value: Value) -> Any:
-    """A value for JSON output: secrets as `[secret]`, unknown ones as `[unknown]`."""
+    """A value for JSON output."""
     if isinstance(value, Secret):
         return "[secret]"
     if value is UNKNOWN:
@@ -135,10 +262,39 @@ def as_json(value: Value) -> Any:
     return value
 
 
-def outputs_lines(values: Properties) -> list[str]:
-    """`name: "value"`, aligned."""
-    width = max(map(len, values), default=0)
-    return [
-        f"{name:<{width}}: {value if value in ('[secret]', '[unknown]') else json.dumps(value)}"
-        for name, value in sorted((name, as_json(value)) for name, value in values.items())
-    ]
+def seconds(duration: float) -> str:
+    """`0.4s`, `12s`, `3m5s`."""
+    if duration < 10:
+        return f"{duration:.1f}s"
+    minutes, rest = divmod(round(duration), 60)
+    return f"{minutes}m{rest}s" if minutes else f"{rest}s"
+
+
+def _text(value: Value) -> str:
+    shown = as_json(value)
+    return shown if value is UNKNOWN or isinstance(value, Secret) else json.dumps(shown, indent=2)
+
+
+def _brief(value: Value) -> str:
+    shown = as_json(value)
+    text = shown if value is UNKNOWN or isinstance(value, Secret) else json.dumps(shown)
+    return text if len(text) <= 100 else f"{text[:97]}..."
+
+
+def _metadata(step: Step) -> dict[str, Any]:
+    op = f"{step.op}-replaced" if step.op == "delete" and step.replacing else step.op
+    states = {"old": step.old, "new": step.resource if step.op != "delete" else None}
+    return {
+        "op": op,
+        "urn": step.resource.urn,
+        "type": step.resource.type,
+        "provider": step.resource.provider,
+        **{
+            name: {"id": s.id, "inputs": as_json(s.inputs), "outputs": as_json(s.outputs)}
+            for name, s in states.items()
+            if s
+        },
+        "detailedDiff": {p: {"kind": kind} for p, kind in step.diff.detailed.items()}
+        if step.diff
+        else None,
+    }

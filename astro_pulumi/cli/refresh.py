@@ -27,7 +27,7 @@ def refresh(
         run_pulumi("refresh", cwd, stack, *(["--yes"] * yes), *(["--json"] * json))
     from astro_pulumi.cli import session
 
-    session.require_consent(yes)
+    session.require_consent(yes, json)
     opened = open_stack(find_project(cwd), stack)
     session.run(
         opened,

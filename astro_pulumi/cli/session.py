@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from astro_pulumi.embedded.operations import Control, Kind, Result, Stack
 
 
-def require_consent(yes: bool) -> None:
+def require_consent(yes: bool, json: bool) -> None:
     """Refuses to change things when nobody can be asked and --yes was not given."""
-    if not yes and not is_terminal():
+    if not yes and (json or not is_terminal()):
         raise EngineError("--yes must be passed in to proceed when running in non-interactive mode")
 
 

@@ -34,7 +34,7 @@ def up(
     from astro_pulumi.embedded.program import Program
 
     project = find_project(cwd)
-    session.require_consent(yes)
+    session.require_consent(yes, json)
     program = Program(project)  # loads the SDK while the stack is opened
     opened = open_stack(project, stack, create=True)
     save_config(opened, config)
