@@ -150,10 +150,10 @@ class JsonLines(Display):
         elif isinstance(event, OutputsRegistered):
             step = Step("finished", "same", event.resource)
             self.write("resOutputsEvent", {"metadata": _metadata(step)})
-        elif isinstance(event, Message):
+        elif isinstance(event, Message) and event.severity != "debug":
             said = {"urn": event.urn, "message": event.text, "severity": event.severity}
             self.write("diagnosticEvent", {**said, "ephemeral": event.passing})
-        else:
+        elif isinstance(event, Printed):
             self.write("stdoutEvent", {"message": event.text})
 
     def write(self, kind: str, content: Mapping[str, Any]) -> None:

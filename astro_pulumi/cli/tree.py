@@ -122,9 +122,10 @@ class LiveTree(Display):
             self._console.print(Text(line))
 
     def _draw(self) -> Table:
-        table = Table(box=None, pad_edge=False, expand=False)
-        for title in ("", "Type", "Name", "Status", "Info"):
-            table.add_column(title, no_wrap=True, overflow="ellipsis")
+        table = Table(box=None, pad_edge=False, expand=True)
+        for title in ("", "Type", "Name", "Status"):
+            table.add_column(title, no_wrap=True)
+        table.add_column("Info", no_wrap=True, overflow="ellipsis", ratio=1)
         with self.lock:
             children: dict[str, list[str]] = {}
             for urn, row in self._rows.items():

@@ -210,8 +210,10 @@ def _latest(data: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _encrypt(value: Value, crypter: Crypter) -> Any:
     if isinstance(value, Secret):
-        ciphertext = value.ciphertext or crypter.encrypt(compact(_encrypt(value.value, crypter)))
-        return {SIGNATURE: SECRET_SIGNATURE, "ciphertext": ciphertext}
+        if not value.ciphertext:
+            ciphertext = crypter.encrypt(compact(_encrypt(value.value, crypter)))
+            object.__setattr__(value, "ciphertext", ciphertext)  # the one thing that is not frozen
+        return {SIGNATURE: SECRET_SIGNATURE, "ciphertext": value.ciphertext}
     if isinstance(value, dict):
         return {key: _encrypt(item, crypter) for key, item in value.items()}
     if isinstance(value, list):
