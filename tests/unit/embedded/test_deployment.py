@@ -32,6 +32,7 @@ class Program:
     def thing(
         self,
         name: str,
+        /,
         *,
         parent: str = STACK,
         before: Any = None,
@@ -265,7 +266,7 @@ def test_delete_before_replace_interrupted_in_the_middle(stack: Stack) -> None:
 
 @pytest.mark.parametrize("first", [True, False])
 def test_the_program_may_choose_the_order_of_replacing(stack: Stack, first: bool) -> None:
-    exclusive = {} if first else {"exclusive": 1}
+    exclusive: Any = {} if first else {"exclusive": 1}
     stack.up(lambda program: program.thing("a", fixed=1, **exclusive))
     stack.cloud.calls.clear()
     stack.up(lambda program: program.thing("a", before=first, fixed=2, **exclusive))
