@@ -78,6 +78,19 @@ def status() -> None:
 
 
 @app.command()
+def runtime(
+    airflow: Annotated[str, typer.Argument(help="An Airflow version, for example 3.2.2.")],
+    tag: Annotated[
+        str | None, typer.Option(help="The image's tag; by default <Airflow minor>-1.")
+    ] = None,
+) -> None:
+    """Build the runtime image of another Airflow version and print its name."""
+    with Progress(console) as progress:
+        image = platform.runtime(airflow, progress, tag)
+    typer.echo(image)
+
+
+@app.command()
 def env() -> None:
     """Print export lines for the shell."""
     for name, value in Platform.load().environment().items():

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from local import commands, config, network, packages, pki, probes, processes
+from local import cancellation, commands, config, network, packages, pki, probes, processes
 from local.config import Facts
 from local.daemons import Daemon, Daemons
 from local.errors import DaemonError
@@ -84,25 +84,6 @@ class Cluster:
         """Start the volume provisioner, which reads what `apply` applied once, at its start."""
         self._start((self._provision(),), "Start the volume provisioner", reporter)
 
-    def pull(self, image: str, reporter: Reporter) -> None:
-        """Bring an image to the node, so that the first pod needs not wait for it."""
-        with reporter.phase(f"Pull {image} to the node", quiet=True):
-            commands.capture(
-                [
-                    packages.program("ctr"),
-                    "--address",
-                    self._paths.containerd_socket,
-                    "--namespace",
-                    "k8s.io",
-                    "images",
-                    "pull",
-                    "--hosts-dir",
-                    self._paths.config / "certs.d",
-                    image,
-                ],
-                what=f"pull {image} to the node",
-            )
-
     def _kubectl(self, *arguments: str, stdin: str = "") -> str:
         return commands.capture(
             [
@@ -127,6 +108,7 @@ class Cluster:
     def _until(self, condition: Callable[[], bool], problem: str) -> None:
         deadline = time.monotonic() + READY_TIMEOUT_SECONDS
         while not condition():
+            cancellation.check()
             if time.monotonic() > deadline:
                 raise DaemonError(
                     f"After {READY_TIMEOUT_SECONDS:.0f} s {problem}.",
@@ -184,6 +166,26 @@ class Cluster:
         # It serves nothing that could be asked; a volume that never binds would show in its log.
         command = config.provisioner_command(self._facts, self._provisioner)
         return Daemon("local-path-provisioner", command, lambda: True)
+
+
+def pull(image: str, paths: Paths, reporter: Reporter) -> None:
+    """Bring an image to the node, so that the first pod needs not wait for it."""
+    with reporter.phase(f"Pull {image} to the node", quiet=True):
+        commands.capture(
+            [
+                packages.program("ctr"),
+                "--address",
+                paths.containerd_socket,
+                "--namespace",
+                "k8s.io",
+                "images",
+                "pull",
+                "--hosts-dir",
+                paths.config / "certs.d",
+                image,
+            ],
+            what=f"pull {image} to the node",
+        )
 
 
 def write(path: Path, text: str) -> None:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from local import cancellation
 from local.errors import DaemonError
 from local.paths import Paths
 from local.progress import Phase
@@ -133,6 +134,7 @@ class Daemons:
         """Return when a daemon is ready; raise with its last log lines if it is not in time."""
         deadline = time.monotonic() + daemon.ready_timeout
         while not daemon.ready():
+            cancellation.check()
             if not self.record(daemon.name):
                 raise self._died(daemon.name)
             if time.monotonic() > deadline:

@@ -27,5 +27,9 @@ class ImageError(LocalError):
     """An image could not be built, pushed or pulled."""
 
 
+class CancelledError(LocalError):
+    """Work that was given up, because other work that it belongs to failed or was interrupted."""
+
+
 class StateError(LocalError):
     """The state on disk does not fit what was asked, for example nothing is up yet."""

@@ -18,7 +18,7 @@ from typing import Any
 import docker
 import docker.errors
 
-from local import commands, packages, versions
+from local import cancellation, commands, packages, versions
 from local.errors import ImageError
 from local.keys import content_key
 from local.paths import SOURCE, Paths
@@ -110,29 +110,23 @@ def services() -> tuple[Image, Image]:
     )
 
 
-def runtime() -> Image:
-    """Return the open runtime image, which projects name in `FROM`."""
+def runtime(airflow: str = versions.AIRFLOW, tag: str | None = None) -> Image:
+    """Return the open runtime image of an Airflow version, which projects name in `FROM`."""
+    tag = tag or versions.runtime_tag(airflow)
     plain = Image(
         "runtime",
-        f"{versions.RUNTIME_TAG}-base",
+        f"{tag}-base",
         SOURCE / "runtime",
         base=base(),
         arguments={
-            "AIRFLOW_VERSION": versions.AIRFLOW,
-            # Quoted for the shell of the Dockerfile's RUN.
-            "AIRFLOW_REQUIREMENTS": " ".join(versions.AIRFLOW_REQUIREMENTS),
+            "AIRFLOW_VERSION": airflow,
+            "AIRFLOW_REQUIREMENTS": versions.airflow_requirements(airflow),
             "UV_VERSION": versions.UV,
-            "RUNTIME_VERSION": versions.RUNTIME_TAG,
+            "RUNTIME_VERSION": tag,
         },
         archived=True,
     )
-    return Image(
-        "runtime",
-        versions.RUNTIME_TAG,
-        SOURCE / "runtime",
-        dockerfile="Dockerfile.onbuild",
-        base=plain,
-    )
+    return Image("runtime", tag, SOURCE / "runtime", dockerfile="Dockerfile.onbuild", base=plain)
 
 
 def pause(paths: Paths) -> Image:
@@ -232,7 +226,7 @@ class Builder:
         return self.ensure(image)
 
     def _make(self, image: Image, key: str, phase: Phase) -> None:
-        archive = self._paths.cache / "images" / f"{image.name}-{key}.tar"
+        archive = self._paths.cache / "images" / f"{image.name}-{image.tag}-{key}.tar"
         if isinstance(image, Base):
             self._bootstrap(image, key, archive, phase)
         elif archive.exists():
@@ -251,6 +245,7 @@ class Builder:
         with unfinished.open("wb") as file:
             # By name: `save` on an image's id would leave its name out of the archive.
             for chunk in self._client.api.get_image(reference):
+                cancellation.check()
                 file.write(chunk)
         unfinished.rename(archive)
         # Only the newest of a name is of use; each is some hundred megabytes.
@@ -331,6 +326,7 @@ class Builder:
             self._follow(event, log, f"push {image.reference(self._registry)}", phase)
 
     def _follow(self, event: dict[str, Any], log: list[str], doing: str, phase: Phase) -> None:
+        cancellation.check()  # Docker gives up a build or push whose client is gone
         text = str(event.get("stream") or event.get("status") or "").rstrip()
         if text:
             log.append(text)

@@ -18,6 +18,7 @@ import yaml
 
 from local import (
     binaries,
+    cancellation,
     cluster,
     commands,
     config,
@@ -148,7 +149,7 @@ def up(reporter: Reporter, choice: Choice | None = None, paths: Paths | None = N
         try:
             platform = _Up(paths, reporter, pool, docker_host, choice).run(wanted)
         except BaseException:
-            commands.stop_all()
+            cancellation.cancel()
             raise
         finally:
             pool.shutdown(cancel_futures=True)
@@ -283,8 +284,22 @@ class _Up:
         own.apply(self._reporter)
         own.start_storage(self._reporter)
         for image in as_completed(pulled):
-            own.pull(image.result(), self._reporter)
+            cluster.pull(image.result(), self._paths, self._reporter)
         return kubernetes / "kubectl"
+
+
+def runtime(
+    airflow: str, reporter: Reporter, tag: str | None = None, paths: Paths | None = None
+) -> str:
+    """Return the runtime image of another Airflow version; build and push it if need be."""
+    paths = paths or Paths.from_environment()
+    loaded = Platform.load(paths)
+    with locked(paths, reporter):
+        builder = images.Builder(loaded.docker_host, loaded.registry, paths, reporter)
+        image = builder.ensure_chain(images.runtime(airflow, tag))
+        if loaded.own_cluster:
+            cluster.pull(image, paths, reporter)
+        return image
 
 
 def chosen_kubeconfig() -> Path:
@@ -356,4 +371,5 @@ def locked(paths: Paths, reporter: Reporter) -> Iterator[None]:
     with paths.lock.open("w") as file:
         with reporter.phase("Wait for another `up` or `down` to end", quiet=True):
             fcntl.flock(file, fcntl.LOCK_EX)
+        cancellation.reset()
         yield

@@ -19,6 +19,8 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from local.errors import CancelledError
+
 # Short enough that no log is silent for a minute, long enough to keep a CI log readable.
 REPORT_INTERVAL_SECONDS = 20.0
 ANSI_CODES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
@@ -112,6 +114,9 @@ class Progress:
             self._line(f"      ... {title}")
         try:
             yield phase
+        except CancelledError:
+            phase.quiet = True
+            raise
         except BaseException:
             phase.failed = True
             raise

@@ -8,15 +8,20 @@ from typing import Final
 DEBIAN_SUITE: Final = "bookworm"
 
 AIRFLOW: Final = "3.3.2"
+AIRFLOW_EXTRAS: Final = "celery,postgres,statsd,fab"
 # Celery 5.7.0 breaks apache-airflow-providers-celery 3.26.0: its workers never consume a task.
-AIRFLOW_REQUIREMENTS: Final = (
-    f"apache-airflow[celery,postgres,statsd,fab]=={AIRFLOW}",
-    "celery<5.7",
-    "redis",
-)
+AIRFLOW_COMPANIONS: Final = ("celery<5.7", "redis")
 UV: Final = "0.9.9"
 
-# `<Airflow minor>-<patch>` is the tag scheme of Astro Runtime 3.
-RUNTIME_TAG: Final = "3.3-1"
 POSTGRES_TAG: Final = "15"
 REDIS_TAG: Final = "7"
+
+
+def runtime_tag(airflow: str) -> str:
+    """Return a runtime image's tag in the scheme of Astro Runtime 3: `<Airflow minor>-<patch>`."""
+    return f"{airflow.rpartition('.')[0]}-1"
+
+
+def airflow_requirements(airflow: str) -> str:
+    """Return what is installed into a runtime image, for a shell that splits at spaces."""
+    return " ".join((f"apache-airflow[{AIRFLOW_EXTRAS}]=={airflow}", *AIRFLOW_COMPANIONS))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from local import images, versions
+from local import images
 
 REGISTRY = "localhost:5000"
 
@@ -51,7 +51,14 @@ class TestKey:
 
 class TestRuntime:
     def test_tag_names_the_airflow_minor_that_is_installed(self) -> None:
-        assert versions.RUNTIME_TAG.startswith(versions.AIRFLOW.rpartition(".")[0] + "-")
+        runtime = images.runtime("3.2.2")
+        assert runtime.reference(REGISTRY) == "localhost:5000/runtime:3.2-1"
+        assert runtime.base is not None
+        assert runtime.base.arguments["AIRFLOW_VERSION"] == "3.2.2"
+        assert "==3.2.2 " in runtime.base.arguments["AIRFLOW_REQUIREMENTS"]
+
+    def test_tag_may_be_chosen(self) -> None:
+        assert images.runtime("2.11.2", "13.0.0").tag == "13.0.0"
 
     def test_extends_an_image_without_triggers(self) -> None:
         runtime = images.runtime()
