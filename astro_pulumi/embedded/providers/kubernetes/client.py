@@ -82,6 +82,7 @@ class Cluster:
         self._default_namespace = "default"
         self._discovered: dict[str, dict[str, ResourceKind]] = {}
         self._has_answered = False
+        self._cancelled = threading.Event()
 
     @property
     def default_namespace(self) -> str:
@@ -98,6 +99,10 @@ class Cluster:
     def warm_up(self) -> None:
         """Loads the client library in the background: 0.2 s that nobody has to wait for."""
         threading.Thread(target=self._try_to_connect, name="kubernetes-import", daemon=True).start()
+
+    def cancel(self) -> None:
+        """Ends requests that are being tried again."""
+        self._cancelled.set()
 
     def _try_to_connect(self) -> None:
         with contextlib.suppress(
@@ -187,7 +192,8 @@ class Cluster:
         Raises `ApiError` when the server refuses, `ApiUnreachableError` when it does not answer.
         """
         started = time.monotonic()
-        for attempt in range(10**6):
+        attempt = 0
+        while True:
             try:
                 return self._request_once(method, path, body, query, content_type)
             except ApiUnreachableError as error:
@@ -204,13 +210,11 @@ class Cluster:
                 raise problem
             if notice and attempt >= len(_PAUSES) // 2:
                 notice(f"{problem}; trying again")
-            self._pause(attempt)
-        raise AssertionError("unreachable")
-
-    @staticmethod
-    def _pause(attempt: int) -> None:
-        pause = _PAUSES[min(attempt, len(_PAUSES) - 1)]
-        time.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311  # so that retries spread
+            pause = _PAUSES[min(attempt, len(_PAUSES) - 1)]
+            # A little at random, so that many threads do not come back at once.
+            if self._cancelled.wait(pause * random.uniform(0.8, 1.2)):  # noqa: S311
+                raise problem
+            attempt += 1
 
     def _request_once(
         self,
@@ -231,11 +235,15 @@ class Cluster:
         return response.data.decode(errors="replace")
 
     def stream(self, path: str, query: Mapping[str, str]) -> Iterator[Object]:
-        """The events of a watch until the server ends it. Errors as with `request`, without retries."""
+        """The events of a watch until the server ends it. Errors as with `request`, without retries.
+
+        The first event is an empty bookmark: the server has answered.
+        """
         response = self._send("GET", path, None, query, "", stream=True)
         with contextlib.closing(response):
             if response.status >= 400:
                 self._parse(response.status, response.data, f"watch {path}")
+            yield {"type": "BOOKMARK"}
             rest = b""
             try:
                 for chunk in response.stream(65536):

@@ -74,6 +74,14 @@ class KubernetesProvider:
 
     def __init__(self, config: Properties, cluster: Cluster | None = None) -> None:
         """`config` has pulumi-kubernetes' keys; `cluster` is given by tests."""
+        if config.get("renderYamlToDirectory") or config.get("enableServerSideApply") in (
+            False,
+            "false",
+        ):
+            raise ResourceError(
+                "the embedded engine applies objects server-side to a cluster; the provider options"
+                " renderYamlToDirectory and enableServerSideApply=false need the Pulumi CLI"
+            )
         self._cluster = cluster or Cluster(config)
         if cluster is None:
             self._cluster.warm_up()
@@ -339,7 +347,10 @@ class KubernetesProvider:
                     self._take_ownership(kind, obj, manager)
                     force = True
                 else:
-                    raise
+                    problem = error.body.get("message") or error.reason or str(error)
+                    raise ResourceError(
+                        f"the API server refuses {describe(obj)}: {problem}"
+                    ) from error
 
     def _patch(
         self,

@@ -65,6 +65,7 @@ class Waiter:
     def cancel(self) -> None:
         """Ends every wait with an error."""
         self._cancelled.set()
+        self._cluster.cancel()
         self._watcher.close()
 
     def until_ready(

@@ -13,7 +13,7 @@ from astro_pulumi.embedded.providers.kubernetes.client import ApiError, ApiUnrea
 from astro_pulumi.embedded.providers.kubernetes.objects import Object, dig
 from astro_pulumi.errors import ResourceError
 
-_PAUSES: Final = (0.05, 0.2, 0.5, 1.0, 2.0)
+_PAUSES: Final = (0.0, 0.05, 0.2, 0.5, 1.0, 2.0)
 _STREAM_SECONDS: Final = "300"  # the server ends a stream after this; it is then opened again
 
 
@@ -87,15 +87,15 @@ class Watcher:
     def _run(self, collection: Collection) -> None:
         failures = 0
         while not self._closed:
+            seen = collection.seen
+            problem = ""
             try:
                 if not collection.listed:
                     self._list(collection)
                 self._watch(collection)
-                failures = 0
             except ApiUnreachableError as error:
                 # The next stream goes on from the version that was seen last: nothing is missed.
-                self._note(collection, str(error))
-                failures += 1
+                problem = str(error)
             except ApiError as error:
                 if error.status in (401, 403, 404):
                     collection.forbidden = True
@@ -103,14 +103,15 @@ class Watcher:
                     return
                 # 410: the version seen last is too old to go on from, so start with a new list.
                 collection.listed = False
-                if error.status != 410:
-                    self._note(collection, str(error))
-                    failures += 1
+                problem = "" if error.status == 410 else str(error)
             except ResourceError as error:  # no usable kubeconfig
                 self._note(collection, str(error))
                 return
-            if failures:
-                time.sleep(_PAUSES[min(failures, len(_PAUSES)) - 1])
+            failures = 0 if collection.seen > seen else failures + 1
+            pause = _PAUSES[min(failures, len(_PAUSES) - 1)]
+            if problem and failures > 1:  # the first time it may be a server that hands over
+                self._note(collection, problem)
+            time.sleep(pause)
 
     def _list(self, collection: Collection) -> None:
         query = {"fieldSelector": collection.field_selector} if collection.field_selector else {}

@@ -20,6 +20,21 @@ Object = dict[str, Any]
 # What the API server makes of an applied object: (path, object as sent) -> object as answered.
 OnApply = Callable[[str, Object], Object]
 
+COLLECTIONS = {
+    "configmaps",
+    "deployments",
+    "endpointslices",
+    "events",
+    "jobs",
+    "namespaces",
+    "persistentvolumeclaims",
+    "pods",
+    "replicasets",
+    "secrets",
+    "services",
+    "statefulsets",
+}
+
 
 class Refusal(Exception):  # noqa: N818
     """A test's way to make the server refuse a request."""
@@ -114,7 +129,8 @@ class FakeApi:
         self.requests.append((method, path, query, sent))
         if self.failing > 0:
             self.failing -= 1
-            raise NewConnectionError(None, "Connection refused")  # type: ignore[arg-type]
+            refused = ConnectionRefusedError("Connection refused")
+            raise NewConnectionError(None, "no connection") from refused  # type: ignore[arg-type]
         try:
             if "watch" in query:
                 return Response(200, events=self._watch(path, query))
@@ -142,10 +158,9 @@ class FakeApi:
                 metadata = {**obj["metadata"], "deletionTimestamp": "now"}
                 return self.put(path, {**obj, "metadata": metadata})
             return obj
-        if method == "GET" and path.rsplit("/", 1)[-1].islower() and path.endswith("s"):
+        if method == "GET" and path.rpartition("/")[2] in COLLECTIONS:
             items = [obj for key, obj in self.objects.items() if key.rpartition("/")[0] == path]
-            if items or not path.rpartition("/")[0].endswith("s"):
-                return self._listed(items)
+            return self._listed(items)
         raise Refusal(404, reason="NotFound", message=f"{path} not found")
 
     def _listed(self, items: list[Object]) -> Object:

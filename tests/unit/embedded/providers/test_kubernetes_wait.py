@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from astro_pulumi.embedded.provider import InitializationError, Resource
-from astro_pulumi.embedded.providers.kubernetes import KubernetesProvider, client, wait
+from astro_pulumi.embedded.providers.kubernetes import KubernetesProvider, client, wait, watch
 from astro_pulumi.embedded.values import Properties
 from astro_pulumi.errors import ResourceError
 from tests.unit.embedded.providers.fake_api import FakeApi, Object, Refusal
@@ -24,6 +24,7 @@ TOKENS = {"v1": "core/v1"}
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wait, "_TICK", 0.02)
     monkeypatch.setattr(client, "_PAUSES", (0.001,))
+    monkeypatch.setattr(watch, "_PAUSES", (0.0, 0.001))
 
 
 @pytest.fixture
@@ -373,9 +374,7 @@ class TestCreate:
         assert up.join().error is None
 
     def test_old_object_is_waited_for_until_it_is_gone(self, api: FakeApi) -> None:
-        api.put(
-            DEPLOYMENT, {**deployment(), "metadata": {"name": "web", "deletionTimestamp": "now"}}
-        )
+        api.put(DEPLOYMENT, deployment(deletionTimestamp="now"))
         up = Up(api, deployment()).until("waiting for the old object of this name to be gone")
         time.sleep(0.05)
         api.remove(DEPLOYMENT)
