@@ -9,13 +9,14 @@ path is the same on every machine and a state written on one gives no diff on an
 import os
 import shutil
 import tempfile
+import time
 from pathlib import Path
 from typing import Final
 
 from astro_pulumi.project.reader import Project, content_of
 
 _FOLDER: Final = Path(".astro-pulumi") / "contexts"
-_KEPT: Final = 3
+_KEPT_SECONDS: Final = 24 * 3600
 
 
 def write_build_context(project: Project) -> str:
@@ -37,7 +38,7 @@ def write_build_context(project: Project) -> str:
                 raise
         finally:
             shutil.rmtree(partial, ignore_errors=True)
-        _remove_older(target)
+        _remove_old()
     return target.as_posix()
 
 
@@ -56,12 +57,9 @@ def _copy(project: Project, folder: Path) -> None:
             Path(parent, name).chmod(0o755)
 
 
-def _remove_older(current: Path) -> None:
-    contexts = sorted(
-        (path for path in _FOLDER.iterdir() if not path.name.startswith(".")),
-        key=lambda path: path.stat().st_mtime,
-        reverse=True,
-    )
-    for path in contexts[_KEPT:]:
-        if path != current:
+def _remove_old() -> None:
+    """Removes contexts of days ago. Younger ones may belong to another image of this program, or to
+    an engine that runs at the same time."""
+    for path in _FOLDER.iterdir():
+        if time.time() - path.stat().st_mtime > _KEPT_SECONDS:
             shutil.rmtree(path, ignore_errors=True)
