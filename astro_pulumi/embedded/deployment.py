@@ -218,33 +218,53 @@ class Deployment:
                     self.fail(state, error, "refresh")
 
     def recover(self, snapshot: Snapshot) -> None:
-        """Finds out what became of operations that an interrupted run left pending: an object that
-        was made is taken into state, so that this run goes on with it, and nothing is lost."""
+        """Finishes what an interrupted run left pending. An object that was made is taken into state,
+        so that nothing is lost; a delete is completed; after an update the object is updated again."""
         if self._journal is None:
             return
         for operation in snapshot.pending:
             state = operation.resource
-            if operation.kind != "creating" or not state.provider or state.urn in self._olds:
+            old = self._olds.get(state.urn)
+            if not state.provider:
                 continue
-            find = getattr(self.provider(state.provider), "recover", None)
-            found = find(_resource(state), state.inputs) if find else None
-            if found is None:
-                continue
-            state = replace(
-                state,
-                id=found.id,
-                outputs=plan.mark_secrets(
-                    found.outputs, state.inputs, state.additional_secret_outputs
-                ),
-                init_errors=("the update that created it was interrupted",),
-                created=(stamp := now()),
-                modified=stamp,
-            )
-            self._olds[state.urn] = state
-            self._last = (*self._last, state)
-            self._journal.record(add=state)
-            self._say("info", "found again after an interrupted update", state.urn)
+            self._say("info", f"{operation.kind} was interrupted in the last update", state.urn)
+            if operation.kind == "creating":
+                self._recover_create(state, old)
+            elif operation.kind == "updating" and old:
+                marked = replace(old, init_errors=("the update was interrupted",))
+                self._olds[state.urn] = marked
+                self._last = tuple(marked if s is old else s for s in self._last)
+                self._record(amend=(old, marked))
+            elif operation.kind == "deleting":
+                for doomed in [s for s in self._last if (s.urn, s.id) == (state.urn, state.id)]:
+                    self._delete(doomed, ())
+                    self._last = tuple(s for s in self._last if s is not doomed)
+                    if doomed is old:
+                        del self._olds[state.urn]
         self._journal.drop_pending(snapshot.pending)
+
+    def _recover_create(self, state: ResourceState, old: ResourceState | None) -> None:
+        find = getattr(self.provider(state.provider), "recover", None)
+        found = find(_resource(state), state.inputs) if find else None
+        if found is None or (old and old.id == found.id and not old.pending_replacement):
+            return
+        outputs = plan.mark_secrets(found.outputs, state.inputs, state.additional_secret_outputs)
+        stamp = now()
+        state = replace(
+            state,
+            id=found.id,
+            outputs=outputs,
+            init_errors=("the update that created it was interrupted",),
+            # One that was to replace another is not needed: it is made anew, if still wanted.
+            delete=bool(old and not old.pending_replacement),
+            created=stamp,
+            modified=stamp,
+        )
+        gone = [old] if old and not state.delete else []
+        if not state.delete:
+            self._olds[state.urn] = state
+        self._last = (*(s for s in self._last if s not in gone), state)
+        self._record(done=gone, add=state)
 
     def fail(self, resource: ResourceState, error: BaseException, op: Op = "create") -> Stopped:
         """Reports a failure and lets no new step start. -> what to raise."""

@@ -136,8 +136,8 @@ class Journal:
                     [self._render(state) for state in resources],
                     [(operation.kind, self._render(operation.resource)) for operation in pending],
                 )
-            except StateError as failed:
-                error = failed  # whoever waits hears of it; the next save may succeed
+            except Exception as failed:  # whoever waits hears of it; the next save may succeed
+                error = StateError(str(failed))
             with self._changed:
                 self._error = error
                 self._saved = version
