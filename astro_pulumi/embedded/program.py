@@ -2,7 +2,6 @@
 interpreter, connected to the engine by gRPC."""
 
 import json
-import signal
 import subprocess
 import sys
 import threading
@@ -79,14 +78,10 @@ class Program:
         return code
 
     def stop(self) -> None:
-        """Ends it: politely, then not."""
+        """Ends it at once, if it still runs."""
         if self._process.poll() is None:
-            self._process.send_signal(signal.SIGINT)
-            try:
-                self._process.wait(3)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+            self._process.kill()
+            self._process.wait()
 
 
 def _forward(

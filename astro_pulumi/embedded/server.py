@@ -163,7 +163,10 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
         options = _options(request, self._provider_for(request) if custom else request.provider)
         inputs, options, transformed = self._transform(request, inputs, options)
         if transformed:
-            property_dependencies = {key: _urns_in(inputs[key]) for key in sorted(inputs)}
+            property_dependencies = {
+                key: sorted({*property_dependencies.get(key, ()), *_urns_in(inputs[key])})
+                for key in sorted(inputs)
+            }
         dependencies = {*options.depends_on}.union(*property_dependencies.values())
         properties = from_wire(inputs)
         if is_provider and options.version:
@@ -441,7 +444,7 @@ def seconds(duration: str) -> float:
     return sum(float(number) * units[unit] for number, unit in parts)
 
 
-def _urns_in(value: Any) -> list[str]:
+def _urns_in(value: Any) -> set[str]:
     """The resources that a value in wire form depends on."""
     found: set[str] = set()
     if isinstance(value, dict):
@@ -454,7 +457,7 @@ def _urns_in(value: Any) -> list[str]:
     elif isinstance(value, list):
         for item in value:
             found.update(_urns_in(item))
-    return sorted(found)
+    return found
 
 
 def _struct(values: Properties, secrets: bool) -> struct_pb2.Struct:

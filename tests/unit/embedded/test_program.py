@@ -1,0 +1,279 @@
+"""Whole programs on the `astro-pulumi` command, as a user runs them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+PASSPHRASE = "x"
+REPOSITORY = Path(__file__).parents[3]
+PREAMBLE = """
+import pulumi
+from pulumi import ResourceOptions as Opts, export
+
+class Thing(pulumi.CustomResource):
+    def __init__(self, name, opts=None, **inputs):
+        names = {key: None for key in ("serial", "name", "color", "size")}
+        super().__init__("cloud:index:Thing", name, {**names, **inputs}, opts)
+
+class Group(pulumi.ComponentResource):
+    def __init__(self, name, opts=None):
+        super().__init__("my:index:Group", name, None, opts)
+"""
+
+
+@dataclass
+class Project:
+    """A project in a directory of its own."""
+
+    root: Path
+
+    def write(self, program: str) -> None:
+        """What the program is from now on."""
+        (self.root / "__main__.py").write_text(PREAMBLE + program)
+
+    def start(self, *arguments: str, passphrase: str | None = PASSPHRASE) -> subprocess.Popen[str]:
+        """Starts `astro-pulumi`."""
+        environment = {
+            **{k: v for k, v in os.environ.items() if not k.startswith("PULUMI_")},
+            "PULUMI_BACKEND_URL": f"file://{self.root}/state",
+            "PULUMI_HOME": str(self.root / "home"),
+            "CLOUD": str(self.root / "cloud"),
+            "PYTHONPATH": str(REPOSITORY),
+        }
+        if passphrase is not None:
+            environment["PULUMI_CONFIG_PASSPHRASE"] = passphrase
+        return subprocess.Popen(
+            [sys.executable, "-m", "tests.unit.embedded.command", *arguments],
+            cwd=self.root,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def run(self, *arguments: str, passphrase: str | None = PASSPHRASE, fails: bool = False) -> str:
+        """Runs `astro-pulumi`. -> what it printed."""
+        process = self.start(*arguments, passphrase=passphrase)
+        output, _ = process.communicate(timeout=60)
+        assert (process.returncode != 0) == fails, output
+        return output
+
+    def up(self, program: str | None = None, fails: bool = False) -> str:
+        """`up --yes` of a program."""
+        if program is not None:
+            self.write(program)
+        return self.run("up", "--yes", "--engine", "embedded", "-s", "dev", fails=fails)
+
+    def objects(self) -> list[str]:
+        """Names of what exists, without their random part."""
+        return sorted(file.name.rsplit("-", 1)[0] for file in (self.root / "cloud").iterdir())
+
+    def resources(self) -> dict[str, dict[str, object]]:
+        """What state has, by name."""
+        data = json.loads((self.root / "state/.pulumi/stacks/proj/dev.json").read_text())
+        found = data["checkpoint"]["latest"].get("resources", [])
+        return {resource["urn"].rsplit("::", 1)[1]: resource for resource in found}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    (tmp_path / "Pulumi.yaml").write_text("name: proj\nruntime: python\n")
+    (tmp_path / "cloud").mkdir()
+    return Project(tmp_path)
+
+
+def test_the_life_of_a_stack(project: Project) -> None:
+    project.write("""
+config = pulumi.Config()
+group = Group("group", Opts(protect=False))
+a = Thing("a", color=config.require_secret("password"), opts=Opts(parent=group))
+b = Thing("b", size=a.serial, opts=Opts(depends_on=[a]))
+print("hello")
+export("size", b.size)
+export("color", a.color)
+""")
+    flags = ("--yes", "-s", "dev", "--engine", "embedded")
+    project.run("config", "set", "password", "hush", "--secret", "-s", "dev")
+    preview = project.run("preview", "-s", "dev", "--engine", "embedded")
+    assert "+ 4 to create" in preview
+    assert "size : [unknown]" in preview
+    assert project.objects() == []
+    output = project.run("up", *flags)
+    assert "hello" in output
+    assert "+ 4 created" in output
+    assert "color: [secret]" in output
+    assert "hush" not in output + (project.root / "state/.pulumi/stacks/proj/dev.json").read_text()
+    assert project.objects() == ["a", "b"]
+    assert "4 unchanged" in project.run("up", *flags)
+    shown = json.loads(project.run("outputs", "--json", "--show-secrets"))
+    assert shown == {"size": 1, "color": "hush"}
+    assert project.run("outputs", "size") == "1\n"
+    assert project.run("config", "get", "password") == "hush\n"
+    assert "4 unchanged" not in project.run("refresh", *flags)
+    events = [
+        json.loads(line) for line in project.run("destroy", *flags, "--json").splitlines()[1:]
+    ]
+    assert events[-1]["summaryEvent"]["resourceChanges"] == {"delete": 4}
+    assert project.objects() == []
+    history = sorted((project.root / "state/.pulumi/history/proj/dev").glob("*.history.json"))
+    kinds = [json.loads(file.read_text())["kind"] for file in history]
+    assert kinds == ["update", "update", "refresh", "destroy"]
+
+
+def test_transforms_inheritance_and_explicit_providers(project: Project) -> None:
+    project.up("""
+class Cloud(pulumi.ProviderResource):
+    def __init__(self, name):
+        super().__init__("cloud", name, {"zone": "z"})
+
+def blue(args):
+    if args.type_ == "cloud:index:Thing":
+        return pulumi.ResourceTransformResult({**args.props, "color": "blue"}, args.opts)
+
+def protect(args):
+    opts = pulumi.ResourceOptions.merge(args.opts, Opts(ignore_changes=["size"]))
+    return pulumi.ResourceTransformResult(args.props, opts)
+
+pulumi.runtime.register_resource_transform(blue)
+cloud = Cloud("cloud")
+group = Group("group", Opts(providers=[cloud], protect=True, transforms=[protect]))
+a = Thing("a", color="red", size=1, opts=Opts(parent=group))
+timeouts = pulumi.CustomTimeouts(create="1h2m")
+Thing("b", color="red", size=a.size, opts=Opts(retain_on_delete=True, custom_timeouts=timeouts))
+""")
+    resources = project.resources()
+    a, b = resources["a"], resources["b"]
+    assert isinstance(a["inputs"], dict) and isinstance(b["inputs"], dict)
+    assert (a["inputs"]["color"], b["inputs"]["color"]) == ("blue", "blue")
+    assert a["protect"] is True
+    assert a["ignoreChanges"] == ["size"]
+    assert str(a["provider"]).startswith("urn:pulumi:dev::proj::pulumi:providers:cloud::cloud::")
+    assert "default" in str(b["provider"])
+    assert b["retainOnDelete"] is True
+    assert b["customTimeouts"] == {"create": 3720.0}
+    assert str(a["urn"]) == "urn:pulumi:dev::proj::my:index:Group$cloud:index:Thing::a"
+    assert b["dependencies"] == [a["urn"]]
+
+
+def test_a_failed_resource_is_reported_once(project: Project) -> None:
+    output = project.up(
+        """
+a = Thing("a", fail="no room in the cloud")
+Thing("b", size=a.serial)
+""",
+        fails=True,
+    )
+    assert output.count("no room in the cloud") == 1
+    assert "terminated" not in output
+    assert "exit code" not in output
+    assert project.objects() == []
+
+
+def test_an_exception_of_the_program_shows_its_own_lines(project: Project) -> None:
+    output = project.up(
+        'Thing("a")\ndef f():\n    raise ValueError("wrong turn")\nf()\n', fails=True
+    )
+    assert output.count("ValueError: wrong turn") == 1
+    assert "__main__.py" in output
+    assert "runpy" not in output
+    assert "exit code" not in output
+
+
+def test_a_program_that_ends_early(project: Project) -> None:
+    output = project.up("import sys\nsys.exit(3)\n", fails=True)
+    assert "program exited with non-zero exit code: 3" in output
+
+
+def test_what_is_not_offered_names_the_pulumi_cli(project: Project) -> None:
+    other = 'pulumi.CustomResource("aws:s3:Bucket", "b", {})\n'
+    output = project.up(other, fails=True)
+    assert "'aws'" in output
+    assert "Pulumi CLI" in output
+    output = project.up(
+        'export("x", pulumi.runtime.invoke("cloud:index:f", {}).value)\n', fails=True
+    )
+    assert "cloud:index:f" in output
+
+
+@pytest.mark.parametrize(("passphrase", "said"), [("y", "incorrect passphrase"), (None, "needed")])
+def test_passphrases(project: Project, passphrase: str | None, said: str) -> None:
+    project.up("")
+    output = project.run("up", "--yes", "--engine", "embedded", passphrase=passphrase, fails=True)
+    assert said in output
+    assert "PULUMI_CONFIG_PASSPHRASE" in output
+    assert "Traceback" not in output
+
+
+def test_consent_is_needed(project: Project) -> None:
+    project.write("")
+    assert "--yes must be passed" in project.run("up", "-s", "dev", fails=True)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+SLOW = 'Thing("before")\nThing("slow", late=30)\nThing("quick", sleep=0.5)\n'
+
+
+def test_killed_in_the_middle(project: Project) -> None:
+    project.write(SLOW)
+    process = project.start("up", "--yes", "-s", "dev", "--engine", "embedded")
+    wait_until(lambda: {"slow", "before"} <= {*project.objects()})
+    process.kill()
+    process.communicate()
+    output = project.up(SLOW.replace("late=30", "late=0"))
+    assert "creating was interrupted" in output
+    assert project.objects() == ["before", "quick", "slow"]
+    assert "pending_operations" not in json.dumps(project.resources())
+
+
+def test_two_engines_at_once(project: Project) -> None:
+    project.write(SLOW)
+    process = project.start("up", "--yes", "-s", "dev", "--engine", "embedded")
+    wait_until(lambda: "slow" in project.objects())
+    try:
+        output = project.run("up", "--yes", "--engine", "embedded", fails=True)
+        assert "locked by 1 lock" in output
+        assert f"pid {process.pid}" in output
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_interrupted_once_what_is_under_way_is_finished(project: Project) -> None:
+    project.write('a = Thing("a", sleep=1)\nThing("b", size=a.serial)\n')
+    process = project.start("up", "--yes", "-s", "dev", "--engine", "embedded")
+    assert process.stdout
+    wait_until(lambda: "a creating" in (process.stdout.readline() if process.stdout else ""))
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode != 0
+    assert "interrupted" in output
+    assert project.objects() == ["a"]
+    assert set(project.resources()) == {"proj-dev", "a", "default"}
+
+
+def test_interrupted_twice_what_is_under_way_is_given_up(project: Project) -> None:
+    project.write('Thing("a", sleep=60)\n')
+    process = project.start("up", "--yes", "-s", "dev", "--engine", "embedded")
+    wait_until(lambda: "a creating" in (process.stdout.readline() if process.stdout else ""))
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=10)
+    assert process.returncode != 0
+    assert "cancelled" in output
+    assert "Traceback" not in output
