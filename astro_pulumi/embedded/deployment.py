@@ -29,7 +29,7 @@ from astro_pulumi.embedded.provider import (
 )
 from astro_pulumi.embedded.providers import make_provider
 from astro_pulumi.embedded.state import ResourceState, Snapshot, now
-from astro_pulumi.embedded.values import Properties, has_unknown, reveal
+from astro_pulumi.embedded.values import Properties, reveal
 from astro_pulumi.errors import AstroError, EngineError, ResourceError
 
 PARALLEL: Final = 32
@@ -338,10 +338,6 @@ class Deployment:
             inputs = {**wanted.inputs, "__internal": wanted.inputs.get("__internal", {})}
             id = old.id if old else str(uuid.uuid4())
             new = replace(wanted, id=id, inputs=inputs, outputs=wanted.inputs)
-            if not has_unknown(inputs):
-                self._providers[f"{new.urn}::{id}"] = make_provider(
-                    urns.package_of(new.type), _configuration(inputs)
-                )
         visible = not _is_default(new)
         if old and old.inputs == new.inputs:
             return self._same(new, old, visible)

@@ -192,7 +192,7 @@ class Stack:
         server = Server()
         config = self.config()
         try:
-            server.start(deployment, config, hear)
+            server.start(self.project, deployment, config, hear)
             program.go(server.address, self.name, deployment.preview, config, hear)
             while not server.ended.wait(0.02) and program.poll() is None:
                 if self.control.presses > 1:

@@ -57,8 +57,8 @@ class Program:
             "secret_keys": sorted(config.secret_keys),
         }
         self._readers = [
-            _forward(self._process.stdout, "stdout", emit),
-            _forward(self._process.stderr, "stderr", emit),
+            forward(self._process.stdout, "stdout", emit),
+            forward(self._process.stderr, "stderr", emit),
         ]
         stdin = self._process.stdin
         with suppress(BrokenPipeError):  # it ended already: its exit code says why
@@ -84,9 +84,11 @@ class Program:
             self._process.wait()
 
 
-def _forward(
+def forward(
     stream: IO[str] | None, name: Literal["stdout", "stderr"], emit: Emit
 ) -> threading.Thread:
+    """Passes on what a process writes, line by line."""
+
     def read() -> None:
         for line in stream or ():
             emit(Printed(line.rstrip("\n"), name))
@@ -96,18 +98,19 @@ def _forward(
     return thread
 
 
-def interpreter(project: Project) -> str:
-    """The Python that the project's runtime options name, else the one that runs this."""
+def interpreter(project: Project, fallback: str | None = None) -> str:
+    """The Python that the project's runtime options name, else the one that runs this. `fallback` is
+    used where that environment was not made."""
     options = project.runtime_options
     virtualenv = options.get("virtualenv")
     if not virtualenv and options.get("toolchain") in ("uv", "poetry"):
-        virtualenv = ".venv"  # where both put it in a project
-        if not (project.root / virtualenv).exists():
-            return sys.executable
+        virtualenv, fallback = ".venv", fallback or sys.executable
     if not virtualenv:
         return sys.executable
     python = project.root / str(virtualenv) / "bin" / "python"
     if not python.exists():
+        if fallback:
+            return fallback
         raise EngineError(
             f"{project.file}: virtualenv {virtualenv}: {python} does not exist. Make it with "
             f"`python -m venv {virtualenv}` and install the program's requirements into it."

@@ -24,10 +24,11 @@ from pulumi.runtime.proto import (
 )
 
 from astro_pulumi.embedded import urns
+from astro_pulumi.embedded.components import ComponentPlugins
 from astro_pulumi.embedded.deployment import PARALLEL, Deployment
 from astro_pulumi.embedded.events import Emit, Message
 from astro_pulumi.embedded.plan import Goal
-from astro_pulumi.embedded.project import Config
+from astro_pulumi.embedded.project import Config, Project
 from astro_pulumi.embedded.provider import Severity
 from astro_pulumi.embedded.providers import require_known
 from astro_pulumi.embedded.state import ResourceState
@@ -80,10 +81,12 @@ class Server:
         self._server = grpc.server(self._pool, options=_OPTIONS)
         self.address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
         self.monitor: Monitor | None = None
+        self.plugins: ComponentPlugins | None = None
 
-    def start(self, deployment: Deployment, config: Config, emit: Emit) -> None:
-        """Answers from now on. What was asked before waits: the program may be started earlier."""
-        self.monitor = Monitor(deployment, config, self.ended)
+    def start(self, project: Project, deployment: Deployment, config: Config, emit: Emit) -> None:
+        """Answers from now on."""
+        self.plugins = ComponentPlugins(project, self.address, emit)
+        self.monitor = Monitor(deployment, config, self.plugins, self.ended)
         resource_pb2_grpc.add_ResourceMonitorServicer_to_server(self.monitor, self._server)
         engine_pb2_grpc.add_EngineServicer_to_server(Engine(emit), self._server)
         self._server.start()
@@ -96,6 +99,8 @@ class Server:
     def stop(self) -> None:
         """Ends the service; calls still waiting are refused."""
         self.release()
+        if self.plugins:
+            self.plugins.stop()
         self._server.stop(grace=None).wait()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
@@ -103,16 +108,23 @@ class Server:
 class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
     """`ResourceMonitor`: what the program asks for."""
 
-    def __init__(self, deployment: Deployment, config: Config, ended: threading.Event) -> None:
+    def __init__(
+        self,
+        deployment: Deployment,
+        config: Config,
+        plugins: ComponentPlugins,
+        ended: threading.Event,
+    ) -> None:
         self.shut_down = threading.Event()
         self._deployment = deployment
         self._config = config
+        self._plugins = plugins
         self._ended = ended
         self._lock = threading.Lock()
         self._goals: dict[str, ResourceState] = {}
         self._component_providers: dict[str, dict[str, str]] = {}
         self._transforms: dict[str, list[callback_pb2.Callback]] = {}  # by URN; "" for the stack
-        self._invoke_transforms: list[callback_pb2.Callback] = []
+        self._pending_transforms: dict[tuple[str, str, str], list[callback_pb2.Callback]] = {}
         self._packages: dict[str, resource_pb2.RegisterPackageRequest] = {}
         self._channels: dict[str, callback_pb2_grpc.CallbacksStub] = {}
 
@@ -155,13 +167,14 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
         custom, is_provider = request.custom, urns.is_provider(request.type)
         inputs, property_dependencies = _inputs(request)
         self._inherit(request)
-        if request.remote:
-            raise EngineError(
-                f"{request.type} '{request.name}' is a remote component: the embedded engine does not "
-                "run component plugins. Install the Pulumi CLI for this program."
-            )
+        # The plugin registers a remote component again: its own transforms are due then as well.
+        identity = (request.parent, request.type, request.name)
+        transforms = self._pending_transforms.pop(identity, list(request.transforms))
         options = _options(request, self._provider_for(request) if custom else request.provider)
-        inputs, options, transformed = self._transform(request, inputs, options)
+        inputs, options, transformed = self._transform(request, transforms, inputs, options)
+        if request.remote:
+            self._pending_transforms[identity] = transforms
+            return self._construct(request, inputs, options)
         if transformed:
             property_dependencies = {
                 key: sorted({*property_dependencies.get(key, ()), *_urns_in(inputs[key])})
@@ -200,7 +213,7 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
         state = self._deployment.register(goal)
         with self._lock:
             self._goals[state.urn] = wanted
-            self._transforms[state.urn] = list(request.transforms)
+            self._transforms[state.urn] = transforms
             if not custom:
                 inherited = self._component_providers.get(request.parent, {})
                 self._component_providers[state.urn] = {**inherited, **options.providers}
@@ -209,6 +222,28 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
             id=state.id,
             object=_struct(state.outputs if custom else {}, request.acceptSecrets),
         )
+
+    def _construct(
+        self,
+        request: resource_pb2.RegisterResourceRequest,
+        inputs: dict[str, Any],
+        options: resource_pb2.TransformResourceOptions,
+    ) -> Any:
+        package = urns.package_of(request.type)
+        self._deployment.default_provider(package, options.version)
+        inherited = self._component_providers.get(request.parent, {})
+        for name, reference in {**inherited, **options.providers}.items():
+            options.providers[name] = reference
+        info = self.GetDeploymentInfo(None, None)
+        made = self._plugins.construct(package, info, request, inputs, options)
+        outputs = json_format.MessageToDict(made.state)
+        answer = resource_pb2.RegisterResourceResponse(
+            urn=made.urn, object=_struct(from_wire(outputs), request.acceptSecrets)
+        )
+        for key, value in outputs.items():
+            known = made.stateDependencies[key].urns if key in made.stateDependencies else ()
+            answer.propertyDependencies[key].urns.extend(sorted({*known, *_urns_in(value)}))
+        return answer
 
     def RegisterResourceOutputs(self, request: Any, context: _Context) -> empty_pb2.Empty:
         outputs = from_wire(json_format.MessageToDict(request.outputs))
@@ -314,11 +349,12 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
     def _transform(
         self,
         request: resource_pb2.RegisterResourceRequest,
+        transforms: list[callback_pb2.Callback],
         inputs: dict[str, Any],
         options: resource_pb2.TransformResourceOptions,
     ) -> tuple[dict[str, Any], resource_pb2.TransformResourceOptions, bool]:
         """Runs the resource's own transforms, its parents', then the stack's."""
-        callbacks = list(request.transforms)
+        callbacks = list(transforms)
         with self._lock:
             urn = request.parent
             while urn:

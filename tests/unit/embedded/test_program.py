@@ -277,3 +277,72 @@ def test_interrupted_twice_what_is_under_way_is_given_up(project: Project) -> No
     assert process.returncode != 0
     assert "cancelled" in output
     assert "Traceback" not in output
+
+
+PLUGIN = """
+from typing import Optional, TypedDict
+import pulumi
+from pulumi.provider.experimental import component_provider_host
+
+class PairArgs(TypedDict):
+    color: pulumi.Input[str]
+    sizes: Optional[list[int]]
+
+class Pair(pulumi.ComponentResource):
+    names: pulumi.Output[str]
+    secret: pulumi.Output[str]
+
+    def __init__(self, name: str, args: PairArgs, opts: Optional[pulumi.ResourceOptions] = None):
+        super().__init__("shapes:index:Pair", name, {}, opts)
+        things = []
+        for size in args.get("sizes") or []:
+            inputs = {"name": None, "serial": None, "color": args["color"], "size": size}
+            child = pulumi.ResourceOptions(parent=self)
+            things.append(pulumi.CustomResource("cloud:index:Thing", f"{name}-{int(size)}", inputs, child))
+        self.names = pulumi.Output.all(*[t.id for t in things]).apply(lambda ids: f"{len(ids)} things")
+        self.secret = pulumi.Output.secret("hush")
+        self.register_outputs({"names": self.names, "secret": self.secret})
+
+if __name__ == "__main__":
+    component_provider_host(name="shapes", components=[Pair])
+"""
+
+
+def test_a_remote_component(project: Project) -> None:
+    plugin = project.root / "shapes"
+    plugin.mkdir()
+    (plugin / "__main__.py").write_text(PLUGIN)
+    (plugin / "PulumiPlugin.yaml").write_text("runtime: python\n")
+    (project.root / "Pulumi.yaml").write_text(
+        "name: proj\nruntime: python\npackages: {shapes: ./shapes}\n"
+    )
+    program = """
+class Pair(pulumi.ComponentResource):
+    names: pulumi.Output[str]
+    secret: pulumi.Output[str]
+    def __init__(self, name, args, opts=None):
+        super().__init__(
+            "shapes:index:Pair", name, {**args, "names": None, "secret": None}, opts, remote=True
+        )
+
+def paint(args):
+    if args.type_ == "cloud:index:Thing":
+        return pulumi.ResourceTransformResult({**args.props, "color": "blue"}, args.opts)
+
+first = Thing("first", color="red")
+pair = Pair("pair", {"color": first.color, "sizes": [1, 2]}, Opts(protect=False, transforms=[paint]))
+export("names", pair.names)
+export("secret", pair.secret)
+"""
+    output = project.up(program)
+    assert 'names : "2 things"' in output
+    assert "secret: [secret]" in output
+    resources = project.resources()
+    child = resources["pair-2"]
+    assert str(child["urn"]).split("::")[2] == "shapes:index:Pair$cloud:index:Thing"
+    assert isinstance(child["inputs"], dict)
+    assert (child["inputs"]["color"], child["inputs"]["size"]) == ("blue", 2)
+    assert child["dependencies"] == [resources["first"]["urn"]]
+    assert "5 unchanged" in project.up()
+    project.run("destroy", "--yes", "--engine", "embedded")
+    assert project.objects() == []

@@ -11,17 +11,19 @@ What differs on purpose:
 
 import threading
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from google.protobuf import json_format
 from pulumi.runtime.proto import resource_pb2
 
+from astro_pulumi.embedded.components import ComponentPlugins
 from astro_pulumi.embedded.deployment import Deployment
 from astro_pulumi.embedded.events import Event
 from astro_pulumi.embedded.journal import Journal
 from astro_pulumi.embedded.plan import mark_secrets
-from astro_pulumi.embedded.project import Config
+from astro_pulumi.embedded.project import Config, Project
 from astro_pulumi.embedded.secrets import Crypter, unlock
 from astro_pulumi.embedded.server import Monitor
 from astro_pulumi.embedded.state import (
@@ -80,7 +82,9 @@ class Replay:
             "proto", "dev", snapshot, self.journal, lambda _: {}, self.events.append
         )
         config = Config({"proto:tag": "c1"}, frozenset())
-        self.monitor = Monitor(self.deployment, config, threading.Event())
+        nowhere = Project(Path(), {})
+        plugins = ComponentPlugins(nowhere, "", self.events.append)
+        self.monitor = Monitor(self.deployment, config, plugins, threading.Event())
 
     def run(self) -> list[str]:
         """-> where an answer to the program differs from the real engine's."""
