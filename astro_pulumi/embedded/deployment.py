@@ -8,7 +8,7 @@ import os
 import threading
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from traceback import format_exception
@@ -49,7 +49,7 @@ class Deployment:
         stack: str,
         snapshot: Snapshot,
         journal: Journal | None,
-        package_config: Callable[[str], Mapping[str, str]],
+        package_config: Callable[[str], Properties],
         emit: Emit,
     ) -> None:
         """Without a `journal` it is a preview: nothing is changed anywhere."""

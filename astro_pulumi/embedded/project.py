@@ -12,6 +12,7 @@ from typing import Any, Final
 import yaml
 
 from astro_pulumi.embedded.secrets import Crypter
+from astro_pulumi.embedded.values import Properties, Secret
 from astro_pulumi.errors import EngineError
 
 _Loader: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -100,11 +101,11 @@ class Config:
     values: Mapping[str, str]  # "project:key" -> value; objects as JSON
     secret_keys: frozenset[str]
 
-    def of_package(self, package: str) -> dict[str, str]:
+    def of_package(self, package: str) -> Properties:
         """`kubernetes:context` -> `context`: what configures a package's default provider."""
         prefix = f"{package}:"
         return {
-            key.removeprefix(prefix): value
+            key.removeprefix(prefix): Secret(value) if key in self.secret_keys else value
             for key, value in self.values.items()
             if key.startswith(prefix)
         }

@@ -109,7 +109,7 @@ def _make_integer(inputs: Properties) -> tuple[str, Properties]:
     low, high = int(inputs["min"]), int(inputs["max"])
     if low > high:
         raise ResourceError(f"min: {low} is more than max, {high}")
-    number = (random.Random(inputs["seed"]) if inputs.get("seed") else _random).randint(low, high)  # noqa: S311
+    number = _random.randint(low, high)
     return str(number), {"result": number, "id": str(number)}
 
 
@@ -143,7 +143,7 @@ _KINDS: Final = {
         ("keepers", "prefix"),
     ),
     "random:index/randomInteger:RandomInteger": _Kind(
-        ["min", "max"], _make_integer, ["result", "id"], {}, (), ("keepers", "seed")
+        ["min", "max"], _make_integer, ["result", "id"], {}
     ),
     "random:index/randomUuid:RandomUuid": _Kind([], _make_uuid, ["result", "id"], {}),
 }
