@@ -1,6 +1,7 @@
 """Runs a Pulumi program as Pulumi's Python language host does: in its own process, with the project's
 interpreter, connected to the engine by gRPC."""
 
+import importlib
 import json
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from astro_pulumi.errors import EngineError
 
 # Pulumi's exit code of a program that has told the user what is wrong.
 SAID_SO = 32
+_SERVER = "astro_pulumi.embedded.server"
 _HOST = Path(__file__).with_name("program_host.py")
 
 
@@ -22,7 +24,9 @@ class Program:
     """A program being run."""
 
     def __init__(self, project: Project) -> None:
-        """Starts the interpreter, which loads the SDK at once; the program itself starts with `go`."""
+        """Starts the interpreter, which loads the SDK at once; the program itself starts with `go`.
+        Meanwhile this process loads gRPC, which takes as long."""
+        threading.Thread(target=importlib.import_module, args=(_SERVER,), daemon=True).start()
         self._project = project
         try:
             self._process = subprocess.Popen(

@@ -10,10 +10,12 @@ import sys
 sys.path.pop(0)  # this file's directory: its modules must not hide the standard library's
 
 import asyncio
+import atexit
 import json
 import logging
 import os
 import runpy
+import threading
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -76,5 +78,16 @@ def main() -> int:
     return 0
 
 
+def _leave(code: int) -> None:
+    """Ends as `sys.exit` does, but for taking down the SDK's large modules one by one: 0.2 s."""
+    for thread in threading.enumerate():
+        if not thread.daemon and thread is not threading.current_thread():
+            thread.join()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    _leave(main())
