@@ -20,7 +20,6 @@ import docker
 import kubernetes
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from local import platform as local_platform
 from local.airflow_api import Airflow
@@ -244,7 +243,6 @@ def summarize(
 ) -> None:
     """Print what a user wants to know now."""
     python = Path(os.environ.get("VIRTUAL_ENV", ".venv")).name + "/bin/python"
-    table = Table.grid(padding=(0, 2))
     rows = {
         "Airflow UI": outputs["webserver_url"],
         "User": outputs["admin_username"],
@@ -257,15 +255,11 @@ def summarize(
     }
     if not platform.own_cluster:
         rows["Reach it by"] = shlex.join(port_forward_command(platform, outputs))
+    result = "Deployed." if changed else "Nothing to do: what runs is what you have."
+    console.print(f"\n[bold green]{result}[/]")
     for name, value in rows.items():
         if value:
-            table.add_row(name, value)
-    console.print()
-    if changed:
-        console.print("Deployed.", style="bold green")
-    else:
-        console.print("Nothing to do: what runs is what you have.", style="bold green")
-    console.print(table)
+            console.print(f"{name:<12} {value}", markup=False)
 
 
 def main() -> None:
