@@ -111,11 +111,12 @@ def from_type_token(token: str) -> tuple[str, str]:
             f"{token}: the embedded engine deploys single Kubernetes objects only; YAML files, Helm"
             " charts and kustomizations need the Pulumi CLI (https://www.pulumi.com/docs/install/)"
         )
+    module = module.removeprefix("core/")
     if kind.endswith("Patch") or (kind.endswith("List") and is_builtin(module)):
         raise ResourceError(
             f"{token}: the embedded engine does not handle {kind!r}; use the kind itself, or the Pulumi CLI"
         )
-    return module.removeprefix("core/"), kind
+    return module, kind
 
 
 def _plural(kind: str) -> str:

@@ -95,7 +95,7 @@ def activity(pod: Object, events: Sequence[Object]) -> str:
         container = status["name"]
         waiting = dig(status, "state", "waiting")
         terminated = dig(status, "state", "terminated")
-        if waiting is None and terminated is None and dig(status, "state", "running"):
+        if dig(status, "state", "running") is not None:
             # A few failed probes are part of every start.
             if last.get("reason") == "Unhealthy" and _times(last) > _PROBES_OF_A_START:
                 return f"{container} is not ready: {_clean(last.get('message', ''))}"
@@ -149,7 +149,7 @@ def _container_problems(pod: Object, read_log: ReadLog) -> Iterator[str]:
                 f'container "{container}" ended with {_exit(ended)}{restarted}: [{reason}]'
                 + (f" {words}" if words else " it left no message and no log")
             )
-        elif dig(status, "state", "running") and not status.get("ready"):
+        elif dig(status, "state", "running") is not None and not status.get("ready"):
             yield f'container "{container}" runs, but is not ready'
 
 

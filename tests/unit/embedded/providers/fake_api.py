@@ -133,7 +133,7 @@ class FakeApi:
             raise NewConnectionError(None, "no connection") from refused  # type: ignore[arg-type]
         try:
             if "watch" in query:
-                return Response(200, events=self._watch(path, query))
+                return Response(200, events=self._watch(path, query, self._epoch))
             if path.endswith("/log"):
                 return Response(200, self.logs.get(path, "").encode())
             return Response(200, json.dumps(self._answer(method, path, query, sent)).encode())
@@ -183,8 +183,8 @@ class FakeApi:
         metadata["managedFields"] = [{"manager": query["fieldManager"], "operation": "Apply"}]
         return {**old, **sent, "metadata": metadata}
 
-    def _watch(self, path: str, query: dict[str, str]) -> Iterator[bytes]:
-        seen, epoch = int(query["resourceVersion"]), self._epoch
+    def _watch(self, path: str, query: dict[str, str], epoch: int) -> Iterator[bytes]:
+        seen = int(query["resourceVersion"])
         if seen < self.oldest:
             yield b'{"type": "ERROR", "object": {"code": 410, "reason": "Expired"}}\n'
             return

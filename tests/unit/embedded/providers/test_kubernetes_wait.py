@@ -174,9 +174,10 @@ def test_watch_from_a_version_that_is_too_old_lists_again(api: FakeApi) -> None:
 
 def test_api_server_that_is_away_for_a_while(api: FakeApi) -> None:
     up = Up(api, deployment()).until("controller")
-    api.failing = 30
+    api.failing = 10**6
     api.end_streams()
     up.until("the Kubernetes API at https://fake does not answer (Connection refused)")
+    api.failing = 0
     api.change(DEPLOYMENT, status=DONE)
     assert up.join().error is None
 
