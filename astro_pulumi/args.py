@@ -141,6 +141,14 @@ class DeploymentArgs(TypedDict):
     """How the webserver is reached."""
     description: NotRequired[str]
     """What this deploy is about; kept with the release."""
+    rollback_to: NotRequired[str]
+    """Deploy an earlier release again, image and configuration: its number, `previous`, or an image digest
+    (`sha256:...`). The project is not built then. Also as `astro:rollbackTo` in the stack's configuration."""
+    database_downgrade: NotRequired[str]
+    """`allow`, or `refuse` a deploy of an older Airflow that needs the database to be downgraded, which drops
+    what only the newer Airflow stores. Default: `allow`."""
+    history_limit: NotRequired[int]
+    """Number of releases that are kept to go back to, 2 to 1000. Default: 50."""
     skip_dag_parse: NotRequired[bool]
     """Deploy without parsing the DAGs in the new image first. Default: false."""
     timeouts: NotRequired[TimeoutArgs]

@@ -4,7 +4,7 @@ import base64
 import hashlib
 import json
 from importlib import resources
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import pulumi
 import pulumi_random as random
@@ -15,8 +15,15 @@ from astro_pulumi.kubernetes import airflow, backing
 from astro_pulumi.kubernetes.metadata import Manifest, labels, object_name
 from astro_pulumi.kubernetes.pods import AirflowEnvironment
 from astro_pulumi.kubernetes.resources import KubernetesObject
-from astro_pulumi.release.job import release_job
-from astro_pulumi.release.ledger import release_record
+from astro_pulumi.release import configuration, ledger
+from astro_pulumi.release import rollback as rollbacks
+from astro_pulumi.release.job import release_job, release_job_rights
+from astro_pulumi.release.rollback import (
+    Rollback,
+    project_hash,
+    release_content,
+    release_origin,
+)
 from astro_pulumi.spec import DeploymentSpec, specify
 
 _ADMIN: Final = "admin"
@@ -50,24 +57,22 @@ class Deployment(pulumi.ComponentResource):
         self, name: str, args: DeploymentArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("astro:index:Deployment", name, None, opts)
+        rollback = self._find_release_to_restore(name, args)
+        if rollback:
+            args = cast(DeploymentArgs, rollback.arguments(args))
         spec = self._spec = specify(name, args)
 
         self.image = self._build_and_push()
         passwords = self._generate_passwords()
-        self.namespace = self._find_or_make_namespace()
+        if not rollback:
+            self.namespace = self._find_or_make_namespace(name, spec.namespace)
         pull_secret = self._make_pull_secret()
         environment = self._make_environment(passwords)
         database, broker = self._run_backing_services(passwords)
-        migrated = self._make(
-            "release-job", release_job(spec, environment, pull_secret), depends_on=[database]
-        )
+        content = release_content(args, spec, rollback)
+        migrated = self._run_release_job(environment, pull_secret, content, database)
         workloads = self._roll_out(environment, pull_secret, [migrated, broker])
-        record = self._make(
-            "release",
-            release_record(spec, self.image, environment.config),
-            depends_on=workloads,
-            retain_on_delete=True,
-        )
+        record = self._record_release(args, content, rollback, migrated, workloads)
 
         self.webserver_url = pulumi.Output.from_input(
             spec.service.base_url
@@ -114,11 +119,23 @@ class Deployment(pulumi.ComponentResource):
             for purpose in ("fernet", "jwt", "api", "postgresql", "redis", "admin")
         }
 
-    def _find_or_make_namespace(self) -> pulumi.Output[str]:
+    def _find_release_to_restore(self, name: str, args: DeploymentArgs) -> Rollback | None:
+        """The release that `rollback_to` asks for; its record is in the Deployment's namespace."""
+        wanted = rollbacks.requested(name, args)
+        if wanted is None:
+            return None
+        self.namespace = self._find_or_make_namespace(name, args.get("namespace"))
+        rollback = rollbacks.read(name, wanted, self.namespace, self)
+        if warning := rollbacks.downgrade_warning(rollback, args.get("database_downgrade")):
+            pulumi.log.warn(f"{name}: {warning}", self)
+        return rollback
+
+    def _find_or_make_namespace(
+        self, name: str, given: pulumi.Input[str] | None
+    ) -> pulumi.Output[str]:
         """An existing one, or one with a random suffix: two stacks may share a cluster."""
-        if self._spec.namespace is not None:
-            return pulumi.Output.from_input(self._spec.namespace)
-        name = self._spec.name
+        if given is not None:
+            return pulumi.Output.from_input(given)
         manifest = {
             "apiVersion": "v1",
             "kind": "Namespace",
@@ -187,6 +204,59 @@ class Deployment(pulumi.ComponentResource):
             self._make("redis", backing.redis(spec, configuration)),
         )
 
+    def _run_release_job(
+        self,
+        environment: AirflowEnvironment,
+        pull_secret: pulumi.Output[str] | None,
+        content: str,
+        database: KubernetesObject,
+    ) -> KubernetesObject:
+        rights = [
+            self._make(f"release-job-{manifest['kind'].lower()}", manifest)
+            for manifest in release_job_rights(self._spec)
+        ]
+        manifest = release_job(self._spec, environment, pull_secret, content)
+        return self._make("release-job", manifest, depends_on=[database, *rights])
+
+    def _record_release(
+        self,
+        args: DeploymentArgs,
+        content: str,
+        rollback: Rollback | None,
+        job: KubernetesObject,
+        workloads: list[KubernetesObject],
+    ) -> KubernetesObject:
+        """Adds the record to the ledger, and makes it the current one."""
+        spec = self._spec
+        # Who deploys what commit is a new one each time, and would make every `up` a new release. This
+        # object keeps what it was made with; its resource is another one when the content is.
+        origin = self._make(
+            f"origin-{content}",
+            _config_map(spec, release_origin(spec, rollback)),
+            ignore_changes=["data"],
+        ).data
+        findings = job.metadata.apply(ledger.read_findings)
+        record = self._make(
+            "release",
+            ledger.release_record(
+                spec.name,
+                image=self.image,
+                airflow_version=str(spec.airflow_version),
+                project_hash=project_hash(spec, rollback),
+                configuration=configuration.recorded(args),
+                origin=origin,
+                findings=findings,
+            ),
+            depends_on=workloads,
+            retain_on_delete=True,
+        )
+        self._make(
+            "current-release",
+            ledger.current_release(spec.name, origin=origin, image=self.image, findings=findings),
+            depends_on=[record],
+        )
+        return record
+
     def _roll_out(
         self,
         environment: AirflowEnvironment,
@@ -220,6 +290,7 @@ class Deployment(pulumi.ComponentResource):
         manifest: Manifest,
         depends_on: list[KubernetesObject] | None = None,
         retain_on_delete: bool | None = None,
+        ignore_changes: list[str] | None = None,
     ) -> KubernetesObject:
         """Makes one object in the Deployment's namespace. Its resource is called `<name>-<component>`."""
         metadata = {**manifest.get("metadata", {}), "namespace": self.namespace}
@@ -227,7 +298,10 @@ class Deployment(pulumi.ComponentResource):
             object_name(self._spec.name, component),
             {**manifest, "metadata": metadata},
             pulumi.ResourceOptions(
-                parent=self, depends_on=depends_on, retain_on_delete=retain_on_delete
+                parent=self,
+                depends_on=depends_on,
+                retain_on_delete=retain_on_delete,
+                ignore_changes=ignore_changes,
             ),
         )
 

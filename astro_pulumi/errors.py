@@ -22,6 +22,10 @@ class ArgumentError(AstroError):
         self.argument = argument
 
 
+class ReleaseError(AstroError):
+    """There is no such release, or it cannot be deployed again."""
+
+
 class EngineError(AstroError):
     """The embedded engine cannot do what the program, the stack or the user asks of it."""
 

@@ -108,6 +108,8 @@ class DeploymentSpec:
     broker: BackingService
     service: ServiceExposure
     description: str | None
+    database_downgrade: str
+    history_limit: int
     skip_dag_parse: bool
     release_job_timeout: int
     rollout_timeout: int
@@ -169,6 +171,8 @@ def specify(name: str, args: DeploymentArgs) -> DeploymentSpec:
         ),
         service=_service(given.section("service", ServiceArgs.__annotations__)),
         description=given.optional_text("description"),
+        database_downgrade=given.choice("database_downgrade", "allow", ("allow", "refuse")),
+        history_limit=given.number("history_limit", 50, 2, 1000),
         skip_dag_parse=given.flag("skip_dag_parse"),
         release_job_timeout=timeouts.number("release_job", 1800, 1),
         rollout_timeout=timeouts.number("rollout", 600, 1),

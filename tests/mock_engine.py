@@ -4,6 +4,7 @@ Needs no engine, no cluster and no Docker: resources answer at once, with the na
 providers would give them.
 """
 
+import json
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -16,10 +17,19 @@ from pulumi.runtime import mocks
 
 import astro_pulumi as astro
 from astro_pulumi.args import DeploymentArgs
+from astro_pulumi.release.ledger import FINDINGS
 
 _SIGNATURE = "4dabf18193072939515e22adb298388d"
 _SECRET = "1b47061264138c4ac30d75fd1eb44270"
 _OUTPUT = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
+# What a release Job annotates itself with.
+RELEASE_JOB_FOUND = {
+    "number": "7",
+    "airflow": "3.1.5",
+    "heads": {"core": "d2f4e1b3c5a7"},
+    "dags": ["daily"],
+    "releases": {"6": {"image": "sha256:66"}},
+}
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 
 
@@ -141,6 +151,12 @@ def answer(type_: str, name: str, inputs: dict[str, Any], preview: bool) -> dict
     state = dict(inputs)
     if type_.startswith("kubernetes:"):
         state["metadata"] = {"name": f"{name}-abc123", **(state.get("metadata") or {})}
+        if name.endswith("-release-job") and not preview:
+            annotations = state["metadata"].get("annotations") or {}
+            state["metadata"]["annotations"] = {
+                **annotations,
+                FINDINGS: json.dumps(RELEASE_JOB_FOUND),
+            }
     elif preview:
         pass
     elif type_ == "random:index/randomPassword:RandomPassword":

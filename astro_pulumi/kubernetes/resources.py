@@ -9,7 +9,7 @@ from astro_pulumi.kubernetes.metadata import Manifest
 
 # Registered by manifest instead of by pulumi-kubernetes' classes: importing those takes 0.4 s of every
 # preview and up, and they add nothing to plain data.
-_VERSION: Final = version("pulumi-kubernetes")
+VERSION: Final = version("pulumi-kubernetes")
 _SECRET_OUTPUTS: Final = {"Secret": ["data", "stringData"]}
 
 
@@ -17,6 +17,8 @@ class KubernetesObject(pulumi.CustomResource):
     """One object. Its type token is the one that pulumi-kubernetes has for the manifest's kind."""
 
     metadata: pulumi.Output[dict[str, Any]]
+    data: pulumi.Output[dict[str, str]]
+    """Of a ConfigMap."""
 
     def __init__(self, name: str, manifest: Manifest, opts: pulumi.ResourceOptions) -> None:
         kind = manifest["kind"]
@@ -26,7 +28,7 @@ class KubernetesObject(pulumi.CustomResource):
             {"metadata": {}, **manifest},
             pulumi.ResourceOptions.merge(
                 pulumi.ResourceOptions(
-                    version=_VERSION, additional_secret_outputs=_SECRET_OUTPUTS.get(kind)
+                    version=VERSION, additional_secret_outputs=_SECRET_OUTPUTS.get(kind)
                 ),
                 opts,
             ),

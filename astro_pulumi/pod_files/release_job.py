@@ -1,26 +1,37 @@
 """The release Job: runs in the new image before any running workload is touched.
 
-Parses every DAG, brings the database to this image's migration heads, makes the admin user. One process
-and one import of Airflow, since every deploy waits for it. Fails with exit code 1 and the reason in the
-termination message, which Kubernetes cuts at 4096 bytes: the most useful lines come first.
+Parses every DAG, brings the database to this image's migration heads, whichever way that is, makes the
+admin user, and tells the engine what the release's record has to say. One process and one import of
+Airflow, since every deploy waits for it. Fails with exit code 1 and the reason in the termination
+message, which Kubernetes cuts at 4096 bytes: the most useful lines come first.
 """
 
 import contextlib
+import json
 import os
-import pkgutil
 import sys
 import time
 import traceback
 from pathlib import Path
 
+import astro_downgrade as downgrade
+import astro_migrations as migrations
+import astro_records as ledger
+import astro_workloads as workloads
+from astro_cluster import Cluster, Lease, LeaseTimeoutError
+from astro_migrations import run_airflow
+from astro_refusal import ReleaseRefusedError
+
 # As in the scheduler: DAGs that read Variables while they are parsed find those in the database.
 os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
 TERMINATION_MESSAGE = Path("/dev/termination-log")
 TERMINATION_BYTES = 4096
+# Annotations are 256 KiB at most; the record is for people, who do not read ten thousand DAG ids.
+MOST_DAG_IDS_BYTES = 100_000
 
 
-class ReleaseRefusedError(Exception):
-    """This release must not go on. The message is for the user."""
+def say(text):
+    print(f"release job: {text}", flush=True)
 
 
 @contextlib.contextmanager
@@ -28,78 +39,103 @@ def phase(name):
     """Prints how long it took: the log of every deploy says where its seconds went."""
     start = time.monotonic()
     yield
-    print(f"release job: {name} {time.monotonic() - start:.2f} s", flush=True)
+    say(f"{name} {time.monotonic() - start:.2f} s")
 
 
 def main():
+    cluster = Cluster.of_this_pod()
+    deployment, job = os.environ["ASTRO_DEPLOYMENT"], os.environ["ASTRO_JOB"]
+    # The Job that downgrades for another one goes on under that one's lease.
+    holder = os.environ.get("ASTRO_DOWNGRADES_FOR", job)
+    patience = float(os.environ["ASTRO_LEASE_PATIENCE"])
+    labels = {
+        **workloads.instance_labels(deployment),
+        "app.kubernetes.io/managed-by": "astro-pulumi",
+    }
+    lease = Lease(cluster, f"{deployment}-release-job", holder, labels, patience, say)
+    with lease:
+        if "ASTRO_DOWNGRADES_FOR" in os.environ:
+            downgrade.carry_out(cluster, deployment, json.loads(os.environ["ASTRO_HEADS"]), say)
+        else:
+            release(cluster, deployment, job)
+
+
+def release(cluster, deployment, job):
+    with phase("ledger"):
+        records = ledger.read_records(cluster, deployment)
     with phase("import"):
         import airflow.settings
         import airflow.utils.db  # noqa: F401
-    # Alembic adds the working directory to it: a DAG that imports from there would pass here and
-    # fail in the dag-processor.
-    search_path = list(sys.path)
     with phase("check database"):
-        direction = migration_direction()
+        direction = migrations.direction()
     if direction == "create":  # nothing runs yet, and parsing may read Variables
         with phase("create database"):
             run_airflow("db", "migrate")
+    if direction == "downgrade" and os.environ["ASTRO_DATABASE_DOWNGRADE"] == "refuse":
+        raise ReleaseRefusedError(
+            f"The database is at {migrations.described(migrations.current_heads())}, which is newer "
+            'than this image\'s Airflow, and database_downgrade is "refuse"; nothing was changed.'
+        )
+    dags = None
     if os.environ.get("ASTRO_SKIP_DAG_PARSE") != "true":
-        sys.path[:] = search_path
         with phase("parse DAGs"):
-            parse_dags()
+            dags = parse_dags()
+    if direction == "downgrade":
+        with phase("downgrade database"):
+            downgrade.have_it_done(cluster, deployment, job, records, say)
+        direction = migrations.direction()
+        if direction == "downgrade":
+            raise RuntimeError("The database is still newer than this image's Airflow.")
     if direction == "migrate":
         with phase("migrate database"):
             run_airflow("db", "migrate")
     with phase("admin user"):
         ensure_admin()
+    with phase("report"):
+        report(cluster, deployment, job, records, dags)
 
 
-def migration_direction():
-    """ "create", "migrate" or "none"; refuses a database that a newer Airflow has migrated."""
-    from airflow.settings import Session
-    from airflow.utils import db
-    from alembic.util import CommandError
+def report(cluster, deployment, job, records, dags):
+    """Annotates this Job with what only it knows. The engine reads it there and writes the record."""
+    import airflow
 
-    with Session() as session:
-        current = db._get_current_revision(session)
-        if current is None:
-            return "create"
-        scripts = db._get_script_object()
-        if current not in scripts.get_heads():
-            try:
-                scripts.get_revision(current)
-            except CommandError:
-                raise ReleaseRefusedError(
-                    f"The database is at migration {current}, which this image's Airflow does not "
-                    "know: a newer Airflow has migrated it. Deploy that version of Airflow again."
-                ) from None
-            return "migrate"
-        return "none" if providers_are_migrated(session) else "migrate"
-
-
-def providers_are_migrated(session):
-    """Whether the tables of providers (FAB's users and roles) are at this image's heads as well.
-
-    Airflow's `RunDBManager` answers the same and makes an auth manager for it, which costs 0.4 s.
-    """
-    from airflow.configuration import conf
-    from airflow.providers_manager import ProvidersManager
-
-    configured = conf.get("database", "external_db_managers", fallback=None) or ""
-    paths = {*ProvidersManager().db_managers, *filter(None, map(str.strip, configured.split(",")))}
-    return all(pkgutil.resolve_name(path)(session).check_migration() for path in paths)
+    own_image = workloads.image(cluster.request("GET", downgrade.JOBS, job))
+    started = workloads.start_again(cluster, deployment, lambda w: workloads.image(w) == own_image)
+    if started:
+        say(f"started again what an interrupted downgrade had stopped: {', '.join(started)}")
+    current = cluster.find(ledger.RECORDS, f"{deployment}-release")
+    findings = {
+        "number": str(ledger.next_number(records, current)),
+        "airflow": airflow.__version__,
+        "heads": migrations.current_heads(),
+        "releases": ledger.summary(records),
+    }
+    if dags is not None and len(json.dumps(dags)) <= MOST_DAG_IDS_BYTES:
+        findings["dags"] = dags
+    text = json.dumps(findings, sort_keys=True)
+    cluster.patch(
+        downgrade.JOBS, job, {"metadata": {"annotations": {"astro-pulumi/findings": text}}}
+    )
+    for record in ledger.records_to_delete(records, int(os.environ["ASTRO_HISTORY_LIMIT"])):
+        cluster.request("DELETE", ledger.RECORDS, record["name"])
+        say(f"forgot release {record['number']}: history_limit")
 
 
 def parse_dags():
-    from airflow.dag_processing.dagbag import BundleDagBag
-    from airflow.serialization.serialized_objects import DagSerialization
+    """-> the ids of all DAGs; refuses the release when a file cannot be imported."""
+    from airflow.serialization import serialized_objects
     from airflow.settings import DAGS_FOLDER
 
-    bag = BundleDagBag(DAGS_FOLDER, bundle_path=Path(DAGS_FOLDER), bundle_name="dags-folder")
+    # Airflow 3.2 gave it another name.
+    serialization = getattr(serialized_objects, "DagSerialization", None)
+    serialization = serialization or serialized_objects.SerializedDAG
+    if DAGS_FOLDER not in sys.path:  # as the dag-processor has it
+        sys.path.append(DAGS_FOLDER)
+    bag = dag_bag(DAGS_FOLDER)
     errors = {str(Path(path)): text for path, text in bag.import_errors.items()}
     for dag_id, dag in bag.dags.items():
         try:
-            DagSerialization.to_dict(dag)
+            serialization.to_dict(dag)
         except Exception:
             errors[dag.fileloc] = f"DAG {dag_id} cannot be serialized\n{traceback.format_exc()}"
     if errors:
@@ -110,7 +146,21 @@ def parse_dags():
         raise ReleaseRefusedError(
             f"There is no DAG in {DAGS_FOLDER}. To deploy all the same, skip_dag_parse."
         )
-    print(f"release job: {len(bag.dags)} DAGs: {', '.join(sorted(bag.dags))}")
+    say(f"{len(bag.dags)} DAGs: {', '.join(sorted(bag.dags))}")
+    return sorted(bag.dags)
+
+
+def dag_bag(folder):
+    """Airflow 3.2 moved the class, and bundles came with Airflow 3."""
+    import inspect
+
+    try:
+        from airflow.dag_processing.dagbag import DagBag
+    except ImportError:
+        from airflow.models.dagbag import DagBag
+    given = {"bundle_path": Path(folder), "bundle_name": "dags-folder", "include_examples": False}
+    known = inspect.signature(DagBag).parameters
+    return DagBag(folder, **{name: value for name, value in given.items() if name in known})
 
 
 def explain_import_errors(errors, folder):
@@ -145,22 +195,17 @@ def ensure_admin():
         )
 
 
-def run_airflow(*arguments):
-    """Runs a command of Airflow's own command line in this process."""
-    from airflow.cli import cli_parser
-
-    parsed = cli_parser.get_parser().parse_args(arguments)
-    parsed.func(parsed)
-
-
 if __name__ == "__main__":
     try:
         main()
     except BaseException as error:
-        if not isinstance(error, ReleaseRefusedError):
+        is_for_the_user = isinstance(error, (ReleaseRefusedError, LeaseTimeoutError))
+        if not is_for_the_user:
             traceback.print_exc()
-        last_lines = "".join(traceback.format_exception(error)[-4:])
-        message = str(error) if isinstance(error, ReleaseRefusedError) else f"{error}\n{last_lines}"
+        last_lines = "".join(
+            traceback.format_exception(type(error), error, error.__traceback__)[-4:]
+        )
+        message = str(error) if is_for_the_user else f"{error}\n{last_lines}"
         print(message, file=sys.stderr, flush=True)
         with contextlib.suppress(OSError):
             TERMINATION_MESSAGE.write_bytes(message.encode()[:TERMINATION_BYTES])

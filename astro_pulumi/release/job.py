@@ -1,20 +1,44 @@
 """The release Job: parses the DAGs and brings the database up, in the new image, before the rollout."""
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 from astro_pulumi.airflow.facts import FILES, Process, ScriptProbe
-from astro_pulumi.kubernetes.metadata import Manifest, labels
+from astro_pulumi.kubernetes.metadata import Manifest, labels, object_name
 from astro_pulumi.kubernetes.pods import AirflowEnvironment, airflow_pod
 from astro_pulumi.spec import DeploymentSpec, Size
 
 COMPONENT: Final = "release-job"
 _PROBES: Final = ("startupProbe", "readinessProbe", "livenessProbe")
+# What the Job may do in its namespace, and what for.
+_RULES: Final[list[Manifest]] = [
+    # One at a time for each Deployment.
+    {
+        "apiGroups": ["coordination.k8s.io"],
+        "resources": ["leases"],
+        "verbs": ["get", "create", "update"],
+    },
+    # Count the releases, forget the oldest.
+    {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "list", "delete"]},
+    # Report what it found, as an annotation on itself; downgrade the database in another image.
+    {
+        "apiGroups": ["batch"],
+        "resources": ["jobs"],
+        "verbs": ["get", "create", "patch", "delete"],
+    },
+    # Stop the database's clients for a downgrade, and see them end.
+    {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["list", "patch"]},
+    {"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]},
+]
 
 
 def release_job(
-    spec: DeploymentSpec, environment: AirflowEnvironment, pull_secret: Any | None
+    spec: DeploymentSpec, environment: AirflowEnvironment, pull_secret: Any | None, content: str
 ) -> Manifest:
-    """The Job of one release. It runs anew exactly when its image or settings change."""
+    """The Job of one release. It runs anew exactly when its image, its settings or `content` change.
+
+    :param content: the fingerprint of the release.
+    """
     process = Process(
         component=COMPONENT,
         arguments=("python", f"{FILES}/release_job.py"),
@@ -25,22 +49,74 @@ def release_job(
     container = pod["containers"][0]
     for probe in _PROBES:
         del container[probe]
-    if spec.skip_dag_parse:
-        container["env"].append({"name": "ASTRO_SKIP_DAG_PARSE", "value": "true"})
+    grace = max(queue.termination_grace_period_seconds for queue in spec.worker_queues)
+    # A downgrade waits for workers that drain.
+    deadline = spec.release_job_timeout + grace
+    container["env"] += [
+        *_environment(spec, content, deadline),
+        # Set by Kubernetes on every pod of a Job.
+        {
+            "name": "ASTRO_JOB",
+            "valueFrom": {"fieldRef": {"fieldPath": "metadata.labels['job-name']"}},
+        },
+    ]
     # Without it the user reads only "exit code 1".
     container["terminationMessagePolicy"] = "FallbackToLogsOnError"
     pod["restartPolicy"] = "Never"
+    pod["serviceAccountName"] = object_name(spec.name, COMPONENT)
+    pod["automountServiceAccountToken"] = True
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": {
             "labels": labels(spec.name, COMPONENT),
-            # A failed Job would be waited for again by the next `up` instead of made anew.
-            "annotations": {"pulumi.com/replaceUnready": "true"},
+            "annotations": {
+                # A failed Job would be waited for again by the next `up` instead of made anew.
+                "pulumi.com/replaceUnready": "true",
+                # Its own deadline ends it with a reason; the engine's wait would end without one.
+                "pulumi.com/timeoutSeconds": str(deadline + 60),
+            },
         },
         "spec": {
             "backoffLimit": 0,
-            "activeDeadlineSeconds": spec.release_job_timeout,
+            "activeDeadlineSeconds": deadline,
             "template": {"metadata": {"labels": labels(spec.name, COMPONENT)}, "spec": pod},
         },
     }
+
+
+def _environment(spec: DeploymentSpec, content: str, deadline: int) -> Iterator[Manifest]:
+    values = {
+        "ASTRO_DEPLOYMENT": spec.name,
+        "ASTRO_RELEASE_CONTENT": content,
+        "ASTRO_DATABASE_DOWNGRADE": spec.database_downgrade,
+        "ASTRO_HISTORY_LIMIT": str(spec.history_limit),
+        "ASTRO_LEASE_PATIENCE": str(deadline // 2),
+        **({"ASTRO_SKIP_DAG_PARSE": "true"} if spec.skip_dag_parse else {}),
+    }
+    for name, value in values.items():
+        yield {"name": name, "value": value}
+
+
+def release_job_rights(spec: DeploymentSpec) -> list[Manifest]:
+    """ServiceAccount, Role and RoleBinding of the release Job: the only pod here that has a token."""
+    name = object_name(spec.name, COMPONENT)
+    metadata: Manifest = {"name": name, "labels": labels(spec.name, COMPONENT)}
+    rbac = "rbac.authorization.k8s.io"
+    return [
+        {
+            "apiVersion": "v1",
+            "kind": "ServiceAccount",
+            "metadata": metadata,
+            "automountServiceAccountToken": False,
+        },
+        {"apiVersion": f"{rbac}/v1", "kind": "Role", "metadata": metadata, "rules": _RULES},
+        {
+            "apiVersion": f"{rbac}/v1",
+            "kind": "RoleBinding",
+            "metadata": metadata,
+            "roleRef": {"apiGroup": rbac, "kind": "Role", "name": name},
+            # Without a namespace: the binding's own.
+            "subjects": [{"kind": "ServiceAccount", "name": name}],
+        },
+    ]

@@ -1,32 +1,197 @@
-"""The ledger: one immutable record for each successful deploy, kept in the cluster for good."""
+"""The ledger: one immutable record for each successful deploy, kept in the cluster for good.
+
+A record is a ConfigMap `<deployment>-release-<number>`. The number comes from the release Job, which sees
+all records; so it is never given twice, and every reader finds the same. Another ConfigMap,
+`<deployment>-release`, says which release is current and lists the others: the one object whose name a
+program knows before it has read anything.
+"""
 
 import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
+import pulumi
+
+from astro_pulumi.errors import ReleaseError
 from astro_pulumi.kubernetes.metadata import Manifest, labels
-from astro_pulumi.spec import DeploymentSpec
 
 COMPONENT: Final = "release"
+CURRENT_COMPONENT: Final = "current-release"
+FINDINGS: Final = "astro-pulumi/findings"
+NUMBER: Final = "astro-pulumi/release"
+RESTORES: Final = "astro-pulumi/restores"
+ASKED_FOR: Final = "astro-pulumi/asked-for"
+AIRFLOW_VERSION: Final = "astro-pulumi/airflow-version"
+RELEASES: Final = "astro-pulumi/releases"
 
 
-def release_record(spec: DeploymentSpec, image: Any, settings: Any) -> Manifest:
-    """The record of the release that `spec` describes. It holds no secrets and no time.
+@dataclass(frozen=True, slots=True)
+class Release:
+    """One release, as its record has it."""
 
-    :param image: the digest reference that every Airflow pod runs; may be an Output.
-    :param settings: the name of the ConfigMap with the settings; may be an Output.
+    number: int
+    image: str
+    airflow_version: str
+    configuration: Mapping[str, Any] = field(default_factory=dict)
+    heads: Mapping[str, str | None] = field(default_factory=dict)
+    dags: tuple[str, ...] | None = None  # None: not parsed, or too many to record
+    project_hash: str | None = None
+    description: str | None = None
+    git: Mapping[str, Any] = field(default_factory=dict)
+    by: Mapping[str, str] = field(default_factory=dict)
+    restores: int | None = None
+    rolled_back_from: int | None = None
+    created: str = ""  # Kubernetes' time of the record, not part of it
+    name: str = ""
+
+    @property
+    def digest(self) -> str:
+        """`sha256:...`; the whole reference if it has none."""
+        return self.image.rpartition("@")[2]
+
+    @property
+    def origin(self) -> int:
+        """The release whose content this one has: its own number, or the one that it restored."""
+        return self.restores or self.number
+
+
+def record_name(deployment: str, number: int | str) -> str:
+    """The name of a release's record."""
+    return f"{deployment}-{COMPONENT}-{number}"
+
+
+def current_name(deployment: str) -> str:
+    """The name of the ConfigMap that says which release is current."""
+    return f"{deployment}-{COMPONENT}"
+
+
+def release_record(
+    deployment: str,
+    *,
+    image: Any,
+    airflow_version: str,
+    project_hash: str | None,
+    configuration: Any,
+    origin: Any,
+    findings: Any,
+) -> Manifest:
+    """The record of a release. It holds no secrets and no time: the time is the object's.
+
+    :param image: the digest reference that every Airflow pod runs.
+    :param configuration: what `configuration.recorded` keeps, as JSON.
+    :param origin: what `origin.describe` found, as a mapping of strings.
+    :param findings: what the release Job found out. These four may be Outputs.
     """
-    source = spec.source
+    data = pulumi.Output.all(image, configuration, origin, findings).apply(
+        lambda known: _record_data(airflow_version, project_hash, *known)
+    )
+    number = pulumi.Output.from_input(findings).apply(lambda found: str(found["number"]))
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": {"labels": labels(spec.name, COMPONENT)},
+        "metadata": {
+            "name": number.apply(lambda number: record_name(deployment, number)),
+            "labels": {**labels(deployment, COMPONENT), NUMBER: number},
+        },
         "immutable": True,
-        "data": {
-            "airflowVersion": str(spec.airflow_version),
-            "image": image,
-            "settings": settings,
-            "workerQueues": json.dumps([queue.name for queue in spec.worker_queues]),
-            **({"projectHash": source.project.content_hash} if source else {}),
-            **({"description": spec.description} if spec.description else {}),
+        "data": data,
+    }
+
+
+def _record_data(
+    airflow_version: str,
+    project_hash: str | None,
+    image: str,
+    configuration: str,
+    origin: Mapping[str, str],
+    findings: Mapping[str, Any],
+) -> dict[str, str]:
+    dags = findings.get("dags")
+    return {
+        "number": str(findings["number"]),
+        "image": image,
+        "airflowVersion": str(findings.get("airflow") or airflow_version),
+        "configuration": configuration,
+        "heads": json.dumps(findings.get("heads", {}), sort_keys=True),
+        **({"dags": json.dumps(dags)} if dags is not None else {}),
+        **({"projectHash": project_hash} if project_hash else {}),
+        **origin,
+    }
+
+
+def current_release(deployment: str, *, origin: Any, image: Any, findings: Any) -> Manifest:
+    """Says which release is current. Everything is in annotations, which may change in place."""
+    known = pulumi.Output.all(image, origin, findings)
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {
+            "name": current_name(deployment),
+            "labels": labels(deployment, CURRENT_COMPONENT),
+            "annotations": known.apply(lambda known: _current_annotations(*known)),
         },
     }
+
+
+def _current_annotations(
+    image: str, origin: Mapping[str, str], findings: Mapping[str, Any]
+) -> dict[str, str]:
+    restores = {"restores": origin["restores"]} if origin.get("restores") else {}
+    own = {"image": image.partition("@")[2], **restores}
+    releases = {**findings.get("releases", {}), str(findings["number"]): own}
+    return {
+        NUMBER: str(findings["number"]),
+        RELEASES: json.dumps(releases, sort_keys=True),
+        **({AIRFLOW_VERSION: findings["airflow"]} if "airflow" in findings else {}),
+        **({RESTORES: origin["restores"]} if origin.get("restores") else {}),
+        **({ASKED_FOR: origin["askedFor"]} if origin.get("askedFor") else {}),
+    }
+
+
+def read_findings(metadata: Mapping[str, Any] | None) -> Any:
+    """What a finished release Job has annotated itself with; unknown in a preview of a new one."""
+    text = ((metadata or {}).get("annotations") or {}).get(FINDINGS)
+    if text is not None:
+        return json.loads(text)
+    if pulumi.runtime.is_dry_run():
+        return pulumi.Output.from_input(pulumi.UNKNOWN)
+    raise ReleaseError(
+        "The release Job has ended without saying what it found. Was it changed while it ran?"
+    )
+
+
+def parse_record(config_map: Mapping[str, Any]) -> Release | None:
+    """A record as Kubernetes returns it; None when it is not one of ours any more."""
+    data: Mapping[str, str] = config_map.get("data") or {}
+    metadata = config_map.get("metadata") or {}
+    number, image = data.get("number", ""), data.get("image")
+    if not number.isdigit() or not image:
+        return None
+    dags = json.loads(data["dags"]) if "dags" in data else None
+    return Release(
+        number=int(number),
+        image=image,
+        airflow_version=data.get("airflowVersion", ""),
+        configuration=json.loads(data.get("configuration", "{}")),
+        heads=json.loads(data.get("heads", "{}")),
+        dags=None if dags is None else tuple(dags),
+        project_hash=data.get("projectHash"),
+        description=data.get("description"),
+        git=json.loads(data.get("git", "{}")),
+        by=json.loads(data.get("by", "{}")),
+        restores=_number(data.get("restores")),
+        rolled_back_from=_number(data.get("rolledBackFrom")),
+        created=str(metadata.get("creationTimestamp") or ""),
+        name=str(metadata.get("name") or ""),
+    )
+
+
+def parse_records(config_maps: Sequence[Mapping[str, Any]]) -> list[Release]:
+    """All records that can be read, the newest first."""
+    releases = [release for item in config_maps if (release := parse_record(item))]
+    return sorted(releases, key=lambda release: release.number, reverse=True)
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text and text.isdigit() else None

@@ -1,0 +1,200 @@
+"""The Kubernetes API as the release Job needs it, with nothing but Python's standard library.
+
+The image is the user's: it holds no Kubernetes client for certain, and importing one costs a second.
+"""
+
+import http.client
+import json
+import os
+import ssl
+import threading
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlencode
+
+SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+MERGE = "application/merge-patch+json"
+
+
+class ApiError(Exception):
+    """The API server refused a request."""
+
+    def __init__(self, status, message):
+        super().__init__(message)
+        self.status = status
+
+
+class LeaseTimeoutError(Exception):
+    """Another release Job has held the lease for too long. The message is for the user."""
+
+
+class Cluster:
+    """The namespace of this pod, with the rights of its service account."""
+
+    def __init__(self, server, token, namespace, context):
+        self._server, self._token, self._context = server, token, context
+        self.namespace = namespace
+
+    @classmethod
+    def of_this_pod(cls):
+        server = f"{os.environ['KUBERNETES_SERVICE_HOST']}:{os.environ['KUBERNETES_SERVICE_PORT']}"
+        if server.count(":") > 1:  # IPv6
+            host, port = server.rsplit(":", 1)
+            server = f"[{host}]:{port}"
+        return cls(
+            server,
+            lambda: (SERVICE_ACCOUNT / "token").read_text(),  # renewed by the kubelet
+            (SERVICE_ACCOUNT / "namespace").read_text(),
+            ssl.create_default_context(cafile=str(SERVICE_ACCOUNT / "ca.crt")),
+        )
+
+    def request(self, method, resource, name="", body=None, kind=None, **query):
+        """One request on `resource`: "configmaps", "apps/deployments", "batch/jobs"; -> the answer."""
+        group, _, plural = resource.rpartition("/")
+        root = {"": "/api/v1"}.get(group, f"/apis/{group}/v1")
+        path = f"{root}/namespaces/{self.namespace}/{plural}" + (f"/{name}" if name else "")
+        if query:
+            path += "?" + urlencode(query)
+        headers = {"Authorization": f"Bearer {self._token()}", "Accept": "application/json"}
+        if body is not None:
+            headers["Content-Type"] = kind or "application/json"
+        for attempt in range(8):
+            try:
+                status, answer = self._send(method, path, body, headers)
+            except OSError as error:
+                status, answer = 503, {"message": f"the Kubernetes API does not answer: {error}"}
+            if status < 400:
+                return answer
+            if status not in (429, 500, 502, 503, 504):
+                break
+            time.sleep(0.25 * 2**attempt)  # half a minute in all
+        raise ApiError(status, f"{method} {path}: {answer.get('message', status)}")
+
+    def _send(self, method, path, body, headers):
+        connection = http.client.HTTPSConnection(self._server, context=self._context, timeout=20)
+        try:
+            connection.request(method, path, body and json.dumps(body), headers)
+            response = connection.getresponse()
+            data = response.read()
+        except http.client.HTTPException as error:
+            raise OSError(error) from error
+        finally:
+            connection.close()
+        try:
+            return response.status, json.loads(data or b"{}")
+        except ValueError:
+            return response.status, {"message": data.decode(errors="replace")}
+
+    def find(self, resource, name):
+        """The object, or None."""
+        try:
+            return self.request("GET", resource, name)
+        except ApiError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def list(self, resource, labels):
+        selector = ",".join(f"{key}={value}" for key, value in labels.items())
+        return self.request("GET", resource, labelSelector=selector)["items"]
+
+    def patch(self, resource, name, change):
+        return self.request("PATCH", resource, name, change, MERGE)
+
+
+class Lease:
+    """Held by one release Job of a Deployment at a time, and renewed in the background.
+
+    A holder that was killed loses it after `SECONDS`.
+    """
+
+    SECONDS = 30
+    RESOURCE = "coordination.k8s.io/leases"
+
+    def __init__(self, cluster, name, holder, labels, patience, say):
+        self._cluster, self._name, self._holder = cluster, name, holder
+        self._labels, self._patience, self._say = labels, patience, say
+        self._released = threading.Event()
+
+    def __enter__(self):
+        deadline, told = time.monotonic() + self._patience, ""
+        while (other := self._try_to_take()) is not None:
+            if other != told:
+                self._say(f"waiting for {other}, another release Job of this Deployment")
+                told = other
+            if time.monotonic() > deadline:
+                raise LeaseTimeoutError(
+                    f"{other}, another release Job of this Deployment, has run for more than "
+                    f"{self._patience:.0f} s; nothing was changed. When it has ended, deploy again."
+                )
+            time.sleep(1)
+        self._renewal = threading.Thread(target=self._renew, daemon=True)
+        self._renewal.start()
+        return self
+
+    def __exit__(self, *error):
+        self._released.set()
+        self._renewal.join()
+        try:
+            lease = self._cluster.find(self.RESOURCE, self._name)
+            if lease and lease["spec"].get("holderIdentity") == self._holder:
+                self._put(lease, "")
+        except (ApiError, OSError):
+            pass  # it runs out by itself
+
+    def _try_to_take(self):
+        """None when it is ours now, else who has it."""
+        lease = self._cluster.find(self.RESOURCE, self._name)
+        try:
+            if lease is None:
+                self._cluster.request("POST", self.RESOURCE, body=self._fresh())
+                return None
+            holder = lease["spec"].get("holderIdentity")
+            if holder and holder != self._holder and not is_expired(lease["spec"], utc_now()):
+                return holder
+            self._put(lease, self._holder)
+        except ApiError as error:
+            if error.status != 409:
+                raise
+            return "someone else"  # who was faster; asked again in a second
+        return None
+
+    def _renew(self):
+        while not self._released.wait(self.SECONDS / 3):
+            try:
+                lease = self._cluster.find(self.RESOURCE, self._name)
+                if lease and lease["spec"].get("holderIdentity") == self._holder:
+                    self._put(lease, self._holder)
+            except ApiError as error:
+                self._say(f"the lease could not be renewed: {error}")
+
+    def _put(self, lease, holder):
+        lease["spec"] = self._spec(holder)
+        self._cluster.request("PUT", self.RESOURCE, self._name, lease)
+
+    def _fresh(self):
+        return {
+            "apiVersion": "coordination.k8s.io/v1",
+            "kind": "Lease",
+            "metadata": {"name": self._name, "labels": self._labels},
+            "spec": self._spec(self._holder),
+        }
+
+    def _spec(self, holder):
+        return {
+            "holderIdentity": holder,
+            "leaseDurationSeconds": self.SECONDS,
+            "renewTime": utc_now().strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        }
+
+
+def is_expired(spec, now):
+    """Whether a lease was not renewed for its duration."""
+    renewed = datetime.strptime(spec["renewTime"], "%Y-%m-%dT%H:%M:%S.%fZ")
+    age = now - renewed.replace(tzinfo=UTC)
+    return age.total_seconds() > spec["leaseDurationSeconds"]
+
+
+def utc_now():
+    return datetime.now(UTC)

@@ -1,0 +1,100 @@
+"""What the database is at, what this image's Airflow wants, and which way leads from one to the other.
+
+Airflow's own tables and those of its providers (FAB's users and roles) each have a migration head. Heads
+are a mapping here: `{"core": "d2f4e1b3c5a7", "fab": "02ca36b0235b"}`.
+"""
+
+import pkgutil
+
+CORE = "core"
+FAB_MANAGER = "airflow.providers.fab.auth_manager.models.db.FABDBManager"
+
+
+def direction():
+    """ "create", "migrate", "downgrade" or "none"."""
+    current, wanted = current_heads(), image_heads()
+    if current.get(CORE) is None:
+        return "create"
+    if any(not knows(name, head) for name, head in current.items() if head and name in wanted):
+        return "downgrade"
+    return "none" if all(current.get(name) == head for name, head in wanted.items()) else "migrate"
+
+
+def current_heads():
+    """The heads that the database is at; None for tables that were never made."""
+    from airflow.settings import Session
+    from airflow.utils import db
+
+    with Session() as session:
+        heads = {CORE: db._get_current_revision(session)}
+        for name, manager in managers().items():
+            heads[name] = manager(session).get_current_revision()
+    return heads
+
+
+def image_heads():
+    """The heads that this image's Airflow works with."""
+    return {name: scripts(name).get_current_head() for name in (CORE, *managers())}
+
+
+def knows(name, revision):
+    """Whether this image has the migration."""
+    from alembic.util import CommandError
+
+    try:
+        scripts(name).get_revision(revision)
+    except CommandError:
+        return False
+    return True
+
+
+def scripts(name):
+    from airflow.utils import db
+
+    return db._get_script_object() if name == CORE else managers()[name](None).get_script_object()
+
+
+def managers():
+    """name -> class, for the tables of providers.
+
+    Airflow's `RunDBManager` finds the same and makes an auth manager for it, which costs 0.4 s.
+    """
+    from airflow.configuration import conf
+    from airflow.providers_manager import ProvidersManager
+
+    paths = {*getattr(ProvidersManager(), "db_managers", ())}
+    configured = conf.get("database", "external_db_managers", fallback=None) or ""
+    paths.update(filter(None, map(str.strip, configured.split(","))))
+    # Airflow before 3.3 asks the auth manager; before 3.0 these tables are Airflow's own.
+    if "fab" in (conf.get("core", "auth_manager", fallback="") or "") and has_managers():
+        paths.add(FAB_MANAGER)
+    found = [pkgutil.resolve_name(path) for path in sorted(paths)]
+    return {short_name(manager): manager for manager in found}
+
+
+def has_managers():
+    try:
+        import airflow.utils.db_manager  # noqa: F401
+    except ImportError:
+        return False
+    from airflow import __version__
+
+    return int(__version__.split(".")[0]) >= 3
+
+
+def short_name(manager):
+    """ "alembic_version_fab" -> "fab"."""
+    name = manager.version_table_name
+    return name[len("alembic_version_") :] if name.startswith("alembic_version_") else name
+
+
+def described(heads):
+    return ", ".join(f"{name} {head}" for name, head in heads.items() if head)
+
+
+def run_airflow(*arguments):
+    """Runs a command of Airflow's own command line in this process."""
+    from airflow.cli import cli_parser
+
+    parsed = cli_parser.get_parser().parse_args(arguments)
+    parsed.func(parsed)

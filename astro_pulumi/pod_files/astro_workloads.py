@@ -1,0 +1,127 @@
+"""Stops everything that reads the database, without losing a task, and starts it again."""
+
+import time
+
+WORKLOADS = "apps/deployments"
+# How many replicas a workload had before it was stopped, and whether an autoscaler had set them: "3",
+# "3 autoscaled".
+STOPPED = "astro-pulumi/stopped-replicas"
+MANAGER = "astro-pulumi-release-job"
+# The webserver last: running tasks of Airflow 3 report to it until they are done.
+STOP_ORDER = (("scheduler", "dag-processor", "triggerer", "worker"), ("webserver",))
+COMPONENTS = tuple(component for group in STOP_ORDER for component in group)
+
+
+def instance_labels(deployment):
+    return {"app.kubernetes.io/name": "airflow", "app.kubernetes.io/instance": deployment}
+
+
+def find_workloads(cluster, deployment):
+    return [
+        workload
+        for workload in cluster.list(WORKLOADS, instance_labels(deployment))
+        if component(workload) in COMPONENTS
+    ]
+
+
+def component(item):
+    return item["metadata"]["labels"].get("app.kubernetes.io/component")
+
+
+def image(workload):
+    return workload["spec"]["template"]["spec"]["containers"][0]["image"]
+
+
+def stop_all(cluster, deployment, say):
+    """Returns when the last pod is gone. A worker's pod goes when its last task is done, or after its
+    termination grace period."""
+    for group in STOP_ORDER:
+        for workload in find_workloads(cluster, deployment):
+            replicas = workload["spec"].get("replicas", 1)
+            if component(workload) in group and replicas:
+                say(f"stopping {workload['metadata']['name']}")
+                before = f"{replicas} autoscaled" if is_autoscaled(workload) else str(replicas)
+                scale(cluster, workload["metadata"]["name"], 0, before)
+        wait_until_gone(cluster, deployment, group, say)
+
+
+def wait_until_gone(cluster, deployment, components, say):
+    told = deadline = None
+    while True:
+        pods = [
+            pod
+            for pod in cluster.list("pods", instance_labels(deployment))
+            if component(pod) in components and pod["status"].get("phase") in ("Pending", "Running")
+        ]
+        if not pods:
+            return
+        grace = max(pod["spec"].get("terminationGracePeriodSeconds", 30) for pod in pods)
+        deadline = deadline or time.monotonic() + grace + 60
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{pods[0]['metadata']['name']} does not end within {grace} s")
+        names = sorted(pod["metadata"]["name"] for pod in pods)
+        if names != told:
+            say(f"waiting for {', '.join(names)} (for {grace} s at most)")
+            told = names
+        time.sleep(0.5)
+
+
+def start_again(cluster, deployment, is_current):
+    """Starts the workloads that a downgrade has stopped and for which `is_current(workload)`.
+
+    The engine brings the others up, since it sees that they have to change; unless an autoscaler sets
+    their replicas, which leaves a workload of none alone. -> the names of the started.
+    """
+    started = []
+    for workload in find_workloads(cluster, deployment):
+        before, _, by = (
+            (workload["metadata"].get("annotations") or {}).get(STOPPED, "").partition(" ")
+        )
+        if not before.isdigit():
+            continue
+        name, replicas = workload["metadata"]["name"], workload["spec"].get("replicas", 1)
+        if replicas:
+            scale(cluster, name, replicas, None)
+        elif is_current(workload) or by == "autoscaled":
+            scale(cluster, name, int(before), None)
+            started.append(name)
+    return started
+
+
+def scale(cluster, name, replicas, stopped):
+    """Sets `replicas` and leaves no trace of who did.
+
+    The field stays nobody's: if it were this Job's, the engine's next server-side apply of the workload
+    would end in a conflict.
+    """
+    change = {"metadata": {"annotations": {STOPPED: stopped}}, "spec": {"replicas": replicas}}
+    for _ in range(10):
+        changed = cluster.request(
+            *("PATCH", WORKLOADS, name, change, "application/merge-patch+json"),
+            fieldManager=MANAGER,
+        )
+        kept = [
+            entry
+            for entry in changed["metadata"].get("managedFields", [])
+            if entry.get("manager") != MANAGER
+        ]
+        version = changed["metadata"]["resourceVersion"]
+        try:
+            cluster.patch(
+                WORKLOADS, name, {"metadata": {"managedFields": kept, "resourceVersion": version}}
+            )
+        except Exception as error:
+            if getattr(error, "status", None) != 409:  # its status changed in between
+                raise
+        else:
+            return
+    raise RuntimeError(f"{name} changes all the time")
+
+
+def is_autoscaled(workload):
+    """Whether an autoscaler, not the engine, sets the number of replicas."""
+    return not any(
+        entry.get("operation") == "Apply"
+        and "f:replicas" in (entry.get("fieldsV1") or {}).get("f:spec", {})
+        for entry in workload["metadata"].get("managedFields", [])
+    )

@@ -1,0 +1,130 @@
+"""Which arguments a release keeps, and what a rollback takes from it.
+
+A rollback restores what Airflow runs: image, queues, sizes, environment. It leaves alone where Airflow
+runs and what holds its data: going back to last week's code must not move the database. Secrets are not
+kept anywhere but in their Secrets, so they stay what the program says.
+"""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import pulumi
+
+# Argument -> why a rollback takes it from the program and not from the release.
+NOT_RESTORED: Final[Mapping[str, str]] = {
+    "project": "the release has its image",
+    "image": "the release has its image",
+    "platform": "the release has its image",
+    "airflow_version": "recorded with the image",
+    "registry": "where images are pulled from, with a login",
+    "namespace": "where it runs",
+    "secret_environment": "secret",
+    "connections": "secret",
+    "variables": "secret",
+    "database": "holds the data",
+    "broker": "holds the queued tasks",
+    "service": "how people reach it",
+    "ingress": "how people reach it",
+    "gateway": "how people reach it",
+    "timeouts": "of this deploy",
+    "description": "of this deploy",
+    "skip_dag_parse": "of this deploy",
+    "rollback_to": "of this deploy",
+    "database_downgrade": "of this deploy",
+    "history_limit": "of the ledger",
+}
+# What stands in a record for a secret, and in a fingerprint for what is not known yet.
+_SECRET: Final = {"secret": True}
+_OUTPUT: Final = {"output": True}
+
+
+def recorded(args: Mapping[str, Any]) -> pulumi.Output[str]:
+    """The arguments that a rollback restores, as JSON, with a mark in the place of each secret Output."""
+    return pulumi.Output.from_input(_open(_restorable(args))).apply(
+        lambda known: json.dumps(known, sort_keys=True)
+    )
+
+
+def restored(args: Mapping[str, Any], configuration: Mapping[str, Any]) -> dict[str, Any]:
+    """The program's arguments with those of a release in their place.
+
+    What the release does not have was not given, or did not exist yet: the default holds, as it did then.
+    Only the secrets among them come from the program.
+    """
+    kept = {name: value for name, value in args.items() if name in NOT_RESTORED}
+    return {**kept, **_fill_secrets(configuration, args)}
+
+
+def fingerprint(args: Mapping[str, Any], source: str) -> str:
+    """Eight hex digits that change when the content of a release does.
+
+    :param source: what the image is made of, or its reference.
+    """
+    plain = _placeholders(_restorable(args))
+    text = json.dumps([source, plain], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _restorable(args: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in args.items() if k not in NOT_RESTORED and v is not None}
+
+
+def _open(value: Any) -> Any:
+    """`value` with each secret Output in it replaced by a mark."""
+    if isinstance(value, pulumi.Output):
+        return _open_output(value)
+    if isinstance(value, Mapping):
+        return {key: _open(item) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_open(item) for item in value]
+    return value
+
+
+def _open_output(output: pulumi.Output[Any]) -> pulumi.Output[Any]:
+    async def is_known() -> bool:
+        return await output.is_secret() or await output.is_known()
+
+    async def value() -> Any:
+        if await output.is_secret():
+            return _SECRET
+        return await output.future()
+
+    async def not_secret() -> bool:
+        return False
+
+    return pulumi.Output(
+        set(),
+        asyncio.ensure_future(value()),
+        asyncio.ensure_future(is_known()),
+        asyncio.ensure_future(not_secret()),
+    )
+
+
+def _fill_secrets(recorded: Any, given: Any) -> Any:
+    """`recorded` with each mark replaced by what is given in its place; without it if nothing is."""
+    if recorded == _SECRET:
+        return given
+    if isinstance(recorded, Mapping):
+        others = given if isinstance(given, Mapping) else {}
+        filled = {key: _fill_secrets(value, others.get(key)) for key, value in recorded.items()}
+        return {key: value for key, value in filled.items() if value is not None}
+    if isinstance(recorded, list):
+        items = list(given) if isinstance(given, Sequence) and not isinstance(given, str) else []
+        return [
+            _fill_secrets(value, items[index] if index < len(items) else None)
+            for index, value in enumerate(recorded)
+        ]
+    return recorded
+
+
+def _placeholders(value: Any) -> Any:
+    if isinstance(value, pulumi.Output):
+        return _OUTPUT
+    if isinstance(value, Mapping):
+        return {key: _placeholders(item) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_placeholders(item) for item in value]
+    return value

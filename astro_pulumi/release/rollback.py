@@ -1,0 +1,175 @@
+"""Going back: which release the program or the stack's configuration asks for, and what it was.
+
+The record is read through the Pulumi provider that the Deployment uses, so that it is the right cluster
+whoever runs the program. Everything else of a rollback is an ordinary deploy.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pulumi
+from pulumi.runtime.sync_await import _sync_await
+
+from astro_pulumi.airflow.version import AirflowVersion
+from astro_pulumi.errors import ArgumentError, ReleaseError
+from astro_pulumi.kubernetes.resources import VERSION
+from astro_pulumi.release import origin
+from astro_pulumi.release.choice import Ledger, choose
+from astro_pulumi.release.configuration import fingerprint, restored
+from astro_pulumi.release.ledger import Release, current_name, parse_record, record_name
+from astro_pulumi.spec import DeploymentSpec
+
+CONFIG_NAMESPACE: Final = "astro"
+CONFIG_KEY: Final = "rollbackTo"
+
+
+@dataclass(frozen=True, slots=True)
+class Rollback:
+    """A release to deploy again."""
+
+    release: Release
+    asked_for: str
+    ledger: Ledger
+
+    def arguments(self, args: Mapping[str, Any]) -> dict[str, Any]:
+        """The program's arguments with those of the release in their place."""
+        arguments = restored(args, self.release.configuration)
+        arguments.pop("project", None)  # neither read nor built
+        return {
+            **arguments,
+            "image": self.release.image,
+            "airflow_version": self.release.airflow_version,
+        }
+
+    @property
+    def origin(self) -> dict[str, str]:
+        """What the new release's record says of it."""
+        return {
+            "restores": str(self.release.origin),
+            "rolledBackFrom": str(self.ledger.current),
+            "askedFor": self.asked_for,
+        }
+
+
+def requested(deployment: str, args: Mapping[str, Any]) -> str | None:
+    """The release that is asked for: by the stack's configuration, or by the argument."""
+    configured = pulumi.Config(CONFIG_NAMESPACE).get(CONFIG_KEY)
+    wanted = from_configuration(configured, deployment) if configured else None
+    if wanted is not None:
+        pulumi.log.warn(
+            f"{deployment} is pinned to release {wanted}: its image and configuration are deployed, "
+            f"not those of the project. To deploy the project again: "
+            f"`astro-pulumi deploy`, or `pulumi config rm {CONFIG_NAMESPACE}:{CONFIG_KEY}`."
+        )
+        return wanted
+    given = args.get("rollback_to") if isinstance(args, Mapping) else None
+    if given is None:
+        return None
+    if isinstance(given, int | float) and not isinstance(given, bool) and given == int(given):
+        given = str(int(given))  # YAML: `rollbackTo: 3`
+    if not isinstance(given, str) or not given:
+        raise ArgumentError(
+            "rollback_to", f"must be a release's number, `previous` or a digest, not {given!r}"
+        )
+    pulumi.log.warn(
+        f"{deployment} is pinned to release {given} by the argument rollback_to: its image and "
+        "configuration are deployed, not those of the project."
+    )
+    return given
+
+
+def from_configuration(text: str, deployment: str) -> str | None:
+    """`3` is for every Deployment of the stack, `analytics=3,reports=previous` for those named."""
+    if "=" not in text:
+        return text.strip()
+    entries = dict(entry.partition("=")[::2] for entry in text.split(","))
+    return {name.strip(): wanted.strip() for name, wanted in entries.items()}.get(deployment)
+
+
+def release_content(
+    args: Mapping[str, Any], spec: DeploymentSpec, rollback: Rollback | None
+) -> str:
+    """The fingerprint of what is deployed: another one is another release."""
+    image = spec.image if isinstance(spec.image, str) else "an Output"
+    return fingerprint(args, project_hash(spec, rollback) or image)
+
+
+def project_hash(spec: DeploymentSpec, rollback: Rollback | None) -> str | None:
+    """The hash of the project that the image was built from, where it is known."""
+    if rollback:
+        return rollback.release.project_hash
+    return spec.source.project.content_hash if spec.source else None
+
+
+def release_origin(spec: DeploymentSpec, rollback: Rollback | None) -> dict[str, str]:
+    """What the record says of where the release comes from."""
+    directory = spec.source.project.directory if spec.source else None
+    return {
+        **origin.describe(directory, spec.description),
+        **(rollback.origin if rollback else {}),
+    }
+
+
+class _ConfigMap(pulumi.CustomResource):
+    """A ConfigMap that is read, not made."""
+
+    metadata: pulumi.Output[dict[str, Any]]
+    data: pulumi.Output[dict[str, str]]
+
+    def __init__(self, resource: str, id: str, parent: pulumi.Resource) -> None:
+        super().__init__(
+            "kubernetes:core/v1:ConfigMap",
+            resource,
+            {"apiVersion": "v1", "kind": "ConfigMap", "metadata": None, "data": None},
+            pulumi.ResourceOptions(id=id, parent=parent, version=VERSION),
+        )
+
+
+def read(
+    deployment: str, wanted: str, namespace: pulumi.Output[str], parent: pulumi.Resource
+) -> Rollback:
+    """The release that `wanted` means. Waits for the cluster's answer.
+
+    A Deployment's children depend on what the release has, so that nothing can go on without it.
+    """
+    where = _known(namespace)
+    if where is None:
+        raise ReleaseError(f"{deployment} was never deployed: there is no release to go back to.")
+    current = _ConfigMap(
+        f"{deployment}-releases", f"{where}/{current_name(deployment)}", parent
+    ).metadata
+    ledger = Ledger.from_annotations(_known(current)["annotations"])
+    number = choose(ledger, wanted)
+    name = record_name(deployment, number)
+    record = _ConfigMap(f"{deployment}-restored-release", f"{where}/{name}", parent)
+    metadata, data = _known(record.metadata), _known(record.data)
+    release = parse_record({"metadata": metadata, "data": data})
+    if release is None:
+        raise ReleaseError(f"The record of release {number}, ConfigMap {name}, cannot be read.")
+    return Rollback(release, wanted, ledger)
+
+
+def downgrade_warning(rollback: Rollback, policy: str | None) -> str | None:
+    """What to say before the database is taken back to an older Airflow; None when it is not."""
+    if rollback.ledger.airflow_version is None:
+        return None
+    to = AirflowVersion.parse(rollback.release.airflow_version)
+    running = AirflowVersion.parse(rollback.ledger.airflow_version)
+    if (to.major, to.minor) >= (running.major, running.minor):
+        return None
+    if policy == "refuse":
+        return (
+            f"going from Airflow {running} to {to} would need a downgrade of the database, which "
+            'database_downgrade "refuse" forbids: the release Job will refuse it if that is so.'
+        )
+    return (
+        f"going from Airflow {running} to {to} downgrades the database. Airflow stops for it, after "
+        "running tasks have finished. Airflow's downgrade drops the columns and tables that are new in "
+        f"{running}, with what is in them; DAG runs, task instances, XComs, Connections and Variables stay."
+    )
+
+
+def _known(output: pulumi.Output[Any]) -> Any:
+    """The value of an Output, waited for. As the SDK itself waits for the answer of an invoke."""
+    return _sync_await(output.future())
