@@ -216,6 +216,12 @@ class Deployment:
             for state, future in [(s, pool.submit(self._refresh, s)) for s in managed]:
                 if error := future.exception():
                     self.fail(state, error, "refresh")
+        # What is gone must not be named by what is left, or Pulumi finds the state corrupt.
+        left = self._journal.current().resources if self._journal else ()
+        known = {state.urn for state in left}
+        for state in left:
+            if state.needs() - known:
+                self._record(amend=(state, plan.forget_others(state, known)), lazily=True)
 
     def recover(self, snapshot: Snapshot) -> None:
         """Finishes what an interrupted run left pending. An object that was made is taken into state,
@@ -264,7 +270,8 @@ class Deployment:
         if not state.delete:
             self._olds[state.urn] = state
         self._last = (*(s for s in self._last if s not in gone), state)
-        self._record(done=gone, add=state)
+        if self._journal:
+            self._journal.record(done=gone, found=state)
 
     def fail(self, resource: ResourceState, error: BaseException, op: Op = "create") -> Stopped:
         """Reports a failure and lets no new step start. -> what to raise."""

@@ -65,11 +65,12 @@ class Journal:
         done: Iterable[ResourceState] = (),
         add: ResourceState | None = None,
         amend: tuple[ResourceState, ResourceState] | None = None,
+        found: ResourceState | None = None,
         lazily: bool = False,
     ) -> None:
         """Records an outcome and ends its operation: `done` resources are gone, `add` is new, `amend`
-        replaces the first state by the second in its place. `lazily` leaves the save to the
-        next one that matters: for what would be found the same again."""
+        replaces the first state by the second in its place, `found` is one of the last run. `lazily`
+        leaves the save to the next one that matters: for what would be found the same again."""
         done = list(done)
         with self._changed:
             if ticket:
@@ -84,6 +85,8 @@ class Journal:
                 _swap(self._old, *amend) or _swap(self._new, *amend)
             if add:
                 self._new.append(add)
+            if found:
+                self._old.append(found)
             if not lazily:
                 self._save_and_wait()
 

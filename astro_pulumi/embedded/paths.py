@@ -41,16 +41,17 @@ def keep_old(paths: Sequence[str], old: Properties, new: Properties) -> Properti
 
 
 def lookup(path: Path, value: Value) -> Value:
-    """The value at `path`, None when there is none."""
-    for key in path:
-        value = value.value if isinstance(value, Secret) else value
-        if isinstance(value, dict):
-            value = value.get(str(key))
-        elif isinstance(value, list) and isinstance(key, int) and key < len(value):
-            value = value[key]
-        else:
-            return None
-    return value
+    """The value at `path`, None when there is none. What is inside of a secret is secret."""
+    if isinstance(value, Secret):
+        return Secret(lookup(path, value.value))
+    if not path:
+        return value
+    key, rest = path[0], path[1:]
+    if isinstance(value, dict):
+        return lookup(rest, value.get(str(key)))
+    if isinstance(value, list) and isinstance(key, int) and key < len(value):
+        return lookup(rest, value[key])
+    return None
 
 
 def _keep(path: Path, old: Value, new: Value) -> Value:

@@ -146,6 +146,19 @@ def _reachable(blockers: Mapping[int, set[int]], start: int, goal: int) -> set[i
     return set()
 
 
+def forget_others(state: ResourceState, known: Collection[str]) -> ResourceState:
+    """A resource that no longer names any but the `known` ones."""
+    return replace(
+        state,
+        dependencies=tuple(urn for urn in state.dependencies if urn in known),
+        property_dependencies={
+            key: [urn for urn in urn_list if urn in known]
+            for key, urn_list in state.property_dependencies.items()
+        },
+        deleted_with=state.deleted_with if state.deleted_with in known else "",
+    )
+
+
 def mark_secrets(outputs: Properties, inputs: Properties, additional: Iterable[str]) -> Properties:
     """Outputs in which is secret what was secret at the same place in the inputs, or is declared so."""
     marked = {key: _like(value, inputs.get(key)) for key, value in outputs.items()}

@@ -548,7 +548,12 @@ def test_cancel_reaches_the_provider(stack: Stack) -> None:
 
 
 def test_refresh_takes_over_changes_and_losses(stack: Stack) -> None:
-    stack.up(things("a", "b", size=1))
+    def body(program: Program) -> None:
+        b = program.thing("b", size=1)
+        deps = {"size": [b.urn]}
+        program.thing("a", size=1, dependencies=(b.urn,), property_dependencies=deps)
+
+    stack.up(body)
     (stack.cloud.directory / stack.state("a").id).write_text(
         f'{{"name": "{stack.state("a").id}", "size": 5}}'
     )
@@ -561,6 +566,7 @@ def test_refresh_takes_over_changes_and_losses(stack: Stack) -> None:
     assert dict(deployment.counts) == {"update": 1, "delete": 1}
     assert stack.state("a").inputs["size"] == 5
     assert stack.names() == ["a"]
+    assert stack.state("a").needs() <= {s.urn for s in stack.snapshot.resources}
 
 
 def test_outputs_of_components_are_recorded(stack: Stack) -> None:

@@ -47,5 +47,6 @@ def test_contains() -> None:
 
 
 def test_lookup() -> None:
-    assert lookup(parse("a[1].b"), {"a": [1, Secret({"b": 2})]}) == 2
+    assert lookup(parse("a[1].b"), {"a": [1, {"b": 2}]}) == 2
+    assert lookup(parse("a[1].b"), {"a": [1, Secret({"b": 2})]}) == Secret(2)
     assert lookup(parse("a.c"), {"a": [1]}) is None

@@ -1,0 +1,191 @@
+"""What the user sees."""
+
+import io
+import json
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from astro_pulumi.cli.display import (
+    Display,
+    JsonLines,
+    Lines,
+    outputs_lines,
+    property_diff,
+    seconds,
+    summary_lines,
+)
+from astro_pulumi.cli.tree import LiveTree
+from astro_pulumi.embedded.events import Event, Message, OutputsRegistered, Printed, Step
+from astro_pulumi.embedded.operations import Kind, Result
+from astro_pulumi.embedded.provider import DiffResult
+from astro_pulumi.embedded.state import ResourceState
+from astro_pulumi.embedded.values import UNKNOWN, Secret
+
+STACK = "urn:pulumi:dev::proj::pulumi:pulumi:Stack::proj-dev"
+
+
+def resource(name: str, parent: str = STACK, **inputs: Any) -> ResourceState:
+    urn = f"urn:pulumi:dev::proj::k:v1:Thing::{name}"
+    return ResourceState(urn=urn, type="k:v1:Thing", custom=True, parent=parent, inputs=inputs)
+
+
+ROOT = ResourceState(urn=STACK, type="pulumi:pulumi:Stack", custom=False)
+A, B, C = resource("a", size=1, key=Secret("hush")), resource("b"), resource("c")
+CHANGE = DiffResult(True, ("size",), detailed={"size": "UPDATE_REPLACE", "key": "UPDATE"})
+NEW = resource("a", size=UNKNOWN, key=Secret("hush hush"))
+EVENTS: list[Event] = [
+    Step("started", "same", ROOT, ROOT),
+    Step("finished", "same", ROOT, ROOT),
+    Printed("hello", "stdout"),
+    Message("debug", "nobody wants to know", ""),
+    Step("started", "replace", NEW, A, CHANGE),
+    Message("info", "waiting for pods", A.urn, passing=True),
+    Step("started", "create", B),
+    Step("started", "same", C, C),
+    Step("finished", "same", C, C),
+    Message("warning", "is deprecated", C.urn),
+    Step("finished", "replace", NEW, A, CHANGE),
+    Message("error", "no room\nin the cloud", B.urn),
+    Step("failed", "create", B),
+    Step("started", "delete", A, A, replacing=True),
+    Step("finished", "delete", A, A, replacing=True),
+    OutputsRegistered(ROOT),
+]
+RESULT = Result(
+    "update",
+    False,
+    {"same": 2, "replace": 1},
+    3.21,
+    {"url": "x", "key": Secret("hush")},
+    {"url": "y"},
+)
+
+
+def show(display: Display, events: list[Event] = EVENTS) -> None:
+    with display:
+        for event in events:
+            display.hear(event)
+    display.summary(RESULT)
+
+
+def test_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    show(Lines("update", "dev"))
+    assert capsys.readouterr().out.replace("(0.0s)", "(t)") == (
+        "Updating (dev):\n"
+        "    hello\n"
+        " +- k:v1:Thing a replacing [diff: ~size]\n"
+        " +  k:v1:Thing b creating\n"
+        "    c: warning: is deprecated\n"
+        " +- k:v1:Thing a replaced (t) [diff: ~size]\n"
+        "    b: error: no room\nin the cloud\n"
+        " +  k:v1:Thing b creating failed\n"
+        " -  k:v1:Thing a deleting (replaced)\n"
+        " -  k:v1:Thing a deleted (t) (replaced)\n"
+        "\nOutputs:\n"
+        "  + key: [secret]\n"
+        '  ~ url: "x"\n'
+        "\nResources:\n"
+        "    +-1 replaced\n"
+        "    2 unchanged\n"
+        "\nDuration: 3.2s\n"
+    )
+
+
+def test_a_preview_shows_properties_and_no_secret(capsys: pytest.CaptureFixture[str]) -> None:
+    show(Lines("preview", "dev"))
+    output = capsys.readouterr().out
+    assert "      ~ size: 1 => [unknown] (forces replacement)\n" in output
+    assert "      ~ key: [secret] => [secret]\n" in output
+    assert "hush" not in output
+
+
+@pytest.mark.parametrize("kind", ["update", "preview"])
+def test_tree(kind: Kind) -> None:
+    display = LiveTree(kind, "dev")
+    display._console = console = Console(file=io.StringIO(), width=100, force_terminal=False)
+    display._live.console = console
+    show(display)
+    output = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "pulumi:pulumi:Stack" in output
+    assert "├─ k:v1:Thing" in output
+    assert "└─ k:v1:Thing" in output
+    assert "**creating failed**" in output
+    assert "error: no room\n    in the cloud" in output
+    assert "warning: is deprecated" in output
+    assert "nobody wants to know" not in output
+    assert "hush" not in output
+
+
+def test_unchanged_resources_are_not_in_the_tree() -> None:
+    display = LiveTree("update", "dev")
+    display._console = console = Console(file=io.StringIO(), width=100)
+    display._live.console = console
+    show(display, [e for e in EVENTS if not isinstance(e, Message)])
+    assert " c " not in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_json(capsys: pytest.CaptureFixture[str]) -> None:
+    show(JsonLines("update", "dev"))
+    output = capsys.readouterr().out
+    assert "hush" not in output
+    events = [json.loads(line) for line in output.splitlines()]
+    assert [event["sequence"] for event in events] == [*range(len(events))]
+    kinds = [next(key for key in event if key.endswith("Event")) for event in events]
+    assert kinds.count("resourcePreEvent") == 5
+    assert kinds.count("resOpFailedEvent") == 1
+    assert kinds[-1] == "summaryEvent"
+    assert events[-1]["summaryEvent"] == {
+        "result": "failed",
+        "durationSeconds": 3.21,
+        "resourceChanges": {"same": 2, "replace": 1},
+        "outputs": {"url": "x", "key": "[secret]"},
+    }
+    begun = [e["resourcePreEvent"]["metadata"] for e in events if "resourcePreEvent" in e]
+    replaced = next(metadata for metadata in begun if metadata["op"] == "replace")
+    assert replaced["new"]["inputs"] == {"size": "[unknown]", "key": "[secret]"}
+
+
+def test_properties_inside_of_secrets_are_secret() -> None:
+    old = resource("s", stringData=Secret({"PASSWORD": "hush"}))
+    new = resource("s", stringData=Secret({"PASSWORD": "hush hush"}))
+    diff = DiffResult(True, detailed={"stringData.PASSWORD": "UPDATE"})
+    lines = list(property_diff(Step("finished", "update", new, old, diff)))
+    assert lines == ["~ stringData.PASSWORD: [secret] => [secret]"]
+
+
+def test_summary_counts_kinds_of_changes() -> None:
+    result = Result("preview", True, {"same": 3, "create": 2, "update": 1}, 75)
+    assert "\n".join(summary_lines(result)) == (
+        "\nResources:\n    + 2 to create\n    ~ 1 to update\n    3 changes. 3 unchanged\n"
+        "\nDuration: 1m15s"
+    )
+
+
+def test_outputs_are_aligned() -> None:
+    lines = outputs_lines({"long name": [1], "x": UNKNOWN})
+    assert lines == ["  long name: [\n  1\n]", "  x        : [unknown]"]
+
+
+def test_seconds() -> None:
+    assert [seconds(s) for s in (0.04, 9.96, 12.3, 60, 185)] == [
+        "0.0s",
+        "10.0s",
+        "12s",
+        "1m0s",
+        "3m5s",
+    ]
+
+
+def test_a_log_is_not_flooded_with_status(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+    display = Lines("update", "dev")
+    display.hear(Step("started", "create", B))
+    for second in range(1, 26):
+        clock[0] = float(second)
+        display.hear(Message("info", f"waiting {second}", B.urn, passing=True))
+    assert capsys.readouterr().out.count("waiting") == 2
