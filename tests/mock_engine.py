@@ -142,7 +142,7 @@ def write_project(folder: Path, base: str = "acme/runtime:3.3-1") -> str:
     (folder / "Dockerfile").write_text(f"FROM {base}\n")
     (folder / "requirements.txt").write_text("")
     (folder / "packages.txt").write_text("")
-    (folder / "dags" / "hello.py").write_text("# a DAG\n")
+    (folder / "dags" / "hello.py").write_text("# an Airflow DAG\n")
     return str(folder)
 
 

@@ -13,7 +13,8 @@ import time
 from pathlib import Path
 from typing import Final
 
-from astro_pulumi.project.reader import Project, content_of
+from astro_pulumi.project.files import content_of
+from astro_pulumi.project.reader import Project
 
 _FOLDER: Final = Path(".astro-pulumi") / "contexts"
 _KEPT_SECONDS: Final = 24 * 3600

@@ -1,80 +1,259 @@
 """Which files of a project a Docker build sees: `.dockerignore`, with Docker's own semantics.
 
-Follows moby's `patternmatcher` (github.com/moby/patternmatcher), which is not gitignore: patterns are
-anchored at the project's root, `*` stops at a slash, and the last pattern that matches decides.
+That is not gitignore. Patterns are anchored at the project's root, `*` stops at a slash, the last
+pattern that matches decides, and a pattern that matched a directory holds for all that is in it. Follows
+`docker build` with BuildKit to the letter, oddities included: moby/patternmatcher for one pattern,
+tonistiigi/fsutil for the walk. What a real `docker build` sends is tested in tests/cluster.
 """
 
 import posixpath
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Final
+
+from astro_pulumi.errors import ProjectError
+
+_WILDCARDS: Final = frozenset("*[]?^\\")
+# moby/patternmatcher means to escape `{|}` as well; a bitmap too small for them lets them through, so
+# that `a|b*` really matches all that begins with "a".
+_ESCAPED: Final = frozenset(".+()$")
+
+
+class InvalidPatternError(ProjectError):
+    """Docker refuses the whole build because of one pattern."""
+
+    def __init__(self, line: int, pattern: str) -> None:
+        """`line` is the pattern's, counted from 1."""
+        super().__init__(f"line {line}: {pattern!r} is not a pattern that Docker understands")
+        self.line = line
+        self.pattern = pattern
 
 
 @dataclass(frozen=True, slots=True)
 class _Pattern:
-    regex: re.Pattern[str]
-    exclude: bool
+    text: str  # without "!"
+    line: int
+    is_exception: bool
+    matches: Callable[[str], object]  # true for a path that matches
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the rules say of one path; the verdicts on what is in it are made from it."""
+
+    ignored: bool
+    matched: tuple[bool, ...]  # which patterns matched the path or a directory above it
+    line: int | None = None  # of the pattern that decided
 
 
 class DockerIgnore:
     """The rules of one `.dockerignore` file."""
 
     def __init__(self, lines: Iterable[str]) -> None:
+        """:raises InvalidPatternError: where `docker build` would stop."""
         self._patterns = [
-            pattern for line in lines if (pattern := _parse(line.strip("\ufeff"))) is not None
+            pattern
+            for number, line in enumerate(lines, 1)
+            if (pattern := _parse(line.removeprefix("\ufeff") if number == 1 else line, number))
         ]
-        self.has_exceptions = any(not pattern.exclude for pattern in self._patterns)
+        self._might_match = _quick_check(pattern.text for pattern in self._patterns)
+        exceptions = [
+            _without_trailing_glob(pattern.text)
+            for pattern in self._patterns
+            if pattern.is_exception
+        ]
+        self.has_exceptions = bool(exceptions)
+        # Docker looks into an ignored directory only for exceptions that begin with its path. With
+        # one exception that has a wildcard elsewhere, it looks into every directory.
+        self._looks_everywhere = any(_WILDCARDS & set(text) for text in exceptions)
+        self._exception_paths = tuple(f"{text}/" for text in exceptions)
+        self.root = Verdict(ignored=False, matched=(False,) * len(self._patterns))
 
     def ignores(self, path: str) -> bool:
-        """Whether `path` (relative, with `/`) stays out of the build context.
+        """Whether `path` (relative, with `/`) stays out of the build context."""
+        verdict, above = self.root, ""
+        for name in path.split("/"):
+            if verdict.ignored and not self.may_hold_exceptions(above):
+                return True
+            above = f"{above}/{name}" if above else name
+            verdict = self.judge(above, verdict)
+        return verdict.ignored
 
-        A pattern that matches a parent directory matches everything in it.
+    def judge(self, path: str, parent: Verdict) -> Verdict:
+        """The verdict on `path`, given that on the directory it is in (`root` at the top).
+
+        A pattern is asked only where its answer can change the verdict, and what was not asked counts
+        as no match for all below: that is how Docker does it, and it shows in what is sent.
         """
-        ignored = False
-        candidates = [path]
-        while path := posixpath.dirname(path):
-            candidates.append(path)
-        for pattern in self._patterns:
-            if pattern.exclude != ignored and any(map(pattern.regex.match, candidates)):
-                ignored = pattern.exclude
-        return ignored
+        if not self._might_match(path):
+            return parent
+        ignored, line = False, None
+        matched = []
+        for pattern, matched_above in zip(self._patterns, parent.matched, strict=True):
+            matches = matched_above or (
+                pattern.is_exception == ignored and bool(pattern.matches(path))
+            )
+            matched.append(matches)
+            if matches:
+                ignored, line = not pattern.is_exception, pattern.line
+        return Verdict(ignored, tuple(matched), line)
+
+    def may_hold_exceptions(self, directory: str) -> bool:
+        """Whether Docker looks for exceptions (`!dir/file`) in a directory that is ignored."""
+        return self._looks_everywhere or any(
+            path.startswith(f"{directory}/") for path in self._exception_paths
+        )
 
 
-def _parse(line: str) -> _Pattern | None:
-    line = "" if line.startswith("#") else line.strip()
-    exclude = not line.startswith("!")
-    text = line.removeprefix("!").strip()
+def _parse(line: str, number: int) -> _Pattern | None:
+    text = line.strip()
+    if line.startswith("#") or not text:
+        return None
+    # Docker reads the file into patterns and then the patterns once more, by almost the same rules.
+    invert = "!" if text.startswith("!") else ""
+    text = _clean(text.removeprefix("!").strip())
+    text = _clean((invert + (text if text == "/" else text.removeprefix("/"))).strip())
     if not text:
         return None
-    text = posixpath.normpath(text).lstrip("/")
-    if text in ("", "."):
-        return None
-    return _Pattern(_to_regex(text), exclude)
+    is_exception = text.startswith("!")
+    text = text.removeprefix("!")
+    if not text or not _is_valid(text):
+        raise InvalidPatternError(number, line.strip())
+    try:
+        return _Pattern(text, number, is_exception, _matcher(text))
+    except re.error:
+        raise InvalidPatternError(number, line.strip()) from None
 
 
-def _to_regex(pattern: str) -> re.Pattern[str]:
-    out, i = [], 0
+def _clean(path: str) -> str:
+    """Go's `filepath.Clean`, which unlike Python's keeps no double slash at the start."""
+    if not path:
+        return path
+    return posixpath.normpath(re.sub("^/+", "/", path))
+
+
+def _without_trailing_glob(pattern: str) -> str:
+    return pattern.removesuffix("/**").removesuffix("/*")
+
+
+def _matcher(pattern: str) -> Callable[[str], object]:
+    """What says whether a path matches; the counterpart of moby's `Pattern.compile`."""
+    kind, text = _compile(pattern)
+    if kind is _Kind.EXACT:
+        return text.__eq__
+    if kind is _Kind.PREFIX:
+        return lambda path: path.startswith(text)
+    if kind is _Kind.SUFFIX:
+        whole = text[1:] if text.startswith("/") else None  # `**/foo` is `foo` at the root as well
+        return lambda path: path.endswith(text) or path == whole
+    return re.compile(text, re.ASCII).search
+
+
+def _quick_check(patterns: Iterable[str]) -> Callable[[str], bool]:
+    """A function that is true for each path that one of `patterns` matches, and seldom for others.
+
+    Most files of a project match no pattern, and one question is faster than one for each pattern.
+    """
+    by_kind: dict[_Kind, list[str]] = {kind: [] for kind in _Kind}
+    for pattern in patterns:
+        kind, text = _compile(pattern)
+        by_kind[kind].append(text)
+    names = frozenset(
+        (*by_kind[_Kind.EXACT], *(text.removeprefix("/") for text in by_kind[_Kind.SUFFIX]))
+    )
+    prefixes, suffixes = tuple(by_kind[_Kind.PREFIX]), tuple(by_kind[_Kind.SUFFIX])
+    regexes = by_kind[_Kind.REGEX]
+    search = re.compile("|".join(f"(?:{regex})" for regex in regexes), re.ASCII).search
+    if not regexes:
+        return lambda path: path in names or path.startswith(prefixes) or path.endswith(suffixes)
+    return lambda path: (
+        path in names
+        or path.startswith(prefixes)
+        or path.endswith(suffixes)
+        or search(path) is not None
+    )
+
+
+class _Kind(Enum):
+    EXACT = auto()
+    PREFIX = auto()
+    SUFFIX = auto()
+    REGEX = auto()
+
+
+def _compile(pattern: str) -> tuple[_Kind, str]:
+    """What kind of pattern it is, and the name, prefix, suffix or regular expression to look for."""
+    regex, kind, i = "", _Kind.EXACT, 0
+    while i < len(pattern):
+        start, char = i, pattern[i]
+        i += 1
+        if pattern.startswith("**", start):
+            i += 2 if pattern.startswith("/", start + 2) else 1
+            if i < len(pattern):
+                regex += "(?:.*/)?"
+                kind = _Kind.REGEX
+            elif kind is _Kind.EXACT:
+                kind = _Kind.PREFIX
+            else:
+                regex += ".*"
+                kind = _Kind.REGEX
+            if start == 0:
+                kind = _Kind.SUFFIX
+        elif char in "*?":
+            regex += "[^/]*" if char == "*" else "[^/]"
+            kind = _Kind.REGEX
+        elif char in _ESCAPED:
+            regex += f"\\{char}"
+        elif char == "\\":
+            regex += pattern[start : i + 1]
+            i += 1
+            kind = _Kind.REGEX
+        else:
+            regex += char
+            kind = _Kind.REGEX if char in "[]" else kind
+    if kind is _Kind.PREFIX:
+        return kind, pattern[:-2]
+    if kind is _Kind.SUFFIX:
+        return kind, pattern[2:]
+    # Go's `$` is the very end of the text, unlike Python's.
+    return (kind, f"^{regex}\\Z") if kind is _Kind.REGEX else (kind, pattern)
+
+
+def _is_valid(pattern: str) -> bool:
+    """Whether Go's `filepath.Match` takes the pattern: character classes and escapes are whole."""
+    i = 0
     while i < len(pattern):
         char = pattern[i]
-        if pattern.startswith("**", i):
-            i += 2
-            if pattern.startswith("/", i):
-                out.append("(?:.*/)?")
-                i += 1
-            else:
-                out.append(".*")
-            continue
-        if char == "*":
-            out.append("[^/]*")
-        elif char == "?":
-            out.append("[^/]")
-        elif char == "[" and (end := pattern.find("]", i + 2)) > 0:
-            out.append(pattern[i : end + 1])
-            i = end
-        elif char == "\\" and i + 1 < len(pattern):
-            i += 1
-            out.append(re.escape(pattern[i]))
-        else:
-            out.append(re.escape(char))
         i += 1
-    return re.compile("".join(out) + r"\Z", re.DOTALL)
+        if char == "\\":
+            if i == len(pattern):
+                return False
+            i += 1
+        elif char == "[":
+            end = _end_of_class(pattern, i)
+            if end is None:
+                return False
+            i = end
+    return True
+
+
+def _end_of_class(pattern: str, i: int) -> int | None:
+    """Where the class ends that begins at `i`, after its `[`; None when it is not a class."""
+    i += pattern.startswith("^", i)
+    ranges = 0
+    while not (pattern.startswith("]", i) and ranges):
+        for is_upper_bound in (False, True):
+            if is_upper_bound:
+                if not pattern.startswith("-", i):
+                    break
+                i += 1
+            i += pattern.startswith("\\", i)
+            if i >= len(pattern) or (pattern[i] in "-]" and pattern[i - 1] != "\\"):
+                return None
+            i += 1
+        if i >= len(pattern):
+            return None
+        ranges += 1
+    return i + 1

@@ -1,49 +1,18 @@
-"""Reads an Astro project: the files that must exist, the base image, and what goes into the image."""
+"""Reads an Astro project: what it is built on, what goes into the image, and whether it can be deployed."""
 
 import hashlib
-import os
-import stat
-from collections.abc import Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Final
 
-from astro_pulumi.airflow.version import AirflowVersion, version_in_image
+from astro_pulumi.airflow.version import AirflowVersion
 from astro_pulumi.errors import ProjectError
-from astro_pulumi.project.dockerfile import BaseImage, read_base_image
-from astro_pulumi.project.ignore import DockerIgnore
-
-# Never part of an image, whatever `.dockerignore` says: they belong to the local Airflow (its
-# metadata, Connections and Variables), to git, or are made anew by whoever runs the code.
-LOCAL_ONLY: Final = (
-    ".git",
-    ".env",
-    ".astro",
-    ".astro-pulumi",
-    "airflow_settings.yaml",
-    "airflow_settings.yml",
-    "airflow.cfg",
-    "airflow.db*",
-    "standalone_admin_password.txt",
-    "simple_auth_manager_passwords.json*",
-    "logs",
-    "**/.env",
-    "**/__pycache__",
-    "**/.DS_Store",
-    ".dockerignore",
-)
-_REQUIRED_FILES: Final = ("Dockerfile", "requirements.txt", "packages.txt")
-
-
-@dataclass(frozen=True, slots=True)
-class ProjectFile:
-    """One file or symbolic link that goes into the image."""
-
-    path: str  # relative to the project, with "/"
-    source: Path
-    is_link: bool
-    executable: bool
+from astro_pulumi.project import runtime
+from astro_pulumi.project.dockerfile import BaseImage
+from astro_pulumi.project.files import ProjectFile, content_of, list_files
+from astro_pulumi.project.findings import Finding
+from astro_pulumi.project.lint import inspect, why_not_a_project
 
 
 @dataclass(frozen=True)
@@ -54,6 +23,7 @@ class Project:
     base_image: BaseImage
     airflow_version: AirflowVersion | None  # None: the base image does not say
     files: tuple[ProjectFile, ...]  # sorted by path
+    findings: tuple[Finding, ...] = ()  # what is worth a warning
 
     @cached_property
     def content_hash(self) -> str:
@@ -62,67 +32,42 @@ class Project:
         The same on any machine: times, umask, owners, and the place of the checkout do not count;
         the executable bit does, since it decides whether a script runs.
         """
-        digest = hashlib.sha256()
+        whole = hashlib.sha256()
         for file in self.files:
             kind = b"link" if file.is_link else b"exec" if file.executable else b"file"
-            digest.update(b"%s %s\0" % (kind, file.path.encode("utf-8", "surrogateescape")))
-            digest.update(hashlib.sha256(content_of(file)).digest())
-        return digest.hexdigest()
+            name = file.path.encode("utf-8", "surrogateescape")
+            content = hashlib.sha256(content_of(file)).digest()
+            whole.update(b"%s %s\0%s" % (kind, name, content))
+        return whole.hexdigest()
 
 
-def content_of(file: ProjectFile) -> bytes:
-    """A file's bytes, or a link's target."""
-    if file.is_link:
-        return os.fsencode(file.source.readlink())
-    return file.source.read_bytes()
-
-
-def read_project(directory: Path) -> Project:
+def read_project(directory: Path, accept: Collection[str] = ()) -> Project:
     """Reads the project in `directory`. Needs neither Docker nor a cluster, and writes nothing.
 
-    :raises ProjectError: when it is not an Astro project that can be built.
+    :param accept: codes of findings that are errors otherwise, and warnings here.
+    :raises ProjectError: with everything that keeps the project from being deployed.
     """
-    if not directory.is_dir():
-        raise ProjectError(
-            f"{directory}: there is no such directory. Give the Astro project's path."
-        )
-    missing = [name for name in _REQUIRED_FILES if not (directory / name).is_file()]
-    if "Dockerfile" in missing:
-        raise ProjectError(
-            f"{directory}: this is not an Astro project, it has no Dockerfile. "
-            "`astro dev init` makes one, or give the path of the project's directory."
-        )
-    if missing:
-        raise ProjectError(
-            f"{directory}: {' and '.join(missing)} missing. The image is built from them; "
-            f"an empty file is enough: touch {' '.join(missing)}"
-        )
-    base_image = read_base_image(directory / "Dockerfile")
+    hindrance = why_not_a_project(directory)
+    if hindrance:
+        raise ProjectError(f"{hindrance.text}")
+    listing = list_files(directory)
+    subject, findings = inspect(listing)
+    errors = [each for each in findings if each.is_error and each.code not in accept]
+    if errors:
+        raise ProjectError(_explain(directory, errors))
+    if subject.base is None:  # only where the finding about it is accepted
+        raise ProjectError(f"{directory / 'Dockerfile'}: there is no FROM to build on.")
     return Project(
         directory=directory,
-        base_image=base_image,
-        airflow_version=version_in_image(base_image.reference),
-        files=tuple(sorted(_files(directory), key=lambda file: file.path)),
+        base_image=subject.base,
+        airflow_version=runtime.airflow_version(subject.base),
+        files=listing.files,
+        findings=tuple(findings),
     )
 
 
-def _files(directory: Path) -> Iterator[ProjectFile]:
-    ignore_file = directory / ".dockerignore"
-    lines = ignore_file.read_text(errors="replace").splitlines() if ignore_file.is_file() else []
-    rules = DockerIgnore([*lines, *LOCAL_ONLY])
-
-    def walk(folder: Path, prefix: str) -> Iterator[ProjectFile]:
-        for entry in os.scandir(folder):
-            path = prefix + entry.name
-            ignored = rules.ignores(path) and path not in _REQUIRED_FILES
-            if entry.is_symlink() or entry.is_file(follow_symlinks=False):
-                if not ignored:
-                    mode = 0 if entry.is_symlink() else entry.stat(follow_symlinks=False).st_mode
-                    yield ProjectFile(
-                        path, Path(entry.path), entry.is_symlink(), bool(mode & stat.S_IXUSR)
-                    )
-            # A directory that is ignored may still hold exceptions (`!dir/file`).
-            elif not ignored or (rules.has_exceptions and path not in LOCAL_ONLY):
-                yield from walk(Path(entry.path), path + "/")
-
-    return walk(directory, "")
+def _explain(directory: Path, errors: list[Finding]) -> str:
+    count = "one error" if len(errors) == 1 else f"{len(errors)} errors"
+    lines = [f"The project {directory} cannot be deployed: {count}. Nothing that runs was changed."]
+    lines += [f"{directory / each.place}: {each.text}" for each in errors]
+    return "\n".join(lines)
