@@ -239,6 +239,8 @@ class Cluster:
 
         The first event is an empty bookmark: the server has answered.
         """
+        from urllib3.exceptions import ReadTimeoutError
+
         response = self._send("GET", path, None, query, "", stream=True)
         with contextlib.closing(response):
             if response.status >= 400:
@@ -251,6 +253,9 @@ class Cluster:
                     for line in lines:
                         if line.strip():
                             yield json.loads(line)
+            except ReadTimeoutError:
+                # Nothing has changed for a while, or the server is gone: the next request tells.
+                return
             except Exception as error:
                 raise self._unreachable(error) from error
 

@@ -109,7 +109,7 @@ def activity(pod: Object, events: Sequence[Object]) -> str:
             return f"{container} ended ({_exit(terminated)})"
         if reason not in _STARTING:
             return f"[{reason}] {_clean(waiting.get('message', ''))}"
-        if last.get("type") == "Warning":
+        if last.get("type") == "Warning" and last.get("reason") != "Unhealthy":
             return f"[{last.get('reason')}] {_clean(last.get('message', ''))}"
         if last.get("reason") == "Pulling":
             return f"pulling image for {container}"

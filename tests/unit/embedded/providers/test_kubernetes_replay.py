@@ -56,7 +56,8 @@ class Controller:
         without_status = {key: value for key, value in self.live.items() if key != "status"}
         judge = judge_for(self.live)
         waits = judge is not None and judge(without_status, Surroundings()).state == "waiting"
-        return without_status if waits else self.live
+        # A Service waits for its endpoints, not for its own status.
+        return without_status if waits and self.live["kind"] != "Service" else self.live
 
     def log(self, _severity: str, message: str) -> None:
         """The provider has begun to wait: now the object gets ready."""
