@@ -150,6 +150,13 @@ class Airflow:
             states[state] = states.get(state, 0) + 1
         return ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
 
+    def describe_failure(self, dag_id: str, run_id: str) -> str:
+        """Return the end of the log of a run's failed task."""
+        tasks = self.task_instances(dag_id, run_id)
+        task = next((task for task in tasks if task["state"] == "failed"), tasks[-1])
+        lines = [record.text for record in self.log(task)[-20:]]
+        return "\n".join([f"{task['task_id']} is {task['state']}:", *lines])
+
     def log(self, task: dict[str, Any], try_number: int | None = None) -> list[LogRecord]:
         """Return a task instance's log, as the webserver gets it from the worker."""
         path = (

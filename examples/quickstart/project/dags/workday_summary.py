@@ -13,7 +13,8 @@ with DAG(
     catchup=False,
     tags=["shop"],
 ):
+    # Not `ds`, which only scheduled runs have.
     BashOperator(
         task_id="summarize",
-        bash_command="echo 'working day before {{ ds }}: {{ macros.workdays.workday_before(ds) }}'",
+        bash_command="echo 'last working day: {{ macros.workdays.workday_before(dag_run.run_after) }}'",
     )

@@ -1,6 +1,6 @@
 """Working days: a timetable for schedules and a macro for templates."""
 
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import ClassVar
 
 from airflow.plugins_manager import AirflowPlugin
@@ -10,9 +10,9 @@ from pendulum import UTC, DateTime, instance
 SATURDAY = 5
 
 
-def workday_before(day: str) -> str:
-    """Macro: the last working day before `day`, both as `2026-01-31`."""
-    previous = date.fromisoformat(day) - timedelta(days=1)
+def workday_before(moment: datetime) -> str:
+    """Macro: the last working day before that of `moment`, as `2026-01-31`."""
+    previous = moment.date() - timedelta(days=1)
     while previous.weekday() >= SATURDAY:
         previous -= timedelta(days=1)
     return previous.isoformat()
