@@ -224,6 +224,14 @@ class KubernetesProvider:
         mark_secrets(read_inputs, inputs)
         return ReadResult(id or object_id(live), read_inputs, state)
 
+    def recover(self, resource: Resource, inputs: Properties) -> ReadResult | None:
+        """The object that an interrupted `create` with these inputs made; None when it made none."""
+        found = self.read(resource, object_id(to_object(inputs)), inputs, {})
+        manager = self._manager(resource, to_object(inputs), {})
+        if found and ownership.is_applied_by(to_object(found.outputs), manager):
+            return found
+        return None
+
     def delete(
         self,
         resource: Resource,

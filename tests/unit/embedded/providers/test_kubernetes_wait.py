@@ -374,6 +374,18 @@ class TestCreate:
         api.change(DEPLOYMENT, status=DONE)
         assert up.join().error is None
 
+    def test_object_of_an_interrupted_create_is_found_again(self, api: FakeApi) -> None:
+        up = Up(api, deployment(annotations={"pulumi.com/skipAwait": "true"})).join()
+        inputs = up.outputs["__inputs"]
+        found = up.provider.recover(up.resource, inputs)
+        assert found and found.id == "ns/web"
+        assert found.outputs["__inputs"] == inputs
+        assert found.outputs["__fieldManager"] == up.outputs["__fieldManager"]
+        api.put(DEPLOYMENT, deployment(managedFields=[]))  # someone else's
+        assert up.provider.recover(up.resource, inputs) is None
+        api.remove(DEPLOYMENT)
+        assert up.provider.recover(up.resource, inputs) is None
+
     def test_old_object_is_waited_for_until_it_is_gone(self, api: FakeApi) -> None:
         api.put(DEPLOYMENT, deployment(deletionTimestamp="now"))
         up = Up(api, deployment()).until("waiting for the old object of this name to be gone")
