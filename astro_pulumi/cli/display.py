@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from astro_pulumi.embedded import paths
 from astro_pulumi.embedded.events import Event, Message, OutputsRegistered, Printed, Step
+from astro_pulumi.embedded.urns import name_of
 from astro_pulumi.embedded.values import UNKNOWN, Properties, Secret, Value
 
 if TYPE_CHECKING:
@@ -81,15 +82,32 @@ class Display:
 
 
 class Lines(Display):
-    """A line for each thing that happens: for logs."""
+    """A line for each thing that happens, and every some seconds what is still waited for: for logs."""
 
     def __init__(self, kind: "Kind", stack: str) -> None:
         super().__init__(kind, stack)
-        self._last_status: dict[str, float] = {}
+        self._status: dict[str, str] = {}  # of what is under way, by URN: the last word
+        self._ended = threading.Event()
 
     def __enter__(self) -> Self:
         self.write(f"{TITLES[self.kind]} ({self.stack}):")
+        threading.Thread(target=self._repeat, name="status lines", daemon=True).start()
         return self
+
+    def __exit__(
+        self,
+        type: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._ended.set()
+
+    def _repeat(self) -> None:
+        while not self._ended.wait(_STATUS_EVERY):
+            with self.lock:
+                for urn, status in self._status.items():
+                    if status and self.elapsed(urn) >= _STATUS_EVERY:
+                        self.write(f"    {name_of(urn)}: {status} ({seconds(self.elapsed(urn))})")
 
     def write(self, text: str) -> None:
         """A line on standard output, at once."""
@@ -102,14 +120,17 @@ class Lines(Display):
         elif isinstance(event, Printed):
             self.write(f"    {event.text}")
         elif isinstance(event, Message) and event.severity != "debug":
-            if event.passing and not self._is_due(event):
+            if event.passing:
+                self._status[event.urn] = event.text
                 return
-            name = event.urn.rpartition("::")[2]
+            name = name_of(event.urn)
             label = "" if event.severity == "info" else f"{event.severity}: "
             self.write(f"    {name + ': ' if name else ''}{label}{event.text}")
 
     def _show_step(self, step: Step) -> None:
         sign, now, done = WORDS[step.op]
+        if step.phase != "started":
+            self._status.pop(step.resource.urn, None)
         if step.op in ("same", "refresh") or (self.kind == "preview" and step.phase == "started"):
             return
         word = f"{now} failed"
@@ -125,13 +146,6 @@ class Lines(Display):
         if self.kind in ("preview", "refresh") and step.phase == "finished":
             for line in property_diff(step):
                 self.write(f"      {line}")
-
-    def _is_due(self, message: Message) -> bool:
-        last = self._last_status.get(message.urn) or time.monotonic() - self.elapsed(message.urn)
-        if not message.text or time.monotonic() - last < _STATUS_EVERY:
-            return False
-        self._last_status[message.urn] = time.monotonic()
-        return True
 
     def summary(self, result: "Result") -> None:
         for line in summary_lines(result):

@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from astro_pulumi.cli import config, destroy, outputs, preview, refresh, up
+from astro_pulumi.cli import config, destroy, lint, outputs, preview, refresh, up
 from astro_pulumi.errors import AstroError
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app.command()(preview.preview)
 app.command()(refresh.refresh)
 app.command()(destroy.destroy)
 app.command()(outputs.outputs)
+app.command()(lint.lint)
 app.add_typer(config.app, name="config")
 
 

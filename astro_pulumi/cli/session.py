@@ -58,6 +58,8 @@ def _on_interrupt(control: "Control", display: Display) -> None:
     def handle(number: int, frame: object) -> None:
         del number, frame
         control.interrupt()
+        if control.presses > 2:
+            os._exit(130)  # what is under way is in state as pending: the next run takes it up
         display.remark(
             "interrupted: waiting for what is under way; press Ctrl-C again to give it up"
             if control.presses == 1

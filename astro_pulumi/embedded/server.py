@@ -155,13 +155,11 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
     # -- resources
 
     def RegisterResource(self, request: Any, context: _Context) -> Any:
+        # An exception that gRPC sees would end the program with a riddle.
         try:
             return self._register(request)
-        except (
-            Exception
-        ) as error:  # an exception that gRPC sees would end the program with a riddle
-            self._deployment.fail(_nameless(request, self._deployment), error)
-            _refuse(context)
+        except Exception as error:
+            self._refuse(context, _nameless(request, self._deployment), error)
 
     def _register(self, request: resource_pb2.RegisterResourceRequest) -> Any:
         custom, is_provider = request.custom, urns.is_provider(request.type)
@@ -266,9 +264,8 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
                 additional_secret_outputs=tuple(request.additionalSecretOutputs),
             )
             state = self._deployment.read(wanted)
-        except AstroError as error:
-            self._deployment.fail(wanted, error)
-            _refuse(context)
+        except Exception as error:
+            self._refuse(context, wanted, error)
         return resource_pb2.ReadResourceResponse(
             urn=state.urn, properties=_struct(state.outputs, request.acceptSecrets)
         )
@@ -315,6 +312,13 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
         return resource_pb2.RegisterPackageResponse(ref=ref)
 
     # -- helpers
+
+    def _refuse(self, context: _Context, resource: ResourceState, error: Exception) -> NoReturn:
+        """Tells the SDK that the update is over; it ends the program without a message of its own."""
+        if not self._deployment.stopped.is_set():  # else this is what follows from another failure
+            self._deployment.fail(resource, error)
+        context.abort(grpc.StatusCode.UNAVAILABLE, "the update was stopped")
+        raise AssertionError
 
     def _inherit(self, request: resource_pb2.RegisterResourceRequest) -> None:
         """What a child takes over from its parent unless it says otherwise."""
@@ -505,12 +509,6 @@ def _struct(values: Properties, secrets: bool) -> struct_pb2.Struct:
 def _nameless(request: Any, deployment: Deployment) -> ResourceState:
     urn = deployment.urn(request.type, request.name, request.parent)
     return ResourceState(urn=urn, type=request.type, custom=True)
-
-
-def _refuse(context: _Context) -> NoReturn:
-    """Tells the SDK that the update is over; it ends the program without a message of its own."""
-    context.abort(grpc.StatusCode.UNAVAILABLE, "the update was stopped")
-    raise AssertionError
 
 
 def _not_offered(context: _Context, what: str) -> NoReturn:
