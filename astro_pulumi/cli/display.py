@@ -104,10 +104,14 @@ class Lines(Display):
 
     def _repeat(self) -> None:
         while not self._ended.wait(_STATUS_EVERY):
-            with self.lock:
-                for urn, status in self._status.items():
-                    if status and self.elapsed(urn) >= _STATUS_EVERY:
-                        self.write(f"    {name_of(urn)}: {status} ({seconds(self.elapsed(urn))})")
+            self.say_what_is_waited_for()
+
+    def say_what_is_waited_for(self) -> None:
+        """A line for each step that takes long, with its last status."""
+        with self.lock:
+            for urn, status in self._status.items():
+                if status and self.elapsed(urn) >= _STATUS_EVERY:
+                    self.write(f"    {name_of(urn)}: {status} ({seconds(self.elapsed(urn))})")
 
     def write(self, text: str) -> None:
         """A line on standard output, at once."""
