@@ -1,7 +1,7 @@
 """`astro deploy`, as infrastructure code, for any Kubernetes cluster.
 
-    import astro_pulumi as astro
-    astro.Deployment("analytics", astro.DeploymentArgs(project="./project", registry=...))
+import astro_pulumi as astro
+astro.Deployment("analytics", astro.DeploymentArgs(project="./project", registry=...))
 """
 
 from importlib import import_module
@@ -9,30 +9,50 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from astro_pulumi.args import (
+        AuthArgs,
+        AutoscalingArgs,
         BrokerArgs,
+        ConnectionArgs,
         DatabaseArgs,
         DeploymentArgs,
+        HttpRouteArgs,
+        IngressArgs,
+        MetricsArgs,
+        NetworkPolicyArgs,
+        PodTemplateArgs,
         ProcessArgs,
         ProjectImageArgs,
         RegistryArgs,
+        RemoteLoggingArgs,
         ServiceArgs,
         TimeoutArgs,
+        TolerationArgs,
         WorkerQueueArgs,
     )
     from astro_pulumi.deployment import Deployment
     from astro_pulumi.image import ProjectImage
 
 __all__ = [
+    "AuthArgs",
+    "AutoscalingArgs",
     "BrokerArgs",
+    "ConnectionArgs",
     "DatabaseArgs",
     "Deployment",
     "DeploymentArgs",
+    "HttpRouteArgs",
+    "IngressArgs",
+    "MetricsArgs",
+    "NetworkPolicyArgs",
+    "PodTemplateArgs",
     "ProcessArgs",
     "ProjectImage",
     "ProjectImageArgs",
     "RegistryArgs",
+    "RemoteLoggingArgs",
     "ServiceArgs",
     "TimeoutArgs",
+    "TolerationArgs",
     "WorkerQueueArgs",
 ]
 

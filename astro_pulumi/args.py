@@ -7,7 +7,7 @@ that is a `pulumi.Input` may be an Output; any other field must be known when th
 """
 
 from collections.abc import Mapping, Sequence
-from typing import NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import pulumi
 
@@ -21,6 +21,27 @@ class RegistryArgs(TypedDict):
     """User to push as. A pull secret is made of the same login. Default: no login."""
     password: NotRequired[pulumi.Input[str]]
     """Password or token of `username`. Kept secret."""
+    pull_repository: NotRequired[str]
+    """Name of the same repository as the cluster reaches it, where it has another name there than
+    where the image is pushed from. Default: `repository`."""
+    pull_secret: NotRequired[pulumi.Input[str]]
+    """An existing Secret of the namespace to pull with, of type `kubernetes.io/dockerconfigjson`.
+    Default: one is made of `username` and `password`, or none without a login."""
+
+
+class TolerationArgs(TypedDict):
+    """Lets pods run on nodes with a taint, as in a pod's `tolerations`."""
+
+    key: NotRequired[str]
+    """Key of the taint. Default: every key, with operator `Exists`."""
+    operator: NotRequired[str]
+    """`Equal` or `Exists`. Default: `Equal`."""
+    value: NotRequired[str]
+    """Value of the taint, with operator `Equal`."""
+    effect: NotRequired[str]
+    """`NoSchedule`, `PreferNoSchedule` or `NoExecute`. Default: every effect."""
+    toleration_seconds: NotRequired[int]
+    """How long to stay on a node that gets the taint, in seconds, with `NoExecute`. Default: for ever."""
 
 
 class WorkerQueueArgs(TypedDict):
@@ -29,46 +50,130 @@ class WorkerQueueArgs(TypedDict):
     name: str
     """Name of the queue, as tasks name it in `queue=`. The first one is the default queue of all tasks."""
     concurrency: NotRequired[int]
-    """Tasks that one worker runs at the same time. Default: 16."""
+    """Tasks that one worker runs at the same time. Default: 5."""
     min_count: NotRequired[int]
-    """Number of workers. Default: 1."""
+    """Number of workers, the least of them with autoscaling. 0 needs KEDA. Default: 1."""
+    max_count: NotRequired[int]
+    """The most workers that autoscaling may start. Default: `min_count`, which is no autoscaling."""
     cpu: NotRequired[str]
-    """CPU limit of one worker, a Kubernetes quantity: `500m`, `2`. Default: `1`."""
+    """CPU limit of one worker, a Kubernetes quantity: `500m`, `2`. Default: `2`."""
     memory: NotRequired[str]
     """Memory limit of one worker, a Kubernetes quantity: `2Gi`. Default: `2Gi`."""
+    ephemeral_storage: NotRequired[str]
+    """Disk that one worker may use for logs and temporary files, a Kubernetes quantity. A worker that
+    uses more is evicted. Default: no limit."""
+    termination_grace_period_seconds: NotRequired[int]
+    """How long a worker of this queue may go on with its tasks when it is replaced, in seconds.
+    Default: that of the Deployment."""
+    node_selector: NotRequired[Mapping[str, str]]
+    """Labels of the nodes that the workers run on. Default: that of `pod_template`."""
+    tolerations: NotRequired[Sequence[TolerationArgs]]
+    """Taints that the workers tolerate, besides those of `pod_template`."""
+
+
+class AutoscalingArgs(TypedDict):
+    """How worker queues with a `max_count` above their `min_count` are scaled."""
+
+    type: NotRequired[str]
+    """`cpu`: a HorizontalPodAutoscaler, which needs the metrics server. `keda`: a KEDA ScaledObject by
+    queued and running tasks, which needs KEDA. Default: `cpu`."""
+    target_cpu_percent: NotRequired[int]
+    """With `cpu`: average use to aim at, in percent of the worker's CPU limit, 1 to 100. Default: 70."""
+    polling_interval_seconds: NotRequired[int]
+    """With `keda`: how often tasks are counted, in seconds. Default: 10."""
+    cooldown_period_seconds: NotRequired[int]
+    """How long less work must last before workers are stopped, in seconds. Default: 300."""
 
 
 class ProcessArgs(TypedDict):
     """Size of one Airflow process (webserver, scheduler, triggerer, dag-processor)."""
 
     replicas: NotRequired[int]
-    """Number of pods. Default: 1."""
+    """Number of pods. With more than one, a PodDisruptionBudget keeps all but one running. Default: 1."""
     cpu: NotRequired[str]
-    """CPU limit of one pod, a Kubernetes quantity. Default: `1`."""
+    """CPU limit of one pod, a Kubernetes quantity. A fortieth is requested. Default: `2`."""
     memory: NotRequired[str]
-    """Memory limit of one pod, a Kubernetes quantity. Default: `1Gi`, webserver `2Gi`."""
+    """Memory limit of one pod, a Kubernetes quantity. Half is requested. Default: `1Gi`, webserver `2Gi`."""
 
 
 class DatabaseArgs(TypedDict):
-    """The embedded PostgreSQL: for trial and small use."""
+    """PostgreSQL: yours, by `url` or `host`, or else the embedded one for trial and small use."""
 
+    url: NotRequired[pulumi.Input[str]]
+    """URL of your database: `postgresql://user:password@host:5432/airflow?sslmode=require`. Kept secret."""
+    host: NotRequired[pulumi.Input[str]]
+    """Host of your database, in place of `url`."""
+    port: NotRequired[int]
+    """Port of your database. Default: 5432."""
+    name: NotRequired[str]
+    """Name of your database. Default: `airflow`."""
+    username: NotRequired[pulumi.Input[str]]
+    """User of your database. Required with `host`."""
+    password: NotRequired[pulumi.Input[str]]
+    """Password of `username`. Required with `host`. Kept secret."""
+    ssl_mode: NotRequired[str]
+    """libpq's `sslmode`: `disable`, `allow`, `prefer`, `require`, `verify-ca` or `verify-full`.
+    Default: `require` with `host`; with `url` what it says."""
+    ca_certificate: NotRequired[pulumi.Input[str]]
+    """Certificate of the authority that signed the database's, in PEM, for `verify-ca` and
+    `verify-full`."""
     image: NotRequired[str]
-    """Image with the contract of the official `postgres` image. Default: `postgres:17`."""
+    """Embedded: image with the contract of the official `postgres` image. Default: `postgres:17`."""
     storage_size: NotRequired[str]
-    """Size of its persistent volume, a Kubernetes quantity. Default: `8Gi`."""
+    """Embedded: size of its persistent volume, a Kubernetes quantity. Default: `8Gi`."""
     storage_class: NotRequired[str]
-    """StorageClass of its volume. Default: the cluster's default."""
+    """Embedded: StorageClass of its volume. Default: the cluster's default."""
+    confirm_change: NotRequired[bool]
+    """Allows changing between the embedded database and one of yours. The history of runs stays in the
+    old one, and an embedded one is deleted with it. Default: false, such a change is refused."""
 
 
 class BrokerArgs(TypedDict):
-    """The embedded Redis: for trial and small use."""
+    """Redis: yours, by `url` or `host`, or else the embedded one for trial and small use."""
 
+    url: NotRequired[pulumi.Input[str]]
+    """URL of your Redis: `rediss://:password@host:6379/0`. Kept secret."""
+    host: NotRequired[pulumi.Input[str]]
+    """Host of your Redis, in place of `url`."""
+    port: NotRequired[int]
+    """Port of your Redis. Default: 6379."""
+    database: NotRequired[int]
+    """Number of the database in your Redis. Default: 0."""
+    username: NotRequired[pulumi.Input[str]]
+    """User of your Redis. Default: none, for a Redis with a password only."""
+    password: NotRequired[pulumi.Input[str]]
+    """Password of your Redis. Kept secret. Default: none."""
+    tls: NotRequired[bool]
+    """Whether to speak TLS with `host`; its certificate is verified. Default: false."""
+    ca_certificate: NotRequired[pulumi.Input[str]]
+    """Certificate of the authority that signed your Redis's, in PEM. Default: the image's authorities."""
     image: NotRequired[str]
-    """Image with the contract of the official `redis` image. Default: `redis:7`."""
+    """Embedded: image with the contract of the official `redis` image. Default: `redis:7`."""
     storage_size: NotRequired[str]
-    """Size of its persistent volume, a Kubernetes quantity. Default: `1Gi`."""
+    """Embedded: size of its persistent volume, a Kubernetes quantity. Default: `1Gi`."""
     storage_class: NotRequired[str]
-    """StorageClass of its volume. Default: the cluster's default."""
+    """Embedded: StorageClass of its volume. Default: the cluster's default."""
+
+
+class ConnectionArgs(TypedDict):
+    """An Airflow Connection: either `uri`, or `type` and the fields it needs."""
+
+    uri: NotRequired[pulumi.Input[str]]
+    """The whole Connection: `postgres://user:password@host:5432/schema`."""
+    type: NotRequired[str]
+    """Connection type: `postgres`, `aws`, `http` ..."""
+    host: NotRequired[pulumi.Input[str]]
+    """Host name."""
+    schema: NotRequired[pulumi.Input[str]]
+    """Schema, or what the type uses this field for."""
+    login: NotRequired[pulumi.Input[str]]
+    """User name."""
+    password: NotRequired[pulumi.Input[str]]
+    """Password."""
+    port: NotRequired[int]
+    """Port, 1 to 65535."""
+    extra: NotRequired[pulumi.Input[str]]
+    """Further fields of the type, as JSON text: `{"region_name": "eu-west-1"}`."""
 
 
 class ServiceArgs(TypedDict):
@@ -78,8 +183,116 @@ class ServiceArgs(TypedDict):
     """`ClusterIP`, `NodePort` or `LoadBalancer`. Default: `ClusterIP`."""
     node_port: NotRequired[int]
     """Port on every node, 30000 to 32767, with type `NodePort`. Default: Kubernetes chooses."""
+    annotations: NotRequired[Mapping[str, str]]
+    """Annotations of the Service, which load balancers are set up by."""
     base_url: NotRequired[str]
-    """URL under which people open the UI: `https://airflow.acme.com`. Default: the Service's DNS name."""
+    """URL under which people open the UI: `https://airflow.acme.com`. Default: that of `ingress` or
+    `http_route`, else the Service's DNS name."""
+
+
+class IngressArgs(TypedDict):
+    """An Ingress in front of the webserver."""
+
+    host: str
+    """Host name that people use: `airflow.acme.com`."""
+    path: NotRequired[str]
+    """Path below which the UI is. Default: `/`."""
+    class_name: NotRequired[str]
+    """IngressClass. Default: the cluster's default."""
+    tls_secret: NotRequired[str]
+    """Secret of the namespace with the certificate of `host`. Default: no TLS."""
+    annotations: NotRequired[Mapping[str, str]]
+    """Annotations of the Ingress, which controllers and cert-manager are set up by."""
+
+
+class HttpRouteArgs(TypedDict):
+    """A Gateway API HTTPRoute to the webserver."""
+
+    gateway: str
+    """Name of the Gateway."""
+    gateway_namespace: NotRequired[str]
+    """Namespace of the Gateway. Default: that of the Deployment."""
+    listener: NotRequired[str]
+    """Name of the Gateway's listener. Default: every one that allows it."""
+    host: str
+    """Host name that people use: `airflow.acme.com`."""
+    path: NotRequired[str]
+    """Path below which the UI is. Default: `/`."""
+    tls: NotRequired[bool]
+    """Whether the Gateway serves `host` with TLS. Default: true."""
+
+
+class AuthArgs(TypedDict):
+    """Who may log in. There is one user, the admin, whose password is generated."""
+
+    manager: NotRequired[str]
+    """`fab`: users and roles in the database; its provider must be in the image. `simple`: only the
+    admin, Airflow 3 only, for trial. Default: `fab`."""
+
+
+class NetworkPolicyArgs(TypedDict):
+    """Which pods may talk to which. Enforced only where the cluster's network does."""
+
+    enabled: NotRequired[bool]
+    """Whether NetworkPolicies are made. Default: true."""
+    webserver_from: NotRequired[Sequence[Mapping[str, Any]]]
+    """Who may reach the webserver, as the `from` of a NetworkPolicy. Default: everyone who can."""
+
+
+class PodTemplateArgs(TypedDict):
+    """What is added to every Airflow pod."""
+
+    labels: NotRequired[Mapping[str, str]]
+    """Labels."""
+    annotations: NotRequired[Mapping[str, str]]
+    """Annotations."""
+    service_account_annotations: NotRequired[Mapping[str, pulumi.Input[str]]]
+    """Annotations of the pods' service account, for workload identity:
+    `eks.amazonaws.com/role-arn`, `iam.gke.io/gcp-service-account`, `azure.workload.identity/client-id`."""
+    node_selector: NotRequired[Mapping[str, str]]
+    """Labels of the nodes to run on."""
+    tolerations: NotRequired[Sequence[TolerationArgs]]
+    """Taints to tolerate."""
+    affinity: NotRequired[Mapping[str, Any]]
+    """Affinity, as in a pod's spec. Default: replicas of one process are spread over nodes and zones
+    where that can be had."""
+    priority_class: NotRequired[str]
+    """PriorityClass. Default: the cluster's default."""
+
+
+class RemoteLoggingArgs(TypedDict):
+    """Where task logs are kept for good. The image needs the provider of the place."""
+
+    folder: NotRequired[str]
+    """`s3://bucket/path`, `gs://bucket/path`, `wasb://container@account/path` or `cloudwatch://arn`."""
+    connection_id: NotRequired[str]
+    """Connection with the right to write there. Default: the identity of the pods."""
+    encrypt_s3: NotRequired[bool]
+    """Whether S3 is asked to encrypt the logs. Default: false."""
+    elasticsearch_host: NotRequired[pulumi.Input[str]]
+    """URL of Elasticsearch, in place of `folder`. Workers write JSON to their output, and a log shipper
+    of the cluster takes it there. Kept secret."""
+
+
+class MetricsArgs(TypedDict):
+    """Where Airflow's metrics go: to StatsD, or to OpenTelemetry, or to Prometheus by an exporter."""
+
+    statsd_host: NotRequired[str]
+    """Host of a StatsD server of yours."""
+    statsd_port: NotRequired[int]
+    """UDP port of that server. Default: 8125."""
+    otel_host: NotRequired[str]
+    """Host of an OpenTelemetry collector, OTLP over HTTP."""
+    otel_port: NotRequired[int]
+    """Port of that collector. Default: 4318."""
+    exporter_image: NotRequired[str]
+    """Runs this image of Prometheus' statsd_exporter: `prom/statsd-exporter:v0.28.0`. Its metrics are
+    at port 9102 of the Service `<name>-statsd`."""
+    service_monitor: NotRequired[bool]
+    """Makes a ServiceMonitor for the exporter; the cluster needs the Prometheus operator.
+    Default: false."""
+    prefix: NotRequired[str]
+    """Prefix of every metric. Default: `airflow`."""
 
 
 class TimeoutArgs(TypedDict):
@@ -116,7 +329,9 @@ class DeploymentArgs(TypedDict):
     namespace: NotRequired[pulumi.Input[str]]
     """An existing namespace. Default: one is made, named after the Deployment with a random suffix."""
     airflow_version: NotRequired[str]
-    """Airflow's version, `3.1` or `2.10.4`. Default: read from the Dockerfile's FROM."""
+    """Airflow's version, `3.1` or `2.10.4`; 2.7 is the oldest. Default: read from the Dockerfile's FROM."""
+    executor: NotRequired[str]
+    """How tasks run: `celery`, on the workers of `worker_queues`. Default: `celery`."""
     webserver: NotRequired[ProcessArgs]
     """Size of the webserver (Airflow 3: api-server)."""
     scheduler: NotRequired[ProcessArgs]
@@ -124,21 +339,48 @@ class DeploymentArgs(TypedDict):
     triggerer: NotRequired[ProcessArgs]
     """Size of the triggerer."""
     dag_processor: NotRequired[ProcessArgs]
-    """Size of the dag-processor."""
+    """Size of the dag-processor. Airflow 2 runs one only when this is given; else its scheduler parses
+    the DAGs."""
     worker_queues: NotRequired[Sequence[WorkerQueueArgs]]
     """Celery queues with their workers. Default: one queue named `default`."""
+    autoscaling: NotRequired[AutoscalingArgs]
+    """How worker queues with a `max_count` are scaled."""
     termination_grace_period_seconds: NotRequired[int]
     """How long a worker may go on with its tasks when it is replaced, in seconds. Default: 600."""
     environment: NotRequired[Mapping[str, pulumi.Input[str]]]
-    """Environment variables of every Airflow process."""
+    """Environment variables of every Airflow process, in a ConfigMap: not for secrets. Names are
+    upper-case."""
     secret_environment: NotRequired[Mapping[str, pulumi.Input[str]]]
-    """Environment variables kept in a Kubernetes Secret."""
+    """Environment variables of every Airflow process, kept in a Secret. Names are upper-case."""
+    connections: NotRequired[Mapping[str, ConnectionArgs]]
+    """Airflow Connections by id, kept in a Secret. They do not show in the UI, and win over those of the
+    same id that do."""
+    variables: NotRequired[Mapping[str, pulumi.Input[str]]]
+    """Airflow Variables by key, kept in a Secret. They do not show in the UI, and win over those of the
+    same key that do."""
     database: NotRequired[DatabaseArgs]
-    """The embedded PostgreSQL."""
+    """PostgreSQL: yours, or the embedded one for trial and small use."""
     broker: NotRequired[BrokerArgs]
-    """The embedded Redis."""
+    """Redis: yours, or the embedded one for trial and small use."""
     service: NotRequired[ServiceArgs]
     """How the webserver is reached."""
+    ingress: NotRequired[IngressArgs]
+    """An Ingress in front of the webserver. Default: none."""
+    http_route: NotRequired[HttpRouteArgs]
+    """A Gateway API HTTPRoute to the webserver. Default: none."""
+    auth: NotRequired[AuthArgs]
+    """Who may log in."""
+    network_policies: NotRequired[NetworkPolicyArgs]
+    """Which pods may talk to which."""
+    pod_template: NotRequired[PodTemplateArgs]
+    """What is added to every Airflow pod."""
+    remote_logging: NotRequired[RemoteLoggingArgs]
+    """Where task logs are kept for good. Default: in the pods, and lost with them."""
+    log_retention_days: NotRequired[int]
+    """Days after which log files in the pods are deleted; 0 keeps them as long as the pod lives.
+    Default: 15."""
+    metrics: NotRequired[MetricsArgs]
+    """Where Airflow's metrics go. Default: nowhere."""
     description: NotRequired[str]
     """What this deploy is about; kept with the release."""
     rollback_to: NotRequired[str]

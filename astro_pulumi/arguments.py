@@ -94,7 +94,7 @@ class Arguments:
             )
         return value
 
-    def quantity(self, key: str, default: str) -> str:
+    def quantity(self, key: str, default: str | None = None) -> str:
         """A Kubernetes quantity above zero: `500m`, `2`, `1.5Gi`."""
         value = self._values.get(key, default)
         text = f"{value:g}" if type(value) in (int, float) else self.text(key, default)
@@ -114,13 +114,15 @@ class Arguments:
         return Arguments(self._values.get(key, {}), allowed, self.path(key))
 
     def sections(
-        self, key: str, allowed: Iterable[str], default: Sequence[Mapping[str, Any]]
+        self,
+        key: str,
+        allowed: Iterable[str],
+        default: Sequence[Mapping[str, Any]],
+        may_be_empty: bool = False,
     ) -> "list[Arguments]":
-        """A list of mappings that is not empty."""
-        values = self._values.get(key, default)
-        if isinstance(values, str | Mapping) or not isinstance(values, Sequence):
-            raise ArgumentError(self.path(key), f"must be a list, not {_kind(values)}")
-        if not values:
+        """A list of mappings."""
+        values = self._list(key, default)
+        if not values and not may_be_empty:
             raise ArgumentError(self.path(key), "is empty; leave it out for the default")
         names = tuple(allowed)
         return [
@@ -128,13 +130,50 @@ class Arguments:
             for index, value in enumerate(values)
         ]
 
+    def named_sections(self, key: str, allowed: Iterable[str]) -> "dict[str, Arguments]":
+        """A mapping of names to mappings; empty when not given."""
+        names = tuple(allowed)
+        return {
+            name: Arguments(value, names, f"{self.path(key)}[{name!r}]")
+            for name, value in self.mapping(key).items()
+        }
+
+    def mapping(self, key: str) -> Mapping[str, Any]:
+        """A mapping of anything; empty when not given."""
+        values = self._values.get(key, {})
+        if not isinstance(values, Mapping):
+            raise ArgumentError(self.path(key), f"must be a mapping, not {_kind(values)}")
+        return values
+
+    def mappings(self, key: str) -> list[Mapping[str, Any]]:
+        """A list of mappings of anything; empty when not given."""
+        values = self._list(key, [])
+        for index, value in enumerate(values):
+            if not isinstance(value, Mapping):
+                path = f"{self.path(key)}[{index}]"
+                raise ArgumentError(path, f"must be a mapping, not {_kind(value)}")
+        return list(values)
+
+    def plain_strings(self, key: str) -> dict[str, str]:
+        """A mapping of names to strings that are known now; empty when not given."""
+        values = self.mapping(key)
+        for name, value in values.items():
+            if not isinstance(name, str) or not isinstance(value, str):
+                path = f"{self.path(key)}[{name!r}]"
+                raise ArgumentError(path, f"must be a string, not {_kind(value)}")
+        return dict(values)
+
+    def _list(self, key: str, default: Sequence[Any]) -> Sequence[Any]:
+        values = self._values.get(key, default)
+        if isinstance(values, str | Mapping) or not isinstance(values, Sequence):
+            raise ArgumentError(self.path(key), f"must be a list, not {_kind(values)}")
+        return values
+
     def strings(
         self, key: str, check_name: Callable[[str, str], None]
     ) -> dict[str, pulumi.Input[str]]:
         """A mapping of names to strings, which may be Outputs. `check_name(name, path)` may raise."""
-        values = self._values.get(key, {})
-        if not isinstance(values, Mapping):
-            raise ArgumentError(self.path(key), f"must be a mapping, not {_kind(values)}")
+        values = self.mapping(key)
         for name, value in values.items():
             path = f"{self.path(key)}[{name!r}]"
             check_name(name, path)

@@ -1,17 +1,30 @@
 """`Deployment`: one Airflow environment in one namespace, from an Astro project. Reads like a deploy."""
 
-import base64
-import hashlib
-import json
 from importlib import resources
 from typing import Any, Final, cast
 
 import pulumi
-import pulumi_random as random
 
+from astro_pulumi.airflow.services import certificates, service_urls
+from astro_pulumi.airflow.settings import connections_and_variables, secret_settings, settings
 from astro_pulumi.args import DeploymentArgs
 from astro_pulumi.image import build_and_push
-from astro_pulumi.kubernetes import airflow, backing
+from astro_pulumi.kept import (
+    check_database_change,
+    docker_config,
+    fernet_key,
+    generate_passwords,
+    simple_auth_passwords,
+)
+from astro_pulumi.kubernetes import (
+    airflow,
+    autoscaling,
+    availability,
+    backing,
+    exposure,
+    monitoring,
+    network,
+)
 from astro_pulumi.kubernetes.metadata import Manifest, labels, object_name
 from astro_pulumi.kubernetes.pods import AirflowEnvironment
 from astro_pulumi.kubernetes.resources import KubernetesObject
@@ -24,7 +37,9 @@ from astro_pulumi.release.rollback import (
     release_content,
     release_origin,
 )
-from astro_pulumi.spec import DeploymentSpec, specify
+from astro_pulumi.spec import BackingService, DeploymentSpec
+from astro_pulumi.user_errors import shown_to_the_user
+from astro_pulumi.validation import specify
 
 _ADMIN: Final = "admin"
 
@@ -33,7 +48,7 @@ class Deployment(pulumi.ComponentResource):
     """One Airflow environment in one namespace, deployed from an Astro project or a built image."""
 
     webserver_url: pulumi.Output[str]
-    """URL of the Airflow UI: `service.base_url`, else the name of its Service in the cluster."""
+    """URL of the Airflow UI: the base URL, else the name of its Service in the cluster."""
 
     namespace: pulumi.Output[str]
     """Namespace of the Deployment."""
@@ -57,25 +72,28 @@ class Deployment(pulumi.ComponentResource):
         self, name: str, args: DeploymentArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("astro:index:Deployment", name, None, opts)
-        rollback = self._find_release_to_restore(name, args)
-        if rollback:
-            args = cast(DeploymentArgs, rollback.arguments(args))
-        spec = self._spec = specify(name, args)
+        with shown_to_the_user():
+            rollback = self._find_release_to_restore(name, args)
+            if rollback:
+                args = cast(DeploymentArgs, rollback.arguments(args))
+            spec = self._spec = specify(name, args)
 
         self.image = self._build_and_push()
-        passwords = self._generate_passwords()
+        passwords = generate_passwords(spec, self)
         if not rollback:
             self.namespace = self._find_or_make_namespace(name, spec.namespace)
-        pull_secret = self._make_pull_secret()
+        pull_secret = self._find_or_make_pull_secret()
+        self._restrict_network()
         environment = self._make_environment(passwords)
         database, broker = self._run_backing_services(passwords)
         content = release_content(args, spec, rollback)
         migrated = self._run_release_job(environment, pull_secret, content, database)
-        workloads = self._roll_out(environment, pull_secret, [migrated, broker])
+        self._expose_webserver()
+        workloads = self._roll_out(environment, pull_secret, [migrated, *broker])
         record = self._record_release(args, content, rollback, migrated, workloads)
 
         self.webserver_url = pulumi.Output.from_input(
-            spec.service.base_url
+            spec.exposure.base_url
             or pulumi.Output.format(
                 "http://{0}.{1}:8080", object_name(name, "webserver"), self.namespace
             )
@@ -101,23 +119,11 @@ class Deployment(pulumi.ComponentResource):
         if spec.source is None:
             return pulumi.Output.from_input(spec.image or "")
         opts = pulumi.ResourceOptions(parent=self)
-        return build_and_push(object_name(spec.name, "image"), spec.source, opts).repo_digest
-
-    def _generate_passwords(self) -> dict[str, pulumi.Output[str]]:
-        """Made once and kept: a new one would lock out the database or kill every running task.
-
-        No `RandomBytes`, though Fernet wants bytes: its id, which state keeps in plain text, is its
-        value. The key is made from a password instead.
-        """
-        return {
-            purpose: random.RandomPassword(
-                object_name(self._spec.name, f"{purpose}-password"),
-                length=48,
-                special=False,
-                opts=pulumi.ResourceOptions(parent=self),
-            ).result
-            for purpose in ("fernet", "jwt", "api", "postgresql", "redis", "admin")
-        }
+        pushed = build_and_push(object_name(spec.name, "image"), spec.source, opts).repo_digest
+        registry = spec.source.registry
+        if registry.pull_repository == registry.repository:
+            return pushed
+        return pushed.apply(lambda image: f"{registry.pull_repository}@{image.rpartition('@')[2]}")
 
     def _find_release_to_restore(self, name: str, args: DeploymentArgs) -> Rollback | None:
         """The release that `rollback_to` asks for; its record is in the Deployment's namespace."""
@@ -144,79 +150,106 @@ class Deployment(pulumi.ComponentResource):
         made = KubernetesObject(name, manifest, pulumi.ResourceOptions(parent=self))
         return made.object_name
 
-    def _make_pull_secret(self) -> pulumi.Output[str] | None:
+    def _find_or_make_pull_secret(self) -> pulumi.Output[str] | None:
         registry = self._spec.registry
-        if registry is None or registry.username is None:
+        if registry is None:
             return None
-
-        def docker_config(login: dict[str, Any]) -> str:
-            token = base64.b64encode(f"{login['username']}:{login['password']}".encode()).decode()
-            server = registry.server or "https://index.docker.io/v1/"
-            return json.dumps({"auths": {server: {**login, "auth": token}}})
-
-        config = pulumi.Output.secret(
-            {"username": registry.username, "password": registry.password}
-        ).apply(docker_config)
+        if registry.pull_secret is not None:
+            return pulumi.Output.from_input(registry.pull_secret)
+        if registry.username is None:
+            return None
         return self._make_secret(
-            "registry", {".dockerconfigjson": config}, type="kubernetes.io/dockerconfigjson"
+            "registry",
+            {".dockerconfigjson": docker_config(registry)},
+            type="kubernetes.io/dockerconfigjson",
         )
+
+    def _restrict_network(self) -> None:
+        for component, policy in network.network_policies(self._spec).items():
+            self._make(component, policy)
 
     def _make_environment(self, passwords: dict[str, pulumi.Output[str]]) -> AirflowEnvironment:
         spec = self._spec
         values = {
-            **_connection_urls(spec, passwords),
-            "fernet_key": passwords["fernet"].apply(_fernet_key),
+            **service_urls(spec, passwords, check_database_change(spec, self)),
+            "fernet_key": passwords["fernet"].apply(fernet_key),
             "jwt_secret": passwords["jwt"],
             "api_secret_key": passwords["api"],
         }
-        secrets = {
-            group: self._make_secret(group, {key: values[value] for key, value in named.items()})
+        groups: dict[str, dict[str, Any]] = {
+            group: {key: values[value] for key, value in named.items()}
             for group, named in spec.facts.secret_settings.items()
         }
-        secrets["admin"] = self._make_secret(
-            "admin",
-            {"ASTRO_ADMIN_USERNAME": _ADMIN, "ASTRO_ADMIN_PASSWORD": passwords["admin"]},
-        )
-        if spec.secret_environment:
-            secrets["user"] = self._make_secret("environment", dict(spec.secret_environment))
+        groups["admin"] = {
+            "ASTRO_ADMIN_USERNAME": _ADMIN,
+            "ASTRO_ADMIN_PASSWORD": passwords["admin"],
+        }
+        groups["connections"] = connections_and_variables(spec)
+        groups["user"] = secret_settings(spec)
+        if spec.auth_manager == "simple":
+            groups["simple-auth"] = {"passwords": simple_auth_passwords(_ADMIN, passwords["admin"])}
+        if autoscaling.needs_connection(spec):
+            groups["keda"] = {autoscaling.CONNECTION: values["plain_database_url"]}
+        config = self._make("settings", _config_map(spec, settings(spec)))
+        files = self._make("files", _config_map(spec, _pod_files()))
+        account = self._make("airflow", airflow.service_account(spec))
         return AirflowEnvironment(
             image=self.image,
-            config=self._make("settings", _config_map(spec, airflow.settings(spec))).object_name,
-            files=self._make("files", _config_map(spec, _pod_files())).object_name,
-            secrets=secrets,
+            config=config.object_name,
+            files=files.object_name,
+            secrets={
+                group: self._make_secret(_SECRET_NAMES.get(group, group), content)
+                for group, content in groups.items()
+                if content
+            },
+            service_account=account.object_name,
+            certificates=self._make_secret("certificates", given)
+            if (given := certificates(spec))
+            else None,
+            template=spec.pod_template,
+            base_path=spec.exposure.base_path,
         )
 
     def _run_backing_services(
         self, passwords: dict[str, pulumi.Output[str]]
-    ) -> tuple[KubernetesObject, KubernetesObject]:
+    ) -> tuple[list[KubernetesObject], list[KubernetesObject]]:
+        """The embedded PostgreSQL and Redis; nothing for those that the user brings."""
         spec = self._spec
-        password = self._make_secret("postgresql", {"password": passwords["postgresql"]})
-        configuration = self._make_secret(
-            "redis", {"redis.conf": passwords["redis"].apply(backing.redis_configuration)}
-        )
-        for component, port in (
-            ("postgresql", backing.POSTGRESQL_PORT),
-            ("redis", backing.REDIS_PORT),
-        ):
-            self._make(component, backing.backing_service(spec, component, port))
-        return (
-            self._make("postgresql", backing.postgresql(spec, password)),
-            self._make("redis", backing.redis(spec, configuration)),
-        )
+        database, broker = [], []
+        if isinstance(spec.database, BackingService):
+            password = self._make_secret("postgresql", {"password": passwords["postgresql"]})
+            self._make("postgresql", backing.postgresql_service(spec))
+            database.append(
+                self._make("postgresql", backing.postgresql(spec, spec.database, password))
+            )
+        if isinstance(spec.broker, BackingService):
+            file = passwords["redis"].apply(backing.redis_configuration)
+            redis_conf = self._make_secret("redis", {"redis.conf": file})
+            self._make("redis", backing.redis_service(spec))
+            broker.append(self._make("redis", backing.redis(spec, spec.broker, redis_conf)))
+        return database, broker
+
+    def _expose_webserver(self) -> None:
+        spec = self._spec
+        self._make("webserver", exposure.webserver_service(spec))
+        if spec.exposure.ingress:
+            self._make("webserver", exposure.webserver_ingress(spec, spec.exposure.ingress))
+        if spec.exposure.http_route:
+            self._make("webserver", exposure.webserver_route(spec, spec.exposure.http_route))
 
     def _run_release_job(
         self,
         environment: AirflowEnvironment,
         pull_secret: pulumi.Output[str] | None,
         content: str,
-        database: KubernetesObject,
+        database: list[KubernetesObject],
     ) -> KubernetesObject:
         rights = [
             self._make(f"release-job-{manifest['kind'].lower()}", manifest)
             for manifest in release_job_rights(self._spec)
         ]
         manifest = release_job(self._spec, environment, pull_secret, content)
-        return self._make("release-job", manifest, depends_on=[database, *rights])
+        return self._make("release-job", manifest, depends_on=[*database, *rights])
 
     def _record_release(
         self,
@@ -265,14 +298,15 @@ class Deployment(pulumi.ComponentResource):
     ) -> list[KubernetesObject]:
         """Every Airflow process at once: faster than one by one, and safe within a version."""
         spec = self._spec
-        self._make("webserver", airflow.webserver_service(spec))
+        for component, budget in availability.disruption_budgets(spec).items():
+            self._make(component, budget)
         processes = [
             self._make(
                 process.component,
                 airflow.process_workload(spec, process, environment, pull_secret),
                 depends_on=after,
             )
-            for process in spec.facts.processes
+            for process in spec.processes
         ]
         workers = [
             self._make(
@@ -282,6 +316,10 @@ class Deployment(pulumi.ComponentResource):
             )
             for queue in spec.worker_queues
         ]
+        for component, scaler in autoscaling.autoscalers(spec, environment.secrets).items():
+            self._make(component, scaler)
+        for manifest in monitoring.metrics_export(spec):
+            self._make(monitoring.COMPONENT, manifest)
         return processes + workers
 
     def _make(
@@ -319,6 +357,10 @@ class Deployment(pulumi.ComponentResource):
         return self._make(component, manifest).object_name
 
 
+# Secrets that are called otherwise than the group of settings they hold.
+_SECRET_NAMES: Final = {"user": "environment"}
+
+
 def _config_map(spec: DeploymentSpec, data: dict[str, Any]) -> Manifest:
     return {
         "apiVersion": "v1",
@@ -334,30 +376,4 @@ def _pod_files() -> dict[str, str]:
         file.name: file.read_text()
         for file in sorted(folder.iterdir(), key=lambda file: file.name)
         if file.is_file()
-    }
-
-
-def _fernet_key(password: str) -> str:
-    """Fernet's key is 32 bytes in url-safe base64; a password of 48 letters and digits holds 285 bits."""
-    return base64.urlsafe_b64encode(hashlib.sha256(password.encode()).digest()).decode()
-
-
-def _connection_urls(
-    spec: DeploymentSpec, passwords: dict[str, pulumi.Output[str]]
-) -> dict[str, pulumi.Output[str]]:
-    database = pulumi.Output.format(
-        "{0}:{1}@{2}:{3}/{4}",
-        backing.DATABASE_USER,
-        passwords["postgresql"],
-        object_name(spec.name, "postgresql"),
-        backing.POSTGRESQL_PORT,
-        backing.DATABASE_NAME,
-    )
-    redis = object_name(spec.name, "redis")
-    return {
-        "database_url": pulumi.Output.concat("postgresql+psycopg2://", database),
-        "result_backend": pulumi.Output.concat("db+postgresql+psycopg2://", database),
-        "broker_url": pulumi.Output.format(
-            "redis://:{0}@{1}:{2}/0", passwords["redis"], redis, backing.REDIS_PORT
-        ),
     }

@@ -5,7 +5,9 @@ import pulumi_docker as docker
 
 from astro_pulumi.args import ProjectImageArgs
 from astro_pulumi.project.context import write_build_context
-from astro_pulumi.spec import ImageSource, Registry, specify_image
+from astro_pulumi.spec import ImageSource, Registry
+from astro_pulumi.user_errors import shown_to_the_user
+from astro_pulumi.validation import specify_image
 
 
 class ProjectImage(pulumi.ComponentResource):
@@ -24,7 +26,8 @@ class ProjectImage(pulumi.ComponentResource):
         self, name: str, args: ProjectImageArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("astro:index:ProjectImage", name, None, opts)
-        source = specify_image(args)
+        with shown_to_the_user():
+            source = specify_image(args)
         built = build_and_push(f"{name}-image", source, pulumi.ResourceOptions(parent=self))
         self.image = built.repo_digest
         self.tag = pulumi.Output.from_input(image_tag(source))

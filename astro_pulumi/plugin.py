@@ -57,9 +57,10 @@ class AstroProvider(ComponentProvider):
             inputs = self._prepare(inputs, definition.inputs, "")
             return super().construct(name, resource_type, inputs, options)
         except ComponentInitError as failure:
-            if not isinstance(failure.inner, AstroError):
+            cause = failure.inner.__cause__
+            if not isinstance(cause, AstroError):
                 raise
-            raise _as_property_error(failure.inner) from failure.inner
+            raise _as_property_error(cause) from cause
         except AstroError as error:
             raise _as_property_error(error) from error
 

@@ -73,9 +73,8 @@ class Resource:
 
     @property
     def container(self) -> dict[str, Any]:
-        """The only container of a workload's pods."""
-        (container,) = self.pod["containers"]
-        return dict(container)
+        """The first container of a workload's pods: the process itself."""
+        return dict(self.pod["containers"][0])
 
     @property
     def object_name(self) -> str:

@@ -9,6 +9,9 @@ from typing import Final
 # Where the files of `pod_files/` are mounted in every Airflow container.
 FILES: Final = "/opt/astro-pulumi"
 LOGS: Final = "/var/log/airflow"
+SIMPLE_AUTH_PASSWORDS: Final = "/tmp/simple_auth_manager_passwords.json"  # noqa: S108
+
+WEBSERVER_PORT: Final = 8080
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +20,7 @@ class HttpProbe:
 
     path: str
     port: int
+    under_base_url: bool = False  # only found below the path of the base URL
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,38 +36,168 @@ class Process:
     """One Airflow process that runs as a workload of its own."""
 
     component: str  # the label `app.kubernetes.io/component`, in every Airflow version the same
-    arguments: tuple[str, ...]  # `{queue}` and `{concurrency}` are filled in for workers
+    arguments: tuple[str, ...]  # `{queues}` and `{concurrency}` are filled in for workers
     probe: HttpProbe | ScriptProbe
     reads: tuple[str, ...]  # groups of secrets: see `secret_settings`
     ports: dict[str, int] = field(default_factory=dict)
     drain_seconds: int = 0  # keeps serving after it left the Service's endpoints
+    on_request: bool = (
+        False  # runs only when its argument is given; the scheduler does its work else
+    )
+    runs_dag_code: bool = False  # and so may call anything, anywhere
+    calls_webserver: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """How the webserver learns under which URL, and behind what, people reach it."""
+
+    base_url: str  # the setting that carries the URL
+    proxy_arguments: tuple[str, ...]
+    proxy_settings: dict[str, str]
+    https_settings: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class AirflowFacts:
     """One major version of Airflow."""
 
+    oldest_minor: int
     processes: tuple[Process, ...]
     worker: Process
     # Settings that every process gets, by environment variable. Values may use `{webserver}` (the
-    # Service's name), `{default_queue}` and `{task_queued_timeout}`.
+    # Service's name), `{base_path}` (the path of the base URL), `{default_queue}`,
+    # `{task_queued_timeout}` and `{standalone_dag_processor}`.
     settings: dict[str, str]
-    # group -> environment variables, each with the name of the value it carries.
+    # group -> environment variables, each with the name of the value it carries. There is one more
+    # group, "connections": the user's own Connections and Variables.
     secret_settings: dict[str, dict[str, str]]
     release_job_reads: tuple[str, ...]
+    exposure: Exposure
+    auth_managers: dict[str, dict[str, str]]  # settings of each; the first is the default
+    # What tasks may call the default queue, besides its name.
+    default_queue_aliases: tuple[str, ...]
 
 
 _SCHEDULER_HEALTH: Final = HttpProbe("/health", 8974)
+_TRIGGERER_PROBE: Final = ScriptProbe("job_probe.py", ("TriggererJob",))
+_DAG_PROCESSOR_PROBE: Final = ScriptProbe("job_probe.py", ("DagProcessorJob",))
+_WORKER_ARGUMENTS: Final = (
+    *("airflow", "celery", "worker", "--queues", "{queues}", "--concurrency", "{concurrency}"),
+    # Workers need not know of each other; asking at the start costs a second of every deploy.
+    *("--without-mingle", "--without-gossip"),
+)
+_WORKER_PROBE: Final = ScriptProbe("worker_probe.py", ("{queue}",))
+
+_SETTINGS_OF_EVERY_VERSION: Final = {
+    "AIRFLOW_CONFIG": f"{FILES}/airflow.cfg",
+    "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
+    # Pods are no StatefulSet: their names do not resolve, and the UI reads logs by this name.
+    "AIRFLOW__CORE__HOSTNAME_CALLABLE": "airflow.utils.net.get_host_ip_address",
+    "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+    "AIRFLOW__LOGGING__BASE_LOG_FOLDER": LOGS,
+    "AIRFLOW__OPERATORS__DEFAULT_QUEUE": "{default_queue}",
+    "AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK": "True",
+    # A task that waits for a worker's place while workers are replaced must not be failed.
+    "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "{task_queued_timeout}",
+    # apache/airflow images: SIGTERM must reach only Celery's main process.
+    "DUMB_INIT_SETSID": "0",
+    "PYTHONDONTWRITEBYTECODE": "1",
+}
+_SECRETS_OF_EVERY_VERSION: Final = {
+    "metadata": {
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "database_url",
+        "AIRFLOW__CORE__FERNET_KEY": "fernet_key",
+    },
+    "broker": {
+        "AIRFLOW__CELERY__BROKER_URL": "broker_url",
+        "AIRFLOW__CELERY__RESULT_BACKEND": "result_backend",
+    },
+}
+
+# Airflow 2.7 to 2.11: the webserver's configuration, the Celery commands and the triggerer's log server
+# are since 2.7 as they are here (config.yml of 2.11 says since when each setting exists).
+_AIRFLOW_2: Final = AirflowFacts(
+    oldest_minor=7,
+    processes=(
+        Process(
+            component="webserver",
+            # Its pid file would be written to AIRFLOW_HOME, which is read-only.
+            arguments=("airflow", "webserver", "--pid", "/tmp/airflow-webserver.pid"),  # noqa: S108
+            probe=HttpProbe("/health", WEBSERVER_PORT, under_base_url=True),
+            reads=("metadata", "api", "connections"),
+            ports={"http": WEBSERVER_PORT},
+            drain_seconds=5,
+        ),
+        Process(
+            component="scheduler",
+            arguments=("airflow", "scheduler"),
+            probe=_SCHEDULER_HEALTH,
+            reads=("metadata", "broker", "connections"),
+            ports={"health": 8974},
+            runs_dag_code=True,
+        ),
+        Process(
+            component="triggerer",
+            arguments=("airflow", "triggerer"),
+            probe=_TRIGGERER_PROBE,
+            reads=("metadata", "api", "connections"),
+            ports={"logs": 8794},
+            runs_dag_code=True,
+        ),
+        Process(
+            component="dag-processor",
+            arguments=("airflow", "dag-processor"),
+            probe=_DAG_PROCESSOR_PROBE,
+            reads=("metadata", "connections"),
+            on_request=True,
+            runs_dag_code=True,
+        ),
+    ),
+    worker=Process(
+        component="worker",
+        arguments=_WORKER_ARGUMENTS,
+        probe=_WORKER_PROBE,
+        # An Airflow 2 task writes to the database itself.
+        reads=("metadata", "broker", "api", "connections"),
+        ports={"logs": 8793},
+        runs_dag_code=True,
+    ),
+    settings={
+        **_SETTINGS_OF_EVERY_VERSION,
+        "AIRFLOW__LOGGING__DAG_PROCESSOR_MANAGER_LOG_LOCATION": f"{LOGS}/dag_processor_manager.log",
+        "AIRFLOW__SCHEDULER__CHILD_PROCESS_LOG_DIRECTORY": f"{LOGS}/dag_processor",
+        "AIRFLOW__SCHEDULER__STANDALONE_DAG_PROCESSOR": "{standalone_dag_processor}",
+        # Airflow writes this file at every start where it is missing, and AIRFLOW_HOME is read-only.
+        "AIRFLOW__WEBSERVER__CONFIG_FILE": f"{FILES}/webserver_config.py",
+        # Each of the four that are the default loads all of Airflow: seconds of every deploy.
+        "AIRFLOW__WEBSERVER__WORKERS": "2",
+    },
+    secret_settings={
+        **_SECRETS_OF_EVERY_VERSION,
+        "api": {"AIRFLOW__WEBSERVER__SECRET_KEY": "api_secret_key"},
+    },
+    release_job_reads=("metadata", "admin", "connections"),
+    exposure=Exposure(
+        base_url="AIRFLOW__WEBSERVER__BASE_URL",
+        proxy_arguments=(),
+        proxy_settings={"AIRFLOW__WEBSERVER__ENABLE_PROXY_FIX": "True"},
+        https_settings={"AIRFLOW__WEBSERVER__COOKIE_SECURE": "True"},
+    ),
+    auth_managers={"fab": {}},
+    default_queue_aliases=("default", "celery"),
+)
 
 _AIRFLOW_3: Final = AirflowFacts(
+    oldest_minor=0,
     processes=(
         Process(
             component="webserver",
             arguments=("airflow", "api-server"),
             # 200 even when the scheduler is dead: right for a probe, useless as a proof.
-            probe=HttpProbe("/api/v2/monitor/health", 8080),
-            reads=("metadata", "jwt", "api"),
-            ports={"http": 8080},
+            probe=HttpProbe("/api/v2/monitor/health", WEBSERVER_PORT),
+            reads=("metadata", "jwt", "api", "connections"),
+            ports={"http": WEBSERVER_PORT},
             # The api-server is in the path of every running task: let the endpoints change first.
             drain_seconds=5,
         ),
@@ -77,67 +211,67 @@ _AIRFLOW_3: Final = AirflowFacts(
         Process(
             component="triggerer",
             arguments=("airflow", "triggerer"),
-            probe=ScriptProbe("job_probe.py", ("TriggererJob",)),
-            reads=("metadata", "api"),
+            probe=_TRIGGERER_PROBE,
+            reads=("metadata", "api", "connections"),
             ports={"logs": 8794},
+            runs_dag_code=True,
         ),
         Process(
             component="dag-processor",
             arguments=("airflow", "dag-processor"),
-            probe=ScriptProbe("job_probe.py", ("DagProcessorJob",)),
-            reads=("metadata",),
+            probe=_DAG_PROCESSOR_PROBE,
+            reads=("metadata", "connections"),
+            runs_dag_code=True,
         ),
     ),
     worker=Process(
         component="worker",
-        arguments=(
-            *("airflow", "celery", "worker", "--queues", "{queue}"),
-            *("--concurrency", "{concurrency}"),
-            # Workers need not know of each other; asking at the start costs a second of every deploy.
-            *("--without-mingle", "--without-gossip"),
-        ),
-        probe=ScriptProbe("worker_probe.py", ("{queue}",)),
+        arguments=_WORKER_ARGUMENTS,
+        probe=_WORKER_PROBE,
         # No metadata: an Airflow 3 task talks to the api-server, never to the database.
-        reads=("broker", "api"),
+        reads=("broker", "api", "connections"),
         ports={"logs": 8793},
+        runs_dag_code=True,
+        calls_webserver=True,
     ),
     settings={
-        "AIRFLOW_CONFIG": f"{FILES}/airflow.cfg",
-        "AIRFLOW__API__PORT": "8080",
-        "AIRFLOW__CORE__AUTH_MANAGER": (
-            "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
-        ),
-        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": "http://{webserver}:8080/execution/",
-        "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
-        # Pods are no StatefulSet: their names do not resolve, and the UI reads logs by this name.
-        "AIRFLOW__CORE__HOSTNAME_CALLABLE": "airflow.utils.net.get_host_ip_address",
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__LOGGING__BASE_LOG_FOLDER": LOGS,
+        **_SETTINGS_OF_EVERY_VERSION,
+        "AIRFLOW__API__PORT": str(WEBSERVER_PORT),
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": "http://{webserver}:8080{base_path}/execution/",
         "AIRFLOW__LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": f"{LOGS}/dag_processor",
-        "AIRFLOW__OPERATORS__DEFAULT_QUEUE": "{default_queue}",
-        "AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK": "True",
-        # A task that waits for a worker's place while workers are replaced must not be failed.
-        "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "{task_queued_timeout}",
         # A task outlives an api-server that is away for about a minute.
         "AIRFLOW__WORKERS__MAX_FAILED_HEARTBEATS": "20",
-        # apache/airflow images: SIGTERM must reach only Celery's main process.
-        "DUMB_INIT_SETSID": "0",
-        "PYTHONDONTWRITEBYTECODE": "1",
     },
     secret_settings={
-        "metadata": {
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "database_url",
-            "AIRFLOW__CORE__FERNET_KEY": "fernet_key",
-        },
+        **_SECRETS_OF_EVERY_VERSION,
         # Only who signs and who checks task tokens: a new one kills every running task.
         "jwt": {"AIRFLOW__API_AUTH__JWT_SECRET": "jwt_secret"},
         "api": {"AIRFLOW__API__SECRET_KEY": "api_secret_key"},
-        "broker": {
-            "AIRFLOW__CELERY__BROKER_URL": "broker_url",
-            "AIRFLOW__CELERY__RESULT_BACKEND": "result_backend",
+    },
+    release_job_reads=("metadata", "admin", "connections"),
+    exposure=Exposure(
+        base_url="AIRFLOW__API__BASE_URL",
+        proxy_arguments=("--proxy-headers",),
+        # Whoever may open a connection to the webserver may say whom it speaks for; NetworkPolicies
+        # and the Service decide who may.
+        proxy_settings={"FORWARDED_ALLOW_IPS": "*", "AIRFLOW__FAB__ENABLE_PROXY_FIX": "True"},
+        https_settings={"AIRFLOW__FAB__COOKIE_SECURE": "True"},
+    ),
+    auth_managers={
+        "fab": {
+            "AIRFLOW__CORE__AUTH_MANAGER": (
+                "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
+            ),
+        },
+        "simple": {
+            "AIRFLOW__CORE__AUTH_MANAGER": (
+                "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager"
+            ),
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": SIMPLE_AUTH_PASSWORDS,
         },
     },
-    release_job_reads=("metadata", "admin"),
+    default_queue_aliases=("default",),
 )
 
-AIRFLOW: Final[dict[int, AirflowFacts]] = {3: _AIRFLOW_3}
+AIRFLOW: Final[dict[int, AirflowFacts]] = {2: _AIRFLOW_2, 3: _AIRFLOW_3}

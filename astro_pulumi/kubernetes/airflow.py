@@ -1,45 +1,39 @@
 """The workloads of Airflow itself: webserver, scheduler, triggerer, dag-processor, workers."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
-from astro_pulumi.airflow.facts import Process, ScriptProbe
+from astro_pulumi.airflow.facts import FILES, LOGS, SIMPLE_AUTH_PASSWORDS, Process, ScriptProbe
 from astro_pulumi.kubernetes.metadata import (
-    SKIP_AWAIT,
     Manifest,
     labels,
     object_name,
     selector,
 )
-from astro_pulumi.kubernetes.pods import AirflowEnvironment, airflow_pod
+from astro_pulumi.kubernetes.pods import (
+    AirflowEnvironment,
+    airflow_pod,
+    container_security,
+    resources,
+)
 from astro_pulumi.spec import DeploymentSpec, WorkerQueue
 
-_DEFAULT_GRACE_PERIOD = 30
-
-
-def settings(spec: DeploymentSpec) -> dict[str, Any]:
-    """The environment variables of every Airflow process; the user's own win."""
-    values = {
-        "webserver": object_name(spec.name, "webserver"),
-        "default_queue": spec.default_queue.name,
-        # A queued task waits for draining workers at the longest, then for new ones to start.
-        "task_queued_timeout": str(
-            max(600, 300 + max(q.termination_grace_period_seconds for q in spec.worker_queues))
-        ),
-    }
-    given = {key: value.format(**values) for key, value in spec.facts.settings.items()}
-    if spec.service.base_url:
-        given["AIRFLOW__API__BASE_URL"] = spec.service.base_url
-    return given | spec.environment
+_DEFAULT_GRACE_PERIOD: Final = 30
+_SIMPLE_AUTH: Final = "/run/secrets/simple-auth"
 
 
 def process_workload(
     spec: DeploymentSpec, process: Process, environment: AirflowEnvironment, pull_secret: Any | None
 ) -> Manifest:
     """Webserver, scheduler, triggerer or dag-processor."""
-    size = spec.processes[process.component]
+    size = spec.sizes[process.component]
+    if process.component == "webserver" and spec.exposure.behind_proxy:
+        arguments = (*process.arguments, *spec.facts.exposure.proxy_arguments)
+        process = replace(process, arguments=arguments)
     pod = airflow_pod(process, size, environment, pull_secret)
     pod["terminationGracePeriodSeconds"] = _DEFAULT_GRACE_PERIOD + process.drain_seconds
+    if process.component == "webserver" and "simple-auth" in environment.secrets:
+        _add_simple_auth_passwords(pod, environment.secrets["simple-auth"])
     name = object_name(spec.name, process.component)
     return _workload(spec, name, process.component, size.replicas, pod, {})
 
@@ -50,12 +44,28 @@ def worker_workload(
     environment: AirflowEnvironment,
     pull_secret: Any | None,
 ) -> Manifest:
-    """The workers of one queue."""
-    pod = airflow_pod(_for_queue(spec.facts.worker, queue), queue.size, environment, pull_secret)
+    """The workers of one queue. How many there are is left to the autoscaler where there is one."""
+    process = _for_queue(spec, queue)
+    pod = airflow_pod(process, queue.size, environment, pull_secret, queue.placement)
     pod["terminationGracePeriodSeconds"] = queue.termination_grace_period_seconds
     name = worker_name(spec, queue)
-    more = {"astro-pulumi/queue": queue.name}
-    return _workload(spec, name, "worker", queue.size.replicas, pod, more)
+    replicas = None if queue.is_scaled else queue.size.replicas
+    return _workload(spec, name, "worker", replicas, pod, queue_label(queue))
+
+
+def service_account(spec: DeploymentSpec) -> Manifest:
+    """Who Airflow's pods are. It has no rights in the cluster; clouds may give it some elsewhere."""
+    annotations = dict(spec.pod_template.service_account_annotations)
+    return {
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": {
+            "name": object_name(spec.name, "airflow"),
+            "labels": labels(spec.name, "airflow"),
+            **({"annotations": annotations} if annotations else {}),
+        },
+        "automountServiceAccountToken": False,
+    }
 
 
 def worker_name(spec: DeploymentSpec, queue: WorkerQueue) -> str:
@@ -63,29 +73,18 @@ def worker_name(spec: DeploymentSpec, queue: WorkerQueue) -> str:
     return object_name(spec.name, f"worker-{queue.name}")
 
 
-def webserver_service(spec: DeploymentSpec) -> Manifest:
-    """The Service that people and tasks reach the webserver through."""
-    port: Manifest = {"name": "http", "port": 8080, "targetPort": "http"}
-    if spec.service.node_port:
-        port["nodePort"] = spec.service.node_port
-    return {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": {
-            "name": object_name(spec.name, "webserver"),
-            "labels": labels(spec.name, "webserver"),
-            "annotations": SKIP_AWAIT,
-        },
-        "spec": {
-            "type": spec.service.type,
-            "selector": selector(spec.name, "webserver"),
-            "ports": [port],
-        },
+def queue_label(queue: WorkerQueue) -> dict[str, str]:
+    """The label that tells the workers of one queue from those of another."""
+    return {"astro-pulumi/queue": queue.name}
+
+
+def _for_queue(spec: DeploymentSpec, queue: WorkerQueue) -> Process:
+    worker = spec.facts.worker
+    values: dict[str, Any] = {
+        "queue": queue.name,
+        "queues": ",".join(spec.queues_served(queue)),
+        "concurrency": queue.concurrency,
     }
-
-
-def _for_queue(worker: Process, queue: WorkerQueue) -> Process:
-    values: dict[str, Any] = {"queue": queue.name, "concurrency": queue.concurrency}
 
     def fill(arguments: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(argument.format(**values) for argument in arguments)
@@ -100,23 +99,87 @@ def _workload(
     spec: DeploymentSpec,
     name: str,
     component: str,
-    replicas: int,
+    replicas: int | None,
     pod: Manifest,
     more: dict[str, str],
 ) -> Manifest:
+    selected = selector(spec.name, component, **more)
+    if replicas != 1 and not spec.pod_template.affinity:
+        pod["topologySpreadConstraints"] = _spread(selected)
+    if spec.log_retention_days:
+        _add_log_groomer(pod, spec.log_retention_days)
+    annotations = dict(spec.pod_template.annotations)
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "metadata": {"name": name, "labels": labels(spec.name, component, **more)},
         "spec": {
-            "replicas": replicas,
-            "selector": {"matchLabels": selector(spec.name, component, **more)},
+            **({} if replicas is None else {"replicas": replicas}),
+            "selector": {"matchLabels": selected},
             # All new pods at once beside the old ones, which stay until the new are ready.
             "strategy": {"rollingUpdate": {"maxSurge": "100%", "maxUnavailable": 0}},
             "progressDeadlineSeconds": spec.rollout_timeout,
             "template": {
-                "metadata": {"labels": labels(spec.name, component, **more)},
+                "metadata": {
+                    "labels": {**spec.pod_template.labels, **labels(spec.name, component, **more)},
+                    **({"annotations": annotations} if annotations else {}),
+                },
                 "spec": pod,
             },
         },
     }
+
+
+def _spread(selected: dict[str, str]) -> list[Manifest]:
+    """Replicas on several nodes and in several zones, if there are; a deploy never waits for it."""
+    return [
+        {
+            "maxSkew": 1,
+            "topologyKey": key,
+            "whenUnsatisfiable": "ScheduleAnyway",
+            "labelSelector": {"matchLabels": selected},
+            # Old and new pods of a rollout are counted apart.
+            "matchLabelKeys": ["pod-template-hash"],
+        }
+        for key in ("kubernetes.io/hostname", "topology.kubernetes.io/zone")
+    ]
+
+
+def _add_simple_auth_passwords(pod: Manifest, secret: Any) -> None:
+    """The simple auth manager opens its password file for writing, so it gets a copy of the Secret's."""
+    webserver = pod["containers"][0]
+    pod["volumes"].append({"name": "simple-auth", "secret": {"secretName": secret}})
+    copy = f"import shutil; shutil.copyfile('{_SIMPLE_AUTH}/passwords', '{SIMPLE_AUTH_PASSWORDS}')"
+    pod["initContainers"] = [
+        {
+            "name": "simple-auth",
+            "image": webserver["image"],
+            "args": ["python", "-c", copy],
+            "resources": resources("1", "256Mi"),
+            "securityContext": container_security(),
+            "volumeMounts": [
+                {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
+                {"name": "simple-auth", "mountPath": _SIMPLE_AUTH, "readOnly": True},
+            ],
+        }
+    ]
+
+
+def _add_log_groomer(pod: Manifest, days: int) -> None:
+    """Deletes old log files, which would fill the node's disk. After the process: that one matters."""
+    pod["containers"].append(
+        {
+            "name": "log-groomer",
+            "image": pod["containers"][0]["image"],
+            "args": ["python", "-IS", f"{FILES}/log_groomer.py", LOGS, str(days)],
+            "resources": {
+                "limits": {"cpu": "200m", "memory": "64Mi"},
+                "requests": {"cpu": "1m", "memory": "16Mi"},
+            },
+            "securityContext": container_security(),
+            "volumeMounts": [
+                {"name": "files", "mountPath": FILES, "readOnly": True},
+                {"name": "logs", "mountPath": LOGS},
+            ],
+        }
+    )

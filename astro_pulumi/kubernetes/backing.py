@@ -15,11 +15,11 @@ _RUN: Final = "/var/run/postgresql"
 _PGDATA: Final = "/var/lib/postgresql/data/pgdata"  # a folder of its own: volumes hold lost+found
 
 
-def postgresql(spec: DeploymentSpec, password_secret: Any) -> Manifest:
+def postgresql(spec: DeploymentSpec, service: BackingService, password_secret: Any) -> Manifest:
     """`password_secret` is the name of a Secret with the key `password`."""
     container: Manifest = {
         "name": "postgresql",
-        "image": spec.database.image,
+        "image": service.image,
         "args": ["postgres", "-c", "max_connections=200"],
         "ports": [{"name": "postgresql", "containerPort": POSTGRESQL_PORT}],
         "env": [
@@ -48,14 +48,14 @@ def postgresql(spec: DeploymentSpec, password_secret: Any) -> Manifest:
         {"name": "tmp", "emptyDir": {}},
         {"name": "password", "secret": {"secretName": password_secret, "defaultMode": 0o440}},
     ]
-    return _stateful_set(spec, "postgresql", spec.database, container, volumes)
+    return _stateful_set(spec, "postgresql", service, container, volumes)
 
 
-def redis(spec: DeploymentSpec, configuration_secret: Any) -> Manifest:
+def redis(spec: DeploymentSpec, service: BackingService, configuration_secret: Any) -> Manifest:
     """`configuration_secret` is the name of a Secret with the key `redis.conf`."""
     container: Manifest = {
         "name": "redis",
-        "image": spec.broker.image,
+        "image": service.image,
         "args": ["/etc/redis/redis.conf"],  # the password is in the file: arguments can be seen
         "ports": [{"name": "redis", "containerPort": REDIS_PORT}],
         "resources": resources("1", "512Mi"),
@@ -81,7 +81,7 @@ def redis(spec: DeploymentSpec, configuration_secret: Any) -> Manifest:
             "secret": {"secretName": configuration_secret, "defaultMode": 0o440},
         },
     ]
-    return _stateful_set(spec, "redis", spec.broker, container, volumes)
+    return _stateful_set(spec, "redis", service, container, volumes)
 
 
 def redis_configuration(password: str) -> str:
@@ -89,8 +89,17 @@ def redis_configuration(password: str) -> str:
     return f"requirepass {password}\ndir /data\nappendonly yes\nappendfsync everysec\n"
 
 
-def backing_service(spec: DeploymentSpec, component: str, port: int) -> Manifest:
-    """The Service of PostgreSQL or Redis."""
+def postgresql_service(spec: DeploymentSpec) -> Manifest:
+    """The Service of PostgreSQL."""
+    return _service(spec, "postgresql", POSTGRESQL_PORT)
+
+
+def redis_service(spec: DeploymentSpec) -> Manifest:
+    """The Service of Redis."""
+    return _service(spec, "redis", REDIS_PORT)
+
+
+def _service(spec: DeploymentSpec, component: str, port: int) -> Manifest:
     return {
         "apiVersion": "v1",
         "kind": "Service",

@@ -1,29 +1,37 @@
-"""What every pod of a Deployment has in common: security, resources, settings, probes."""
+"""What every pod of a Deployment has in common: security, resources, settings, probes, placement."""
 
 import re
+from dataclasses import dataclass
 from typing import Any, Final
 
 from astro_pulumi.airflow.facts import FILES, LOGS, HttpProbe, Process, ScriptProbe
 from astro_pulumi.kubernetes.metadata import Manifest
-from astro_pulumi.spec import Size
+from astro_pulumi.spec import Placement, PodTemplate, Size
 
 # The uid of `astro` in Astro Runtime and of `airflow` in apache/airflow. Stated, because Astro Runtime's
 # USER is a name, of which Kubernetes cannot tell that it is not root.
 _AIRFLOW_UID: Final = 50000
 
+# Where the certificates of the user's authorities are mounted.
+CERTIFICATES: Final = "/run/secrets/astro-pulumi"
 
+
+@dataclass(frozen=True, slots=True)
 class AirflowEnvironment:
-    """The objects that carry the settings of Airflow pods, by name (names may be Outputs)."""
+    """The objects that Airflow pods refer to, by name (names may be Outputs)."""
 
-    def __init__(self, image: Any, config: Any, files: Any, secrets: dict[str, Any]) -> None:
-        self.image = image
-        self.config = config  # ConfigMap with settings
-        self.files = files  # ConfigMap with probes, the release Job's script, airflow.cfg
-        self.secrets = secrets  # group -> Secret; "user" is the user's own secret environment
+    image: Any
+    config: Any  # ConfigMap with settings
+    files: Any  # ConfigMap with probes, the release Job's script, airflow.cfg
+    secrets: dict[str, Any]  # group -> Secret; "user" is the user's own secret environment
+    service_account: Any
+    certificates: Any | None  # Secret, None without any
+    template: PodTemplate
+    base_path: str
 
     def sources(self, groups: tuple[str, ...]) -> list[Manifest]:
         """`envFrom`: later ones win, so that the user's own come last."""
-        named = [self.secrets[group] for group in groups]
+        named = [self.secrets[group] for group in groups if group in self.secrets]
         user = [self.secrets["user"]] if "user" in self.secrets else []
         return [
             *({"secretRef": {"name": name}} for name in named),
@@ -53,36 +61,53 @@ def container_security() -> Manifest:
     }
 
 
-def resources(cpu: str, memory: str) -> Manifest:
+def resources(cpu: str, memory: str, ephemeral_storage: str | None = None) -> Manifest:
     """Limits as given; a fortieth of the CPU and half of the memory are requested.
 
     Airflow's processes are idle most of the time and need their CPU at the start: a start-up that is
     throttled is a slow deploy. During a deploy the requests of old and new pods, of draining workers
     and of the release Job add up: with a tenth they do not fit on a node of two cores.
     """
+    disk = {"ephemeral-storage": ephemeral_storage} if ephemeral_storage else {}
     return {
-        "limits": {"cpu": cpu, "memory": memory},
-        "requests": {"cpu": _fraction(cpu, 40), "memory": _fraction(memory, 2)},
+        "limits": {"cpu": cpu, "memory": memory, **disk},
+        "requests": {"cpu": fraction(cpu, 1 / 40), "memory": fraction(memory, 1 / 2), **disk},
     }
 
 
-def _fraction(quantity: str, divisor: int) -> str:
+def fraction(quantity: str, part: float) -> str:
+    """A part of a quantity, as a whole number of a smaller unit: half of "1Gi" is "512Mi"."""
     match = re.fullmatch(r"([\d.]+)(\D*)", quantity)
     if match is None:
         raise ValueError(quantity)
-    number, unit = float(match[1]) * 1000 / divisor, match[2]
-    if unit == "":
-        return f"{number:.0f}m"
+    number, unit = float(match[1]) * part, match[2]
     if unit == "m":
-        return f"{max(1, number / 1000):.0f}m"
+        return f"{max(1, number):.0f}m"
     smaller = {"Ki": "", "Mi": "Ki", "Gi": "Mi", "Ti": "Gi", "Pi": "Ti", "Ei": "Pi"}
     if unit in smaller:
-        return f"{float(match[1]) * 1024 / divisor:.0f}{smaller[unit]}"
-    return f"{number:.0f}{ {'k': '', 'M': 'k', 'G': 'M', 'T': 'G', 'P': 'T', 'E': 'P'}[unit] }"
+        return f"{number * 1024:.0f}{smaller[unit]}"
+    smaller = {"": "m", "k": "", "M": "k", "G": "M", "T": "G", "P": "T", "E": "P"}
+    return f"{number * 1000:.0f}{smaller[unit]}"
+
+
+def placement(template: PodTemplate, own: Placement | None = None) -> Manifest:
+    """Where a pod runs: what the template says, and what the pod itself says more."""
+    selector = (own and own.node_selector) or template.placement.node_selector
+    tolerations = [*template.placement.tolerations, *(own.tolerations if own else ())]
+    return {
+        **({"nodeSelector": dict(selector)} if selector else {}),
+        **({"tolerations": tolerations} if tolerations else {}),
+        **({"affinity": dict(template.affinity)} if template.affinity else {}),
+        **({"priorityClassName": template.priority_class} if template.priority_class else {}),
+    }
 
 
 def airflow_pod(
-    process: Process, size: Size, environment: AirflowEnvironment, pull_secret: Any | None
+    process: Process,
+    size: Size,
+    environment: AirflowEnvironment,
+    pull_secret: Any | None,
+    own_placement: Placement | None = None,
 ) -> Manifest:
     """The pod spec of one Airflow process."""
     container: Manifest = {
@@ -92,14 +117,14 @@ def airflow_pod(
         "args": list(process.arguments),
         "env": [{"name": "HOME", "value": "/tmp"}],  # noqa: S108 an emptyDir of this pod
         "envFrom": environment.sources(process.reads),
-        "resources": resources(size.cpu, size.memory),
+        "resources": resources(size.cpu, size.memory, size.ephemeral_storage),
         "securityContext": container_security(),
         "volumeMounts": [
             {"name": "files", "mountPath": FILES, "readOnly": True},
             {"name": "logs", "mountPath": LOGS},
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
         ],
-        **_probes(process.probe),
+        **_probes(process.probe, environment.base_path),
     }
     if process.ports:
         container["ports"] = [
@@ -109,7 +134,7 @@ def airflow_pod(
         container["lifecycle"] = {
             "preStop": {"exec": {"command": ["sleep", str(process.drain_seconds)]}}
         }
-    return {
+    pod: Manifest = {
         "containers": [container],
         "volumes": [
             {"name": "files", "configMap": {"name": environment.files}},
@@ -117,16 +142,28 @@ def airflow_pod(
             {"name": "tmp", "emptyDir": {}},
         ],
         "securityContext": pod_security(_AIRFLOW_UID, 0),
+        "serviceAccountName": environment.service_account,
         "automountServiceAccountToken": False,
         # Airflow reads variables such as REDIS_PORT otherwise, which Kubernetes makes of Services.
         "enableServiceLinks": False,
+        **placement(environment.template, own_placement),
         **({"imagePullSecrets": [{"name": pull_secret}]} if pull_secret is not None else {}),
     }
+    if environment.certificates is not None:
+        _mount_secret(pod, "certificates", environment.certificates, CERTIFICATES)
+    return pod
 
 
-def _probes(probe: HttpProbe | ScriptProbe) -> Manifest:
+def _mount_secret(pod: Manifest, volume: str, secret: Any, path: str) -> None:
+    pod["volumes"].append({"name": volume, "secret": {"secretName": secret, "defaultMode": 0o440}})
+    for container in pod["containers"]:
+        container["volumeMounts"].append({"name": volume, "mountPath": path, "readOnly": True})
+
+
+def _probes(probe: HttpProbe | ScriptProbe, base_path: str) -> Manifest:
     if isinstance(probe, HttpProbe):
-        action: Manifest = {"httpGet": {"path": probe.path, "port": probe.port}}
+        path = base_path + probe.path if probe.under_base_url else probe.path
+        action: Manifest = {"httpGet": {"path": path, "port": probe.port}}
         start, period = 1, 5
     else:
         script = ["python", f"{FILES}/{probe.script}", *probe.arguments]

@@ -56,7 +56,7 @@ def test_a_yaml_program_deploys_a_project(plugin: Plugin) -> None:
     )
     assert made.get("analytics-image").inputs["registry"]["password"] == "hunter2"
     assert isinstance(made.get("analytics-image").inputs["registry"]["password"], Secret)
-    workers = {r.name: r for r in made.resources if r.name.startswith("analytics-worker-")}
+    workers = {r.name: r for r in made.resources if r.kind == "Deployment"}
     arguments = workers["analytics-worker-default"].container["args"]
     assert arguments[arguments.index("--concurrency") + 1] == "4"
     assert workers["analytics-worker-heavy"].inputs["spec"]["replicas"] == 2
@@ -87,7 +87,7 @@ def test_a_preview_with_unknown_inputs_registers_the_same_children(plugin: Plugi
     planned = plugin.construct(inputs, preview=True)
     done = plugin.construct({**BUILT, "namespace": "airflow"})
     assert children(planned) == children(done)
-    assert planned.get("analytics-scheduler").container["image"] == UNKNOWN
+    assert planned.get("analytics-scheduler", "Deployment").container["image"] == UNKNOWN
 
 
 def test_a_preview_needs_neither_docker_nor_cluster(plugin: Plugin) -> None:

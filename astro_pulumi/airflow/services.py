@@ -1,0 +1,123 @@
+"""URLs of the database and the broker, in the forms that Airflow, Celery and KEDA read."""
+
+from typing import Any, Final
+from urllib.parse import quote, urlencode, urlsplit, urlunsplit
+
+import pulumi
+
+from astro_pulumi.kubernetes import backing
+from astro_pulumi.kubernetes.metadata import object_name
+from astro_pulumi.kubernetes.pods import CERTIFICATES
+from astro_pulumi.spec import DeploymentSpec, ExternalBroker, ExternalDatabase
+
+DATABASE_CA: Final = "database-ca.pem"
+BROKER_CA: Final = "broker-ca.pem"
+
+
+def service_urls(
+    spec: DeploymentSpec, passwords: dict[str, pulumi.Output[str]], checked: pulumi.Output[None]
+) -> dict[str, pulumi.Output[str]]:
+    """By name of the value in `AirflowFacts.secret_settings`, and `plain_database_url` without a driver.
+
+    None of the database's is known before `checked` is: what must not go on has no URL to go on with.
+    """
+    database = pulumi.Output.all(_database_url(spec, passwords), checked).apply(
+        lambda values: str(values[0])
+    )
+    return {
+        "plain_database_url": database,
+        "database_url": database.apply(lambda url: _with_driver(url)),
+        "result_backend": database.apply(lambda url: f"db+{_with_driver(url)}"),
+        "broker_url": _broker_url(spec, passwords),
+    }
+
+
+def certificates(spec: DeploymentSpec) -> dict[str, pulumi.Input[str]]:
+    """The certificates to mount, by file name."""
+    found = {
+        DATABASE_CA: getattr(spec.database, "ca_certificate", None),
+        BROKER_CA: getattr(spec.broker, "ca_certificate", None),
+    }
+    return {name: certificate for name, certificate in found.items() if certificate is not None}
+
+
+def _database_url(
+    spec: DeploymentSpec, passwords: dict[str, pulumi.Output[str]]
+) -> pulumi.Output[str]:
+    database = spec.database
+    if not isinstance(database, ExternalDatabase):
+        return pulumi.Output.format(
+            "postgresql://{0}:{1}@{2}:{3}/{4}",
+            backing.DATABASE_USER,
+            passwords["postgresql"],
+            object_name(spec.name, "postgresql"),
+            backing.POSTGRESQL_PORT,
+            backing.DATABASE_NAME,
+        )
+    options = {"sslmode": database.ssl_mode} if database.ssl_mode else {}
+    if database.ca_certificate is not None:
+        options["sslrootcert"] = f"{CERTIFICATES}/{DATABASE_CA}"
+    if database.url is not None:
+        return pulumi.Output.secret(database.url).apply(
+            lambda url: _with_options(_with_scheme(url, "postgresql"), options)
+        )
+    return pulumi.Output.secret(
+        {"host": database.host, "username": database.username, "password": database.password}
+    ).apply(
+        lambda parts: _with_options(
+            f"postgresql://{_login(parts)}{parts['host']}:{database.port}/{quote(database.name)}",
+            options,
+        )
+    )
+
+
+def _broker_url(
+    spec: DeploymentSpec, passwords: dict[str, pulumi.Output[str]]
+) -> pulumi.Output[str]:
+    broker = spec.broker
+    if not isinstance(broker, ExternalBroker):
+        return pulumi.Output.format(
+            "redis://:{0}@{1}:{2}/0",
+            passwords["redis"],
+            object_name(spec.name, "redis"),
+            backing.REDIS_PORT,
+        )
+
+    def with_tls(url: str) -> str:
+        if not url.startswith("rediss:"):
+            return url
+        # Celery refuses a rediss URL that does not say whether certificates are verified.
+        options = {} if "ssl_cert_reqs" in url else {"ssl_cert_reqs": "CERT_REQUIRED"}
+        if broker.ca_certificate is not None:
+            options["ssl_ca_certs"] = f"{CERTIFICATES}/{BROKER_CA}"
+        return _with_options(url, options)
+
+    if broker.url is not None:
+        return pulumi.Output.secret(broker.url).apply(with_tls)
+    scheme = "rediss" if broker.tls else "redis"
+    return pulumi.Output.secret(
+        {"host": broker.host, "username": broker.username, "password": broker.password}
+    ).apply(
+        lambda parts: with_tls(
+            f"{scheme}://{_login(parts)}{parts['host']}:{broker.port}/{broker.database}"
+        )
+    )
+
+
+def _login(parts: dict[str, Any]) -> str:
+    username, password = (quote(parts.get(key) or "", safe="") for key in ("username", "password"))
+    return f"{username}:{password}@" if password else f"{username}@" if username else ""
+
+
+def _with_driver(url: str) -> str:
+    return _with_scheme(url, "postgresql+psycopg2")
+
+
+def _with_scheme(url: str, scheme: str) -> str:
+    return f"{scheme}://{url.split('://', 1)[-1]}"
+
+
+def _with_options(url: str, options: dict[str, str]) -> str:
+    parts = urlsplit(url)
+    query = "&".join(part for part in (parts.query, urlencode(options, safe="/")) if part)
+    return urlunsplit(parts._replace(query=query))

@@ -1,0 +1,161 @@
+"""What Airflow reads from its environment: the settings of a Deployment, and which names are its own."""
+
+import json
+import re
+from typing import Any, Final
+
+import pulumi
+
+from astro_pulumi.errors import ArgumentError
+from astro_pulumi.kubernetes.metadata import object_name
+from astro_pulumi.spec import Connection, DeploymentSpec, Metrics, RemoteLogging
+
+STATSD_PORT: Final = 9125
+
+_NAME = re.compile(r"^[A-Z_][A-Z0-9_]*$")
+# These have always been lower-case, and most programs read them so only.
+_LOWER_CASE_NAMES: Final = frozenset({"http_proxy", "https_proxy", "no_proxy", "all_proxy"})
+
+_MADE: Final = "is made by the Deployment and kept for good; there is nothing to set"
+_FIXED: Final = "is what the Deployment's pods are built around; it cannot be set"
+_USE: Final = "is set by the Deployment: use "
+_REFUSED: Final = {
+    "AIRFLOW__API_AUTH__JWT_SECRET": _MADE,
+    "AIRFLOW__API__SECRET_KEY": _MADE,
+    "AIRFLOW__CORE__FERNET_KEY": _MADE,
+    "AIRFLOW__WEBSERVER__SECRET_KEY": _MADE,
+    "AIRFLOW__CORE__SQL_ALCHEMY_CONN": _USE + "`database`",
+    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": _USE + "`database`",
+    "AIRFLOW__CELERY__RESULT_BACKEND": _USE + "`database`",
+    "AIRFLOW__CELERY__BROKER_URL": _USE + "`broker`",
+    "AIRFLOW__CELERY__WORKER_CONCURRENCY": _USE + "`concurrency` in `worker_queues`",
+    "AIRFLOW__OPERATORS__DEFAULT_QUEUE": _USE + "the first of `worker_queues`",
+    "AIRFLOW__CORE__EXECUTOR": _USE + "`executor`",
+    "AIRFLOW__CORE__AUTH_MANAGER": _USE + "`auth`",
+    "AIRFLOW__API__BASE_URL": _USE + "`service.base_url`, `ingress` or `http_route`",
+    "AIRFLOW__WEBSERVER__BASE_URL": _USE + "`service.base_url`, `ingress` or `http_route`",
+    "AIRFLOW__SCHEDULER__STANDALONE_DAG_PROCESSOR": _USE + "`dag_processor`",
+    "AIRFLOW_CONFIG": _FIXED,
+    "AIRFLOW_HOME": _FIXED,
+    "AIRFLOW__API__PORT": _FIXED,
+    "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": _FIXED,
+    "AIRFLOW__CORE__HOSTNAME_CALLABLE": _FIXED,
+    "AIRFLOW__LOGGING__BASE_LOG_FOLDER": _FIXED,
+    "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": _FIXED,
+    "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": _FIXED,
+    "AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK": _FIXED,
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_PORT": _FIXED,
+    "AIRFLOW__WEBSERVER__WEB_SERVER_PORT": _FIXED,
+    "DUMB_INIT_SETSID": _FIXED,
+}
+
+
+def check_environment_name(name: Any, path: str) -> None:
+    """Refuses what is no name, and names whose value would break the Deployment.
+
+    :raises ArgumentError: with the argument to use instead.
+    """
+    if not isinstance(name, str) or not (_NAME.match(name) or name in _LOWER_CASE_NAMES):
+        raise ArgumentError(
+            path,
+            "is not a name for an environment variable: upper-case letters, digits and _ only",
+        )
+    # Airflow takes the value of X from the output of X_CMD or from the secrets backend of X_SECRET too.
+    setting = re.sub(r"_(CMD|SECRET)$", "", name)
+    if problem := _REFUSED.get(name) or _REFUSED.get(setting):
+        raise ArgumentError(path, problem)
+
+
+def settings(spec: DeploymentSpec) -> dict[str, Any]:
+    """The environment variables of every Airflow process; the user's own win."""
+    exposure, facts = spec.exposure, spec.facts
+    values = {
+        "webserver": object_name(spec.name, "webserver"),
+        "base_path": exposure.base_path,
+        "default_queue": spec.default_queue.name,
+        # A queued task waits for draining workers at the longest, then for new ones to start.
+        "task_queued_timeout": str(
+            max(600, 300 + max(q.termination_grace_period_seconds for q in spec.worker_queues))
+        ),
+        "standalone_dag_processor": str("dag-processor" in spec.sizes),
+    }
+    return {
+        **{key: value.format(**values) for key, value in facts.settings.items()},
+        **facts.auth_managers[spec.auth_manager],
+        **({facts.exposure.base_url: exposure.base_url} if exposure.base_url else {}),
+        **(facts.exposure.proxy_settings if exposure.behind_proxy else {}),
+        **(facts.exposure.https_settings if exposure.over_https else {}),
+        **(_remote_logging(spec.remote_logging) if spec.remote_logging else {}),
+        **_metrics(spec.name, spec.metrics),
+        **spec.environment,
+    }
+
+
+def secret_settings(spec: DeploymentSpec) -> dict[str, Any]:
+    """The environment variables of every Airflow process that are kept in a Secret."""
+    logging = spec.remote_logging
+    return {
+        **(
+            {"AIRFLOW__ELASTICSEARCH__HOST": logging.elasticsearch_host}
+            if logging and logging.elasticsearch_host is not None
+            else {}
+        ),
+        **spec.secret_environment,
+    }
+
+
+def connections_and_variables(spec: DeploymentSpec) -> dict[str, Any]:
+    """The user's Connections and Variables, as the environment variables that Airflow looks them up in."""
+    return {
+        **{f"AIRFLOW_CONN_{key.upper()}": _connection(c) for key, c in spec.connections.items()},
+        **{f"AIRFLOW_VAR_{key.upper()}": value for key, value in spec.variables.items()},
+    }
+
+
+def _connection(connection: Connection) -> pulumi.Input[str]:
+    """Airflow's JSON form, where nothing need be quoted as in a URI."""
+    if connection.uri is not None:
+        return connection.uri
+    return pulumi.Output.from_input(dict(connection.fields)).apply(
+        lambda fields: json.dumps(fields, sort_keys=True)
+    )
+
+
+def _remote_logging(logging: RemoteLogging) -> dict[str, str]:
+    if logging.folder is None:
+        return {
+            "AIRFLOW__LOGGING__REMOTE_LOGGING": "True",
+            "AIRFLOW__ELASTICSEARCH__JSON_FORMAT": "True",
+            "AIRFLOW__ELASTICSEARCH__WRITE_STDOUT": "True",
+        }
+    return {
+        "AIRFLOW__LOGGING__REMOTE_LOGGING": "True",
+        "AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER": logging.folder,
+        **(
+            {"AIRFLOW__LOGGING__REMOTE_LOG_CONN_ID": logging.connection_id}
+            if logging.connection_id
+            else {}
+        ),
+        **({"AIRFLOW__LOGGING__ENCRYPT_S3_LOGS": "True"} if logging.encrypt_s3 else {}),
+    }
+
+
+def _metrics(name: str, metrics: Metrics) -> dict[str, str]:
+    if metrics.otel_host:
+        return {
+            "AIRFLOW__METRICS__OTEL_ON": "True",
+            "AIRFLOW__METRICS__OTEL_HOST": metrics.otel_host,
+            "AIRFLOW__METRICS__OTEL_PORT": str(metrics.otel_port),
+            "AIRFLOW__METRICS__OTEL_PREFIX": metrics.prefix,
+        }
+    host, port = metrics.statsd_host, metrics.statsd_port
+    if metrics.exporter_image:
+        host, port = object_name(name, "statsd"), STATSD_PORT
+    if not host:
+        return {}
+    return {
+        "AIRFLOW__METRICS__STATSD_ON": "True",
+        "AIRFLOW__METRICS__STATSD_HOST": host,
+        "AIRFLOW__METRICS__STATSD_PORT": str(port),
+        "AIRFLOW__METRICS__STATSD_PREFIX": metrics.prefix,
+    }

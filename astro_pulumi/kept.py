@@ -1,0 +1,88 @@
+"""What outlives every deploy: generated passwords, and which database the history is in."""
+
+import base64
+import hashlib
+import json
+from typing import Any, Final
+
+import pulumi
+import pulumi_random as random
+
+from astro_pulumi.errors import ArgumentError
+from astro_pulumi.kubernetes.metadata import object_name
+from astro_pulumi.spec import BackingService, DeploymentSpec, Registry
+from astro_pulumi.user_errors import shown_to_the_user
+
+_PASSWORDS: Final = ("fernet", "jwt", "api", "postgresql", "redis", "admin")
+
+
+def generate_passwords(
+    spec: DeploymentSpec, parent: pulumi.Resource
+) -> dict[str, pulumi.Output[str]]:
+    """Made once and kept: a new one would lock out the database or kill every running task.
+
+    No `RandomBytes`, though Fernet wants bytes: its id, which state keeps in plain text, is its value.
+    The key is made from a password instead.
+    """
+    return {
+        purpose: random.RandomPassword(
+            object_name(spec.name, f"{purpose}-password"),
+            length=48,
+            special=False,
+            opts=pulumi.ResourceOptions(parent=parent),
+        ).result
+        for purpose in _PASSWORDS
+    }
+
+
+def check_database_change(spec: DeploymentSpec, parent: pulumi.Resource) -> pulumi.Output[None]:
+    """Fails when the state knows the database to be of the other kind and the change is not confirmed.
+
+    The kind is kept by a resource of pulumi-random, whose `keepers` are ignored when they change: what
+    it gives back is the kind that it was made with. With the change confirmed it is made anew.
+    """
+    kind = "embedded" if isinstance(spec.database, BackingService) else "external"
+    ignored = [] if spec.confirm_database_change else ["keepers"]
+    marker = random.RandomPassword(
+        object_name(spec.name, "database-kind"),
+        length=16,
+        special=False,
+        keepers={"kind": kind},
+        opts=pulumi.ResourceOptions(parent=parent, ignore_changes=ignored),
+    )
+
+    def check(keepers: Any) -> None:
+        known = (keepers or {}).get("kind", kind)
+        if known != kind and not spec.confirm_database_change:
+            with shown_to_the_user():
+                raise ArgumentError(
+                    "database",
+                    f"was {known} and would become {kind}: the history of every run stays behind, "
+                    "and an embedded database is deleted. Take a backup, then set "
+                    "`confirm_change` in `database` to true for one deploy",
+                )
+
+    return marker.keepers.apply(check)
+
+
+def fernet_key(password: str) -> str:
+    """Fernet's key is 32 bytes in url-safe base64; a password of 48 letters and digits holds 285 bits."""
+    return base64.urlsafe_b64encode(hashlib.sha256(password.encode()).digest()).decode()
+
+
+def simple_auth_passwords(username: str, password: pulumi.Output[str]) -> pulumi.Output[str]:
+    """The password file of Airflow 3's simple auth manager."""
+    return password.apply(lambda known: json.dumps({username: known}))
+
+
+def docker_config(registry: Registry) -> pulumi.Output[str]:
+    """The login to `registry`, in the form of a pull secret."""
+    server = registry.pull_server or "https://index.docker.io/v1/"
+
+    def config(login: dict[str, Any]) -> str:
+        token = base64.b64encode(f"{login['username']}:{login['password']}".encode()).decode()
+        return json.dumps({"auths": {server: {**login, "auth": token}}})
+
+    return pulumi.Output.secret(
+        {"username": registry.username, "password": registry.password}
+    ).apply(config)

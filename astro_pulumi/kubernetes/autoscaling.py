@@ -1,0 +1,105 @@
+"""Autoscaling of worker queues: by CPU, or by their tasks with KEDA."""
+
+from typing import Any, Final
+
+from astro_pulumi.kubernetes.airflow import queue_label, worker_name
+from astro_pulumi.kubernetes.metadata import SKIP_AWAIT, Manifest, labels, object_name
+from astro_pulumi.kubernetes.pods import fraction
+from astro_pulumi.spec import DeploymentSpec, WorkerQueue
+
+# The key, in its Secret, of the URL that KEDA counts tasks by.
+CONNECTION: Final = "connection"
+
+
+def needs_connection(spec: DeploymentSpec) -> bool:
+    """Whether tasks are counted in the database."""
+    return spec.autoscaling.type == "keda" and any(q.is_scaled for q in spec.worker_queues)
+
+
+def autoscalers(spec: DeploymentSpec, secrets: dict[str, Any]) -> dict[str, Manifest]:
+    """By name of what they are for. `secrets["keda"]` is the name of the Secret with the connection."""
+    scaled = [queue for queue in spec.worker_queues if queue.is_scaled]
+    if spec.autoscaling.type == "cpu":
+        return {f"worker-{queue.name}": _cpu_autoscaler(spec, queue) for queue in scaled}
+    made = {f"worker-{queue.name}": _keda_autoscaler(spec, queue) for queue in scaled}
+    return {"keda": _keda_authentication(spec, secrets["keda"]), **made} if made else {}
+
+
+def _cpu_autoscaler(spec: DeploymentSpec, queue: WorkerQueue) -> Manifest:
+    """A HorizontalPodAutoscaler. It aims at a part of the limit: requests are far below normal use."""
+    target = fraction(queue.size.cpu, spec.autoscaling.target_cpu_percent / 100)
+    metric = {"name": "cpu", "target": {"type": "AverageValue", "averageValue": target}}
+    return {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {**_metadata(spec, queue), "annotations": SKIP_AWAIT},
+        "spec": {
+            "scaleTargetRef": _target(spec, queue),
+            "minReplicas": queue.size.replicas,
+            "maxReplicas": queue.max_count,
+            "metrics": [{"type": "Resource", "resource": metric}],
+            "behavior": {
+                "scaleDown": {"stabilizationWindowSeconds": spec.autoscaling.cooldown_period}
+            },
+        },
+    }
+
+
+def _keda_authentication(spec: DeploymentSpec, connection_secret: Any) -> Manifest:
+    """Where KEDA finds the database: `connection_secret` is the name of a Secret with key `connection`."""
+    reference = {"parameter": "connection", "name": connection_secret, "key": CONNECTION}
+    return {
+        "apiVersion": "keda.sh/v1alpha1",
+        "kind": "TriggerAuthentication",
+        "metadata": {"name": object_name(spec.name, "keda"), "labels": labels(spec.name, "worker")},
+        "spec": {"secretTargetRef": [reference]},
+    }
+
+
+def _keda_autoscaler(spec: DeploymentSpec, queue: WorkerQueue) -> Manifest:
+    """A ScaledObject: as many workers as the queue's queued and running tasks fill."""
+    # Names of queues hold lower-case letters, digits and dashes only, so they need no escaping.
+    queues = ", ".join(f"'{name}'" for name in spec.queues_served(queue))
+    query = (
+        f"SELECT ceil(count(*)::decimal / {queue.concurrency}) FROM task_instance "  # noqa: S608
+        f"WHERE state IN ('queued', 'running') AND queue IN ({queues})"
+    )
+    return {
+        "apiVersion": "keda.sh/v1alpha1",
+        "kind": "ScaledObject",
+        "metadata": _metadata(spec, queue),
+        "spec": {
+            "scaleTargetRef": _target(spec, queue),
+            "minReplicaCount": queue.size.replicas,
+            "maxReplicaCount": queue.max_count,
+            "pollingInterval": spec.autoscaling.polling_interval,
+            "cooldownPeriod": spec.autoscaling.cooldown_period,
+            "advanced": {
+                "horizontalPodAutoscalerConfig": {
+                    "behavior": {
+                        "scaleDown": {
+                            "stabilizationWindowSeconds": spec.autoscaling.cooldown_period
+                        }
+                    }
+                }
+            },
+            "triggers": [
+                {
+                    "type": "postgresql",
+                    "metadata": {"query": query, "targetQueryValue": "1"},
+                    "authenticationRef": {"name": object_name(spec.name, "keda")},
+                }
+            ],
+        },
+    }
+
+
+def _metadata(spec: DeploymentSpec, queue: WorkerQueue) -> Manifest:
+    return {
+        "name": worker_name(spec, queue),
+        "labels": labels(spec.name, "worker", **queue_label(queue)),
+    }
+
+
+def _target(spec: DeploymentSpec, queue: WorkerQueue) -> Manifest:
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "name": worker_name(spec, queue)}

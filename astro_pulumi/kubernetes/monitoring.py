@@ -1,0 +1,95 @@
+"""Airflow's metrics for Prometheus: a statsd_exporter, its Service, and a ServiceMonitor."""
+
+from typing import Final
+
+from astro_pulumi.airflow.settings import STATSD_PORT
+from astro_pulumi.kubernetes.metadata import SKIP_AWAIT, Manifest, labels, object_name, selector
+from astro_pulumi.kubernetes.pods import container_security, pod_security, resources
+from astro_pulumi.spec import DeploymentSpec
+
+COMPONENT: Final = "statsd"
+METRICS_PORT: Final = 9102
+_NOBODY: Final = 65534
+
+
+def metrics_export(spec: DeploymentSpec) -> list[Manifest]:
+    """Everything that the Deployment's metrics need in the cluster."""
+    if not spec.metrics.exporter_image:
+        return []
+    monitor = [_service_monitor(spec)] if spec.metrics.service_monitor else []
+    return [_service(spec), _exporter(spec), *monitor]
+
+
+def _exporter(spec: DeploymentSpec) -> Manifest:
+    """The exporter: one pod, since what it counts is in its memory."""
+    probe = {"httpGet": {"path": "/-/healthy", "port": METRICS_PORT}}
+    container = {
+        "name": COMPONENT,
+        "image": spec.metrics.exporter_image,
+        "args": [f"--statsd.listen-udp=:{STATSD_PORT}", f"--web.listen-address=:{METRICS_PORT}"],
+        "ports": [
+            {"name": "statsd", "containerPort": STATSD_PORT, "protocol": "UDP"},
+            {"name": "metrics", "containerPort": METRICS_PORT},
+        ],
+        "resources": resources("500m", "256Mi"),
+        "securityContext": container_security(),
+        "readinessProbe": {**probe, "periodSeconds": 10},
+        "livenessProbe": {**probe, "periodSeconds": 30, "failureThreshold": 5},
+    }
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {
+            "name": object_name(spec.name, COMPONENT),
+            "labels": labels(spec.name, COMPONENT),
+        },
+        "spec": {
+            "replicas": 1,
+            "selector": {"matchLabels": selector(spec.name, COMPONENT)},
+            "template": {
+                "metadata": {"labels": labels(spec.name, COMPONENT)},
+                "spec": {
+                    "containers": [container],
+                    "securityContext": pod_security(_NOBODY, _NOBODY),
+                    "automountServiceAccountToken": False,
+                    "enableServiceLinks": False,
+                },
+            },
+        },
+    }
+
+
+def _service(spec: DeploymentSpec) -> Manifest:
+    """The Service that Airflow sends to and Prometheus reads from."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {
+            "name": object_name(spec.name, COMPONENT),
+            "labels": labels(spec.name, COMPONENT),
+            "annotations": SKIP_AWAIT,
+        },
+        "spec": {
+            "selector": selector(spec.name, COMPONENT),
+            "ports": [
+                {"name": "statsd", "port": STATSD_PORT, "targetPort": "statsd", "protocol": "UDP"},
+                {"name": "metrics", "port": METRICS_PORT, "targetPort": "metrics"},
+            ],
+        },
+    }
+
+
+def _service_monitor(spec: DeploymentSpec) -> Manifest:
+    """Tells the Prometheus operator to read that Service."""
+    return {
+        "apiVersion": "monitoring.coreos.com/v1",
+        "kind": "ServiceMonitor",
+        "metadata": {
+            "name": object_name(spec.name, COMPONENT),
+            "labels": labels(spec.name, COMPONENT),
+        },
+        "spec": {
+            "selector": {"matchLabels": selector(spec.name, COMPONENT)},
+            "endpoints": [{"port": "metrics"}],
+        },
+    }

@@ -1,0 +1,535 @@
+"""From raw arguments to a `DeploymentSpec`: everything is checked here, once, and named as the user did.
+
+Every function raises `ArgumentError` with the argument's path.
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Any, Final
+
+import pulumi
+
+from astro_pulumi.airflow.facts import AIRFLOW, AirflowFacts
+from astro_pulumi.airflow.settings import check_environment_name
+from astro_pulumi.airflow.version import AirflowVersion
+from astro_pulumi.args import (
+    AuthArgs,
+    AutoscalingArgs,
+    BrokerArgs,
+    ConnectionArgs,
+    DatabaseArgs,
+    DeploymentArgs,
+    HttpRouteArgs,
+    IngressArgs,
+    MetricsArgs,
+    NetworkPolicyArgs,
+    PodTemplateArgs,
+    ProcessArgs,
+    ProjectImageArgs,
+    RegistryArgs,
+    RemoteLoggingArgs,
+    ServiceArgs,
+    TimeoutArgs,
+    TolerationArgs,
+    WorkerQueueArgs,
+)
+from astro_pulumi.arguments import Arguments, check_label
+from astro_pulumi.errors import ArgumentError
+from astro_pulumi.project import read_project
+from astro_pulumi.spec import (
+    Autoscaling,
+    BackingService,
+    Connection,
+    DeploymentSpec,
+    Exposure,
+    ExternalBroker,
+    ExternalDatabase,
+    HttpRoute,
+    ImageSource,
+    Ingress,
+    Metrics,
+    NetworkPolicies,
+    Placement,
+    PodTemplate,
+    Registry,
+    RemoteLogging,
+    Size,
+    WorkerQueue,
+)
+
+# Kubernetes names end at 63 characters; the longest suffix is "-dag-processor-" plus what a ReplicaSet
+# and a pod add (10 + 1 + 5).
+_LONGEST_NAME: Final = 30
+_WEEK: Final = 7 * 24 * 3600
+_SSL_MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+_HOST = re.compile(r"^[A-Za-z0-9*]([-A-Za-z0-9.]*[A-Za-z0-9])?$")
+_LOG_FOLDER = re.compile(r"^(s3|gs|wasb|wasbs|abfs|cloudwatch|stackdriver|oss|hdfs)://\S+$")
+
+
+def specify_image(args: ProjectImageArgs) -> ImageSource:
+    """Validates the arguments of `ProjectImage` and reads the project.
+
+    :raises ArgumentError: naming the argument.
+    :raises ProjectError: naming the file.
+    """
+    return _image_source(Arguments(args, ProjectImageArgs.__annotations__))
+
+
+def specify(name: str, args: DeploymentArgs) -> DeploymentSpec:
+    """Validates the arguments of the Deployment `name` and reads its project.
+
+    :raises ArgumentError: naming the argument.
+    :raises ProjectError: naming the file.
+    """
+    check_label(name, "name of the Deployment", _LONGEST_NAME)
+    given = Arguments(args, DeploymentArgs.__annotations__)
+    if given.has("project") == given.has("image"):
+        raise ArgumentError(
+            "project", "give either `project`, to build an image, or `image`, to deploy one"
+        )
+    source = _image_source(given) if given.has("project") else None
+    version = _airflow_version(given, source)
+    facts = AIRFLOW[version.major]
+    given.choice("executor", "celery", ("celery",))
+    timeouts = given.section("timeouts", TimeoutArgs.__annotations__)
+    database = given.section("database", DatabaseArgs.__annotations__)
+    environment = given.strings("environment", check_environment_name)
+    secret_environment = given.strings("secret_environment", check_environment_name)
+    for key in secret_environment:
+        if key in environment:
+            raise ArgumentError(f"secret_environment[{key!r}]", "is given in `environment` as well")
+    return DeploymentSpec(
+        name=name,
+        source=source,
+        image=given.input_text("image"),
+        registry=_registry(given) if given.has("registry") else None,
+        airflow_version=version,
+        facts=facts,
+        namespace=given.input_text("namespace"),
+        sizes=_sizes(given, facts),
+        worker_queues=_worker_queues(given),
+        autoscaling=_autoscaling(given.section("autoscaling", AutoscalingArgs.__annotations__)),
+        environment=environment,
+        secret_environment=secret_environment,
+        connections=_connections(given),
+        variables=given.strings("variables", _check_variable_key),
+        database=_database(database),
+        confirm_database_change=database.flag("confirm_change"),
+        broker=_broker(given.section("broker", BrokerArgs.__annotations__)),
+        exposure=_exposure(given),
+        auth_manager=given.section("auth", AuthArgs.__annotations__).choice(
+            "manager", next(iter(facts.auth_managers)), tuple(facts.auth_managers)
+        ),
+        network_policies=_network_policies(
+            given.section("network_policies", NetworkPolicyArgs.__annotations__)
+        ),
+        pod_template=_pod_template(given.section("pod_template", PodTemplateArgs.__annotations__)),
+        remote_logging=_remote_logging(given) if given.has("remote_logging") else None,
+        log_retention_days=given.number("log_retention_days", 15, 0, 3650),
+        metrics=_metrics(given.section("metrics", MetricsArgs.__annotations__)),
+        description=given.optional_text("description"),
+        database_downgrade=given.choice("database_downgrade", "allow", ("allow", "refuse")),
+        history_limit=given.number("history_limit", 50, 2, 1000),
+        skip_dag_parse=given.flag("skip_dag_parse"),
+        release_job_timeout=timeouts.number("release_job", 1800, 1),
+        rollout_timeout=timeouts.number("rollout", 600, 1),
+    )
+
+
+def _image_source(given: Arguments) -> ImageSource:
+    if not given.has("registry"):
+        raise ArgumentError("registry", "is required with `project`: the image is pushed there")
+    return ImageSource(
+        project=read_project(Path(given.text("project"))),
+        registry=_registry(given),
+        platform=given.text("platform", "linux/amd64"),
+    )
+
+
+def _registry(given: Arguments) -> Registry:
+    args = given.section("registry", RegistryArgs.__annotations__)
+    repository = _repository(args, "repository")
+    if args.has("username") != args.has("password"):
+        missing = "password" if args.has("username") else "username"
+        raise ArgumentError(args.path(missing), "is required: a login is a username and a password")
+    pull_repository = _repository(args, "pull_repository", repository)
+    return Registry(
+        repository=repository,
+        pull_repository=pull_repository,
+        server=_server(repository),
+        pull_server=_server(pull_repository),
+        username=args.input_text("username"),
+        password=args.input_text("password"),
+        pull_secret=args.input_text("pull_secret"),
+    )
+
+
+def _server(repository: str) -> str | None:
+    host, slash, _ = repository.partition("/")
+    is_host = slash and ("." in host or ":" in host or host == "localhost")
+    return host if is_host else None
+
+
+def _repository(args: Arguments, key: str, default: str | None = None) -> str:
+    repository = args.text(key, default)
+    last = repository.rsplit("/", 1)[-1]
+    if ":" in last or "@" in repository:
+        raise ArgumentError(
+            args.path(key),
+            f"{repository!r} must not carry a tag or digest: the tag is made from the content",
+        )
+    if repository != repository.lower():
+        raise ArgumentError(args.path(key), f"{repository!r} must be lower-case")
+    return repository
+
+
+def _airflow_version(given: Arguments, source: ImageSource | None) -> AirflowVersion:
+    if text := given.optional_text("airflow_version"):
+        try:
+            version = AirflowVersion.parse(text)
+        except ValueError as error:
+            raise ArgumentError("airflow_version", str(error)) from None
+    elif source is None:
+        raise ArgumentError(
+            "airflow_version", "is required with `image`: state it as 3.1 or 2.10.4"
+        )
+    elif source.project.airflow_version is None:
+        base = source.project.base_image
+        raise ArgumentError(
+            "airflow_version",
+            f"is required: {source.project.directory / 'Dockerfile'}:{base.line} builds on "
+            f"{base.reference}, whose tag does not say which Airflow it carries",
+        )
+    else:
+        version = source.project.airflow_version
+    facts = AIRFLOW.get(version.major)
+    if facts is None or version.minor < facts.oldest_minor:
+        known = " and ".join(f"{major}.{AIRFLOW[major].oldest_minor}" for major in AIRFLOW)
+        raise ArgumentError(
+            "airflow_version", f"{version} cannot be deployed; Airflow from {known} on can"
+        )
+    return version
+
+
+def _sizes(given: Arguments, facts: AirflowFacts) -> dict[str, Size]:
+    sizes = {}
+    for process in facts.processes:
+        key = process.component.replace("-", "_")
+        if process.on_request and not given.has(key):
+            continue
+        args = given.section(key, ProcessArgs.__annotations__)
+        sizes[process.component] = Size(
+            args.number("replicas", 1, 1, 100),
+            args.quantity("cpu", "2"),
+            args.quantity("memory", "2Gi" if process.component == "webserver" else "1Gi"),
+        )
+    return sizes
+
+
+def _worker_queues(given: Arguments) -> tuple[WorkerQueue, ...]:
+    grace_period = given.number("termination_grace_period_seconds", 600, 0, _WEEK)
+    keda = given.section("autoscaling", AutoscalingArgs.__annotations__).text("type", "cpu")
+    queues = []
+    names: set[str] = set()
+    for args in given.sections(
+        "worker_queues", WorkerQueueArgs.__annotations__, [{"name": "default"}]
+    ):
+        name = args.label("name", longest=20)
+        if name in names:
+            raise ArgumentError(args.path("name"), f"there are two queues named {name!r}")
+        names.add(name)
+        minimum = args.number("min_count", 1, 0, 1000)
+        maximum = args.number("max_count", minimum, 1, 1000)
+        if maximum < minimum:
+            raise ArgumentError(
+                args.path("max_count"), f"must be at least `min_count`, which is {minimum}"
+            )
+        if minimum == 0 and maximum > 0 and keda != "keda":
+            raise ArgumentError(
+                args.path("min_count"),
+                "must be at least 1: only KEDA starts workers from none. Set `autoscaling` to "
+                'type "keda"',
+            )
+        queues.append(
+            WorkerQueue(
+                name=name,
+                concurrency=args.number("concurrency", 5, 1, 1000),
+                size=Size(
+                    minimum,
+                    args.quantity("cpu", "2"),
+                    args.quantity("memory", "2Gi"),
+                    args.quantity("ephemeral_storage") if args.has("ephemeral_storage") else None,
+                ),
+                max_count=maximum,
+                termination_grace_period_seconds=args.number(
+                    "termination_grace_period_seconds", grace_period, 0, _WEEK
+                ),
+                placement=_placement(args),
+            )
+        )
+    return tuple(queues)
+
+
+def _autoscaling(args: Arguments) -> Autoscaling:
+    return Autoscaling(
+        type=args.choice("type", "cpu", ("cpu", "keda")),
+        target_cpu_percent=args.number("target_cpu_percent", 70, 1, 100),
+        polling_interval=args.number("polling_interval_seconds", 10, 1, 3600),
+        cooldown_period=args.number("cooldown_period_seconds", 300, 0, 3600),
+    )
+
+
+def _placement(args: Arguments) -> Placement:
+    tolerations = []
+    for one in args.sections("tolerations", TolerationArgs.__annotations__, [], may_be_empty=True):
+        toleration: dict[str, Any] = {
+            "operator": one.choice("operator", "Equal", ("Equal", "Exists")),
+            **{key: one.text(key) for key in ("key", "value") if one.has(key)},
+        }
+        if one.has("effect"):
+            effects = ("NoSchedule", "PreferNoSchedule", "NoExecute")
+            toleration["effect"] = one.choice("effect", "NoSchedule", effects)
+        if one.has("toleration_seconds"):
+            toleration["tolerationSeconds"] = one.number("toleration_seconds", 0, 0)
+        if toleration["operator"] == "Exists" and one.has("value"):
+            raise ArgumentError(one.path("value"), "must not be given with operator Exists")
+        if toleration["operator"] == "Equal" and not one.has("key"):
+            raise ArgumentError(one.path("key"), "is required with operator Equal")
+        tolerations.append(toleration)
+    return Placement(args.plain_strings("node_selector"), tuple(tolerations))
+
+
+def _connections(given: Arguments) -> dict[str, Connection]:
+    connections = {}
+    for key, args in given.named_sections("connections", ConnectionArgs.__annotations__).items():
+        _check_variable_key(key, given.path(f"connections[{key!r}]"))
+        if args.has("uri") == args.has("type"):
+            raise ArgumentError(args.path("uri"), "give either `uri`, or `type` and its fields")
+        texts = ("host", "schema", "login", "password", "extra")
+        fields: dict[str, pulumi.Input[Any]] = {
+            name: value for name in texts if (value := args.input_text(name)) is not None
+        }
+        if args.has("port"):
+            fields["port"] = args.number("port", 0, 1, 65535)
+        if args.has("uri") and fields:
+            raise ArgumentError(args.path(next(iter(fields))), "must not be given with `uri`")
+        if args.has("type"):
+            fields["conn_type"] = args.text("type")
+        _check_json(fields.get("extra"), args.path("extra"))
+        connections[key] = Connection(args.input_text("uri"), fields)
+    return connections
+
+
+def _check_json(text: pulumi.Input[Any] | None, path: str) -> None:
+    if not isinstance(text, str):
+        return
+    try:
+        json.loads(text)
+    except ValueError as error:
+        raise ArgumentError(path, f"is not JSON: {error}") from None
+
+
+def _check_variable_key(key: Any, path: str) -> None:
+    """Connections and Variables reach Airflow as environment variables, whose names are upper-case."""
+    if not isinstance(key, str) or not re.fullmatch(r"[A-Za-z0-9_]+", key):
+        raise ArgumentError(path, "must have a name of letters, digits and _ only")
+
+
+def _database(args: Arguments) -> BackingService | ExternalDatabase:
+    yours = ("port", "name", "username", "password", "ssl_mode", "ca_certificate")
+    if not _is_external(args, yours):
+        return _backing_service(args, "postgres:17", "8Gi")
+    if args.has("host"):
+        for key in ("username", "password"):
+            if not args.has(key):
+                raise ArgumentError(args.path(key), "is required with `host`")
+    url = args.input_text("url")
+    if isinstance(url, str) and not re.match(r"^postgres(ql)?(\+\w+)?://[^/\s]+/\S+$", url):
+        raise ArgumentError(args.path("url"), "must look like postgresql://user:password@host/name")
+    return ExternalDatabase(
+        url=url,
+        host=args.input_text("host"),
+        port=args.number("port", 5432, 1, 65535),
+        name=args.text("name", "airflow"),
+        username=args.input_text("username"),
+        password=args.input_text("password"),
+        ssl_mode=args.choice("ssl_mode", "require", _SSL_MODES)
+        if args.has("ssl_mode") or args.has("host")
+        else None,
+        ca_certificate=args.input_text("ca_certificate"),
+    )
+
+
+def _broker(args: Arguments) -> BackingService | ExternalBroker:
+    yours = ("port", "database", "username", "password", "tls", "ca_certificate")
+    if not _is_external(args, yours):
+        return _backing_service(args, "redis:7", "1Gi")
+    url = args.input_text("url")
+    if isinstance(url, str) and not re.match(r"^rediss?://\S+$", url):
+        raise ArgumentError(args.path("url"), "must look like rediss://:password@host:6379/0")
+    return ExternalBroker(
+        url=url,
+        host=args.input_text("host"),
+        port=args.number("port", 6379, 1, 65535),
+        database=args.number("database", 0, 0, 1000),
+        username=args.input_text("username"),
+        password=args.input_text("password"),
+        tls=args.flag("tls"),
+        ca_certificate=args.input_text("ca_certificate"),
+    )
+
+
+def _is_external(args: Arguments, yours: tuple[str, ...]) -> bool:
+    """Whether the service is the user's own; refuses arguments of the other kind."""
+    if args.has("url") and args.has("host"):
+        raise ArgumentError(args.path("host"), "must not be given with `url`")
+    external = args.has("url") or args.has("host")
+    for key in ("image", "storage_size", "storage_class"):
+        if external and args.has(key):
+            raise ArgumentError(
+                args.path(key), "is of the embedded service; `url` or `host` is not"
+            )
+    for key in yours:
+        if not external and args.has(key):
+            raise ArgumentError(args.path(key), "is of a service of yours; give its `host` too")
+        if args.has("url") and args.has(key) and key != "ca_certificate":
+            raise ArgumentError(args.path(key), "must not be given with `url`, which says it")
+    return external
+
+
+def _backing_service(args: Arguments, image: str, storage_size: str) -> BackingService:
+    return BackingService(
+        image=args.text("image", image),
+        storage_size=args.quantity("storage_size", storage_size),
+        storage_class=args.optional_text("storage_class"),
+    )
+
+
+def _exposure(given: Arguments) -> Exposure:
+    args = given.section("service", ServiceArgs.__annotations__)
+    kind = args.choice("type", "ClusterIP", ("ClusterIP", "NodePort", "LoadBalancer"))
+    node_port = None
+    if args.has("node_port"):
+        if kind != "NodePort":
+            raise ArgumentError(args.path("node_port"), f"needs type NodePort, not {kind}")
+        node_port = args.number("node_port", 30000, 30000, 32767)
+    base_url = args.optional_text("base_url")
+    if base_url and not re.match(r"^https?://[^/\s]+", base_url):
+        raise ArgumentError(args.path("base_url"), f"{base_url!r} is not a URL such as https://...")
+    ingress = _ingress(given) if given.has("ingress") else None
+    http_route = _http_route(given) if given.has("http_route") else None
+    if not base_url and http_route:
+        scheme = "https" if http_route.tls else "http"
+        base_url = f"{scheme}://{http_route.host}{http_route.path}"
+    if not base_url and ingress:
+        scheme = "https" if ingress.tls_secret else "http"
+        base_url = f"{scheme}://{ingress.host}{ingress.path}"
+    return Exposure(
+        type=kind,
+        node_port=node_port,
+        annotations=args.plain_strings("annotations"),
+        base_url=base_url and base_url.rstrip("/"),
+        ingress=ingress,
+        http_route=http_route,
+    )
+
+
+def _ingress(given: Arguments) -> Ingress:
+    args = given.section("ingress", IngressArgs.__annotations__)
+    return Ingress(
+        host=_host(args),
+        path=_path(args),
+        class_name=args.optional_text("class_name"),
+        tls_secret=args.optional_text("tls_secret"),
+        annotations=args.plain_strings("annotations"),
+    )
+
+
+def _http_route(given: Arguments) -> HttpRoute:
+    args = given.section("http_route", HttpRouteArgs.__annotations__)
+    return HttpRoute(
+        gateway=args.text("gateway"),
+        gateway_namespace=args.optional_text("gateway_namespace"),
+        listener=args.optional_text("listener"),
+        host=_host(args),
+        path=_path(args),
+        tls=args.flag("tls", True),
+    )
+
+
+def _host(args: Arguments) -> str:
+    host = args.text("host")
+    if not _HOST.match(host):
+        raise ArgumentError(
+            args.path("host"), f"{host!r} is not a host name such as airflow.acme.com"
+        )
+    return host
+
+
+def _path(args: Arguments) -> str:
+    path = args.text("path", "/")
+    if not path.startswith("/") or re.search(r"[\s?#]", path):
+        raise ArgumentError(args.path("path"), f"{path!r} must start with / and be a path only")
+    return path
+
+
+def _network_policies(args: Arguments) -> NetworkPolicies:
+    return NetworkPolicies(
+        enabled=args.flag("enabled", True),
+        webserver_from=tuple(args.mappings("webserver_from"))
+        if args.has("webserver_from")
+        else None,
+    )
+
+
+def _pod_template(args: Arguments) -> PodTemplate:
+    def any_name(name: Any, path: str) -> None:
+        if not isinstance(name, str):
+            raise ArgumentError(path, "must have a string for a name")
+
+    return PodTemplate(
+        labels=args.plain_strings("labels"),
+        annotations=args.plain_strings("annotations"),
+        service_account_annotations=args.strings("service_account_annotations", any_name),
+        placement=_placement(args),
+        affinity=args.mapping("affinity") if args.has("affinity") else None,
+        priority_class=args.optional_text("priority_class"),
+    )
+
+
+def _remote_logging(given: Arguments) -> RemoteLogging:
+    args = given.section("remote_logging", RemoteLoggingArgs.__annotations__)
+    if args.has("folder") == args.has("elasticsearch_host"):
+        raise ArgumentError(args.path("folder"), "give either `folder` or `elasticsearch_host`")
+    folder = args.optional_text("folder")
+    if folder and not _LOG_FOLDER.match(folder):
+        raise ArgumentError(
+            args.path("folder"), f"{folder!r} is not a folder such as s3://bucket/path"
+        )
+    return RemoteLogging(
+        folder=folder,
+        connection_id=args.optional_text("connection_id"),
+        encrypt_s3=args.flag("encrypt_s3"),
+        elasticsearch_host=args.input_text("elasticsearch_host"),
+    )
+
+
+def _metrics(args: Arguments) -> Metrics:
+    ways = [key for key in ("statsd_host", "otel_host", "exporter_image") if args.has(key)]
+    if len(ways) > 1:
+        raise ArgumentError(args.path(ways[1]), f"must not be given with `{ways[0]}`")
+    if args.flag("service_monitor") and not args.has("exporter_image"):
+        raise ArgumentError(args.path("service_monitor"), "needs `exporter_image`")
+    for key in ("statsd", "otel"):
+        if args.has(f"{key}_port") and not args.has(f"{key}_host"):
+            raise ArgumentError(args.path(f"{key}_port"), f"needs `{key}_host`")
+    return Metrics(
+        statsd_host=args.optional_text("statsd_host"),
+        statsd_port=args.number("statsd_port", 8125, 1, 65535),
+        otel_host=args.optional_text("otel_host"),
+        otel_port=args.number("otel_port", 4318, 1, 65535),
+        exporter_image=args.optional_text("exporter_image"),
+        service_monitor=args.flag("service_monitor"),
+        prefix=args.text("prefix", "airflow"),
+    )

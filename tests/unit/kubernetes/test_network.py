@@ -1,0 +1,178 @@
+"""Which pods may talk to which: every pair of pods and every port, judged as Kubernetes would.
+
+This table is the documentation; the policies are what is made of it. Semantics: a connection is allowed
+when an egress rule of a policy that selects the source allows it (or none selects it), and an ingress
+rule of a policy that selects the target does too (or none selects it).
+"""
+
+import itertools
+from typing import Any
+
+import pytest
+
+from astro_pulumi.kubernetes.metadata import selector
+from astro_pulumi.kubernetes.network import network_policies
+from astro_pulumi.spec import DeploymentSpec
+from astro_pulumi.validation import specify
+from tests.specs import spec
+
+PORTS = {
+    "webserver": 8080,
+    "scheduler": 8974,
+    "triggerer": 8794,
+    "dag-processor": 9999,
+    "worker": 8793,
+    "release-job": 9999,
+    "postgresql": 5432,
+    "redis": 6379,
+    "stranger": 80,
+}
+
+DATABASE_CLIENTS = {"webserver", "scheduler", "triggerer", "dag-processor", "worker", "release-job"}
+EVERYONE = set(PORTS)
+# Everyone may call the webserver, but PostgreSQL and Redis call nobody, and a scheduler calls only
+# its database and its broker in the cluster.
+CALLERS = {"webserver", "triggerer", "dag-processor", "worker", "release-job", "stranger"}
+
+ALLOWED_3 = {
+    "webserver": {"triggerer", "dag-processor", "worker", "release-job", "stranger"},
+    "scheduler": set(),
+    "triggerer": {"webserver"},
+    "dag-processor": set(),
+    "worker": {"webserver"},
+    "release-job": set(),
+    "postgresql": DATABASE_CLIENTS,
+    "redis": {"scheduler", "worker"},
+    "stranger": {"triggerer", "dag-processor", "worker", "release-job"},
+}
+# Airflow 2's scheduler parses DAGs, whose code may call anything.
+ALLOWED_2 = {
+    **ALLOWED_3,
+    "webserver": ALLOWED_3["webserver"] | {"scheduler"},
+    "stranger": ALLOWED_3["stranger"] | {"scheduler"},
+}
+
+
+@pytest.mark.parametrize(("version", "allowed"), [("2.11", ALLOWED_2), ("3.3", ALLOWED_3)])
+def test_matrix(version: str, allowed: dict[str, set[str]]) -> None:
+    deployment = spec(airflow_version=version, dag_processor={})
+    found: dict[str, set[str]] = {target: set() for target in PORTS}
+    for source, target in itertools.permutations(PORTS, 2):
+        if "stranger" == source == target:
+            continue
+        if may_connect(deployment, source, target, PORTS[target]):
+            found[target].add(source)
+    assert found == allowed
+
+
+def test_no_pod_answers_on_another_port() -> None:
+    deployment = spec()
+    for source, target in itertools.permutations(PORTS, 2):
+        if target != "stranger":
+            assert not may_connect(deployment, source, target, 22), (source, target)
+
+
+def test_everyone_who_calls_a_name_may_ask_for_it() -> None:
+    deployment = spec()
+    for source in DATABASE_CLIENTS:
+        assert may_leave(deployment, source, "stranger", 53, "UDP"), source
+
+
+def test_airflow_reaches_services_of_the_users() -> None:
+    deployment = spec(
+        database={"host": "db.test", "port": 5555, "username": "u", "password": "p"},
+        broker={"host": "redis.test", "port": 6666},
+    )
+    assert may_leave(deployment, "scheduler", "stranger", 5555)
+    assert may_leave(deployment, "scheduler", "stranger", 6666)
+    assert not may_leave(deployment, "scheduler", "stranger", 5556)
+    assert "postgresql" not in network_policies(deployment)
+
+
+def test_airflow_reaches_a_database_whose_port_nobody_knows_yet() -> None:
+    deployment = spec(database={"url": "postgresql://u:p@db.test:5555/airflow"})
+    assert may_leave(deployment, "scheduler", "stranger", 5555)
+
+
+def test_the_webserver_may_be_closed_to_all_but_the_ingress_controller() -> None:
+    controller = {"namespaceSelector": {"matchLabels": {"name": "ingress"}}}
+    deployment = spec(network_policies={"webserver_from": [controller]})
+    assert not may_connect(deployment, "stranger", "webserver", 8080)
+    assert may_connect(deployment, "worker", "webserver", 8080), "tasks talk to it"
+
+
+def test_metrics_reach_the_exporter() -> None:
+    deployment = spec(metrics={"exporter_image": "exporter"})
+    for source in DATABASE_CLIENTS:
+        assert may_connect(deployment, source, "statsd", 9125, "UDP"), source
+    assert may_connect(deployment, "stranger", "statsd", 9102)
+    assert not may_connect(deployment, "stranger", "statsd", 9125, "UDP")
+
+
+def test_two_deployments_do_not_reach_each_other() -> None:
+    policies = network_policies(spec())
+    other = specify("other", {"image": "a@sha256:b", "airflow_version": "3.3"})
+    pod = selector(other.name, "scheduler")
+    for policy in policies.values():
+        assert not matches(policy["spec"]["podSelector"], pod)
+
+
+def test_policies_can_be_left_out() -> None:
+    assert network_policies(spec(network_policies={"enabled": False})) == {}
+
+
+def may_connect(
+    deployment: DeploymentSpec, source: str, target: str, port: int, protocol: str = "TCP"
+) -> bool:
+    return may_leave(deployment, source, target, port, protocol) and allowed(
+        deployment, "ingress", "from", target, source, port, protocol
+    )
+
+
+def may_leave(
+    deployment: DeploymentSpec, source: str, target: str, port: int, protocol: str = "TCP"
+) -> bool:
+    return allowed(deployment, "egress", "to", source, target, port, protocol)
+
+
+def allowed(
+    deployment: DeploymentSpec,
+    direction: str,
+    peers: str,
+    subject: str,
+    peer: str,
+    port: int,
+    protocol: str,
+) -> bool:
+    selecting = [
+        policy["spec"]
+        for policy in network_policies(deployment).values()
+        if matches(policy["spec"]["podSelector"], labels_of(deployment, subject))
+    ]
+    if not selecting:
+        return True
+    return any(
+        ("ports" not in rule or any(covers(p, port, protocol) for p in rule["ports"]))
+        and (
+            peers not in rule
+            or any(
+                "podSelector" in one and matches(one["podSelector"], labels_of(deployment, peer))
+                for one in rule[peers]
+            )
+        )
+        for policy in selecting
+        for rule in policy[direction]
+    )
+
+
+def covers(rule: dict[str, Any], port: int, protocol: str) -> bool:
+    last = rule.get("endPort", rule["port"])
+    return bool(rule["protocol"] == protocol and rule["port"] <= port <= last)
+
+
+def matches(pod_selector: dict[str, Any], labels: dict[str, str]) -> bool:
+    return bool(pod_selector["matchLabels"].items() <= labels.items())
+
+
+def labels_of(deployment: DeploymentSpec, component: str) -> dict[str, str]:
+    return {} if component == "stranger" else selector(deployment.name, component)
