@@ -7,7 +7,21 @@ import sys
 
 import typer
 
-from astro_pulumi.cli import config, destroy, lint, outputs, preview, refresh, up
+from astro_pulumi.cli import (
+    config,
+    deploy,
+    destroy,
+    history,
+    lint,
+    logs,
+    open,
+    outputs,
+    preview,
+    refresh,
+    rollback,
+    status,
+    up,
+)
 from astro_pulumi.errors import AstroError
 
 app = typer.Typer(
@@ -24,6 +38,12 @@ app.command()(refresh.refresh)
 app.command()(destroy.destroy)
 app.command()(outputs.outputs)
 app.command()(lint.lint)
+app.command()(deploy.deploy)
+app.command()(history.history)
+app.command()(rollback.rollback)
+app.command()(status.status)
+app.command()(logs.logs)
+app.command("open")(open.open_ui)
 app.add_typer(config.app, name="config")
 
 
