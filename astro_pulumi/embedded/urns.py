@@ -28,8 +28,8 @@ def type_of(urn: str) -> str:
 
 
 def name_of(urn: str) -> str:
-    """The program's name for the resource."""
-    return urn.split("::", 3)[3]
+    """The program's name for the resource; empty for no URN."""
+    return urn.split("::", 3)[3] if urn else ""
 
 
 def stack_and_project(urn: str) -> tuple[str, str]:

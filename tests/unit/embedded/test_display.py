@@ -178,7 +178,7 @@ def test_seconds() -> None:
     ]
 
 
-def test_a_log_is_not_flooded_with_status(
+def test_a_log_says_now_and_then_what_is_waited_for(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = [0.0]
@@ -189,5 +189,12 @@ def test_a_log_is_not_flooded_with_status(
         clock[0] = float(second)
         display.hear(Message("info", f"waiting {second}", B.urn, passing=True))
     display.say_what_is_waited_for()
-    waiting = [line for line in capsys.readouterr().out.splitlines() if "waiting" in line]
-    assert waiting == ["    b: waiting 25 (25s)"]
+    assert capsys.readouterr().out.splitlines()[1:] == ["    b: waiting 25 (25s)"]
+    display.hear(Step("finished", "create", B))
+    display.say_what_is_waited_for()
+    assert "waiting" not in capsys.readouterr().out
+
+
+def test_what_is_about_no_resource(capsys: pytest.CaptureFixture[str]) -> None:
+    Lines("update", "dev").hear(Message("error", "the program ended early"))
+    assert capsys.readouterr().out == "    error: the program ended early\n"
