@@ -31,6 +31,7 @@ from astro_pulumi.kubernetes.resources import KubernetesObject
 from astro_pulumi.release import configuration, ledger
 from astro_pulumi.release import rollback as rollbacks
 from astro_pulumi.release.job import release_job, release_job_rights
+from astro_pulumi.release.overrides import overridden
 from astro_pulumi.release.rollback import (
     Rollback,
     project_hash,
@@ -73,6 +74,7 @@ class Deployment(pulumi.ComponentResource):
     ) -> None:
         super().__init__("astro:index:Deployment", name, None, opts)
         with shown_to_the_user():
+            args = overridden(args)
             rollback = self._find_release_to_restore(name, args)
             if rollback:
                 args = cast(DeploymentArgs, rollback.arguments(args))

@@ -104,6 +104,10 @@ class Cluster:
         """Ends requests that are being tried again."""
         self._cancelled.set()
 
+    def api_client(self) -> Any:
+        """The `ApiClient` of the `kubernetes` library, for what is more than plain requests."""
+        return self._connected()
+
     def _try_to_connect(self) -> None:
         with contextlib.suppress(
             ResourceError

@@ -1,0 +1,177 @@
+"""`astro-pulumi deploy`: as `astro deploy`, for a Deployment of a Pulumi program."""
+
+import json as json_format
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from astro_pulumi.cli import updates
+from astro_pulumi.cli.deployments import (
+    Deployed,
+    Name,
+    connect,
+    in_cluster,
+    in_stack,
+    stack_name,
+)
+from astro_pulumi.cli.options import (
+    Cwd,
+    EngineChoice,
+    Json,
+    StackName,
+    Yes,
+    is_terminal,
+    say,
+    use_pulumi,
+)
+from astro_pulumi.errors import ArgumentError, ResourceError
+
+if TYPE_CHECKING:
+    from astro_pulumi.embedded.project import Project
+    from astro_pulumi.release.ledger import Release
+
+
+def deploy(
+    name: Name = None,
+    description: Annotated[
+        str | None,
+        typer.Option("--description", "-m", help="What it is about; kept with the release."),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", "-f", help="Do not parse the DAGs first.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what it would do.")] = False,
+    cwd: Cwd = Path(),
+    stack: StackName = None,
+    yes: Yes = False,
+    json: Json = False,
+    engine: EngineChoice = None,
+) -> None:
+    """Deploy the project, and show what runs then. Ends a pin to an earlier release."""
+    pulumi = use_pulumi(engine)
+    project = updates.go_to_project(cwd)
+    stack = _choose_stack(project, name, stack)
+    pin = updates.pins(project, stack)
+    settings = {"description": description, "skipDagParse": "true" if force else None}
+    with updates.for_this_update(project, stack, settings):
+        if pin is not None:
+            say(f"The stack is no longer pinned to release {pin}.")
+            updates.set_config(project, stack, updates.ROLLBACK, None)
+        try:
+            if dry_run:
+                updates.preview(project, stack, json=json, pulumi=pulumi)
+            else:
+                updates.up(project, stack, yes=yes, json=json, pulumi=pulumi)
+        finally:
+            if pin is not None and dry_run:
+                updates.set_config(project, stack, updates.ROLLBACK, pin)
+    if not dry_run:
+        _show_live(project, stack, json)
+
+
+def _choose_stack(project: "Project", name: str | None, given: str | None) -> str:
+    """The stack that `--stack` names; else the one whose Deployment is called `name`; else asks."""
+    from astro_pulumi.embedded.backend import open_backend
+
+    if given or shutil.which("pulumi"):  # stacks are the Pulumi CLI's to list
+        chosen = stack_name(project, given)
+        if chosen is None:
+            raise ArgumentError("--stack", "no stack is selected: name one")
+        return chosen
+    stacks = open_backend(project, os.environ).stacks()
+    here = {stack: in_stack(project, stack) for stack in stacks}
+    matching = [
+        stack
+        for stack, found in here.items()
+        if name is None or name == stack or name in {one.name for one in found}
+    ]
+    if len(matching) == 1:
+        return matching[0]
+    lines = [_described(stack, [one.name for one in here[stack]]) for stack in matching or stacks]
+    if not matching and name:
+        raise ArgumentError("name", f"no stack has a Deployment {name!r}. {'; '.join(lines)}")
+    if not stacks:
+        raise ArgumentError("--stack", "there is no stack yet: name the one to make")
+    if not is_terminal():
+        raise ArgumentError("--stack", f"which Deployment? Name its stack: {'; '.join(lines)}")
+    for number, line in enumerate(_with_health(project, matching, lines), 1):
+        typer.echo(f"{number}. {line}")
+    answer: int = typer.prompt("Which Deployment", type=int)
+    if not 1 <= answer <= len(matching):
+        raise ArgumentError("--stack", f"there is no choice {answer}")
+    return matching[answer - 1]
+
+
+def _described(stack: str, deployments: list[str]) -> str:
+    return f"{stack} ({', '.join(deployments) or 'nothing deployed yet'})"
+
+
+def _with_health(project: "Project", stacks: list[str], lines: list[str]) -> list[str]:
+    """The lines with Airflow version, release and health of those that can be found in the cluster."""
+    from astro_pulumi.cli.status import read
+
+    try:
+        live = {(one.name, one.namespace): one for one in in_cluster(connect(None), None)}
+    except ResourceError:
+        return lines  # the choice can be made without
+    told = []
+    for stack, line in zip(stacks, lines, strict=True):
+        found = [
+            live[key]
+            for one in in_stack(project, stack)
+            if (key := (one.name, one.namespace or "")) in live
+        ]
+        health = [
+            f"Airflow {one.airflow_version}, release {one.current}, "
+            + ("healthy" if read(one).healthy else "not healthy")
+            for one in found
+        ]
+        told.append(f"{line}: {'; '.join(health)}" if health else line)
+    return told
+
+
+def _show_live(project: "Project", stack: str, json: bool) -> None:
+    """What runs now: URL, release, DAGs, and what still drains."""
+    from astro_pulumi.cli.open import webserver_url
+    from astro_pulumi.cli.status import read, when
+
+    ours = {(one.name, one.namespace) for one in in_stack(project, stack)}
+    found = [
+        one for one in in_cluster(connect(None, stack), None) if (one.name, one.namespace) in ours
+    ]
+    for one in found:
+        release = _current(one)
+        status = read(one)
+        dags = list(release.dags or ()) if release else []
+        url = webserver_url(one)
+        if json:
+            typer.echo(
+                json_format.dumps(
+                    {
+                        "name": one.name,
+                        "url": url,
+                        "release": one.current,
+                        "dags": dags,
+                        "draining": [pod.pod for pod in status.draining],
+                    }
+                )
+            )
+            continue
+        typer.echo(f"\n{one.name}: release {one.current}, Airflow {one.airflow_version}")
+        if url:
+            typer.echo(f"  {url}")
+        if dags:
+            typer.echo(f"  {len(dags)} DAGs: {', '.join(dags)}")
+        workers = [pod for pod in status.draining if pod.component == "worker"]
+        if workers:
+            typer.echo(
+                f"  {len(workers)} workers of before finish their tasks, until "
+                f"{when(workers[-1].until)} at the latest"
+            )
+
+
+def _current(deployed: Deployed) -> "Release | None":
+    return next((one for one in deployed.releases() if one.number == deployed.current), None)

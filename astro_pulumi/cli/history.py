@@ -1,0 +1,97 @@
+"""`astro-pulumi history`."""
+
+import json as json_format
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from astro_pulumi.cli.deployments import Context, Name, Namespace, find, require_releases
+from astro_pulumi.cli.options import Json, StackName
+
+if TYPE_CHECKING:
+    from astro_pulumi.release.ledger import Release
+
+
+def history(
+    name: Name = None,
+    namespace: Namespace = None,
+    context: Context = None,
+    stack: StackName = None,
+    json: Json = False,
+) -> None:
+    """List the releases of a Deployment: what ran when, and who deployed it."""
+    deployed = find(name, namespace, context, stack)
+    releases = require_releases(deployed)
+    if json:
+        listed = [{**as_json(one), "current": one.number == deployed.current} for one in releases]
+        typer.echo(json_format.dumps(listed, indent=2))
+        return
+    show(releases, deployed.current)
+
+
+def as_json(release: "Release") -> dict[str, Any]:
+    """A release for other programs, without what it does not have."""
+    return {key: value for key, value in asdict(release).items() if value not in (None, "", {})}
+
+
+def show(releases: "list[Release]", current: int) -> None:
+    """The table."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for title in ("Release", "Deployed", "Airflow", "Image", "Commit", "By", "What"):
+        table.add_column(title, overflow="fold", no_wrap=title not in ("By", "What"))
+    now = datetime.now(UTC)
+    for release in releases:
+        mark = " (current)" if release.number == current else ""
+        table.add_row(
+            f"{release.number}{mark}",
+            age(release.created, now),
+            release.airflow_version,
+            release.digest.removeprefix("sha256:")[:12],
+            commit(release),
+            by(release),
+            what(release),
+            style="bold" if mark else None,
+        )
+    console = Console(highlight=False, soft_wrap=False)
+    if not console.is_terminal:
+        console.width = 160  # a log is not as narrow as the terminal that is not there
+    console.print(table)
+
+
+def commit(release: "Release") -> str:
+    """`3f2a91c+ (main)`: the plus means that there were changes beside the commit."""
+    short = str(release.git.get("commit", ""))[:7]
+    dirty = "+" if release.git.get("dirty") else ""
+    branch = f" ({release.git['branch']})" if release.git.get("branch") else ""
+    return f"{short}{dirty}{branch}" if short else ""
+
+
+def by(release: "Release") -> str:
+    """`octocat, GitHub Actions`."""
+    return ", ".join(filter(None, (release.by.get("who"), release.by.get("where"))))
+
+
+def what(release: "Release") -> str:
+    """What it was about, or what it restored."""
+    words = [release.description] if release.description else []
+    if release.restores:
+        words.append(f"rollback from {release.rolled_back_from} to {release.restores}")
+    return "; ".join(words)
+
+
+def age(created: str, now: datetime) -> str:
+    """`4m ago`, from Kubernetes' time stamp."""
+    try:
+        seconds = (now - datetime.fromisoformat(created)).total_seconds()
+    except ValueError:
+        return ""
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
+        if seconds >= size:
+            return f"{seconds // size:.0f}{unit} ago"
+    return f"{max(0, seconds):.0f}s ago"

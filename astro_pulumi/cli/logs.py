@@ -1,0 +1,82 @@
+"""`astro-pulumi logs`."""
+
+import sys
+import threading
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from astro_pulumi.cli.deployments import COMPONENTS, Context, Deployed, NameOption, Namespace, find
+from astro_pulumi.cli.options import StackName
+from astro_pulumi.errors import ArgumentError, ResourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_OTHERS = ("release-job", "postgresql", "redis")
+
+
+def logs(
+    component: Annotated[
+        str, typer.Argument(help=f"One of: {', '.join((*COMPONENTS, *_OTHERS))}.")
+    ],
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
+    tail: Annotated[int, typer.Option("--tail", help="Lines of each pod to begin with.")] = 100,
+    name: NameOption = None,
+    namespace: Namespace = None,
+    context: Context = None,
+    stack: StackName = None,
+) -> None:
+    """Print what the pods of a process have written, each line with its pod if there are several."""
+    if component not in (*COMPONENTS, *_OTHERS):
+        raise ArgumentError(
+            "component",
+            f"there is no {component!r}; there are {', '.join((*COMPONENTS, *_OTHERS))}",
+        )
+    deployed = find(name, namespace, context, stack)
+    pods = [pod["metadata"]["name"] for pod in deployed.objects("pods", component)]
+    if not pods:
+        raise ResourceError(f"{deployed.name} in {deployed.namespace} has no pod of {component}")
+    prefixes = {pod: f"{pod}: " if len(pods) > 1 else "" for pod in pods}
+    threads = [
+        threading.Thread(
+            target=_print_log, args=(deployed, pod, prefixes[pod], follow, tail), daemon=True
+        )
+        for pod in pods
+    ]
+    for thread in threads:
+        thread.start()
+        if not follow:
+            thread.join()  # in order, when it is a finite text
+    try:
+        for thread in threads:
+            thread.join()
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _print_log(deployed: Deployed, pod: str, prefix: str, follow: bool, tail: int) -> None:
+    for line in _lines(deployed, pod, follow, tail):
+        sys.stdout.write(f"{prefix}{line}\n")
+        sys.stdout.flush()
+
+
+def _lines(deployed: Deployed, pod: str, follow: bool, tail: int) -> "Iterator[str]":
+    from kubernetes.client import CoreV1Api
+    from kubernetes.client.exceptions import ApiException
+
+    api = CoreV1Api(deployed.cluster.api_client())
+    try:
+        response: Any = api.read_namespaced_pod_log(
+            pod, deployed.namespace, follow=follow, tail_lines=tail, _preload_content=False
+        )
+    except ApiException as error:
+        sys.stderr.write(f"{pod}: {error.reason}\n")
+        return
+    rest = b""
+    for chunk in response.stream(65536):
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            yield line.decode(errors="replace")
+    if rest:
+        yield rest.decode(errors="replace")

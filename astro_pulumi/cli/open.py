@@ -1,0 +1,52 @@
+"""`astro-pulumi open`."""
+
+from typing import Annotated, Any
+
+import typer
+
+from astro_pulumi.cli.deployments import Context, Deployed, Name, Namespace, find
+from astro_pulumi.cli.options import StackName
+from astro_pulumi.errors import ResourceError
+
+_BASE_URLS = ("AIRFLOW__API__BASE_URL", "AIRFLOW__WEBSERVER__BASE_URL")
+
+
+def open_ui(
+    name: Name = None,
+    namespace: Namespace = None,
+    context: Context = None,
+    stack: StackName = None,
+    only_print: Annotated[
+        bool, typer.Option("--print", help="Print the URL; open no browser.")
+    ] = False,
+) -> None:
+    """Open the Airflow UI in a browser."""
+    deployed = find(name, namespace, context, stack)
+    url = webserver_url(deployed)
+    if url is None:
+        raise ResourceError(
+            f"the webserver of {deployed.name} has no URL outside of the cluster. Reach it with: "
+            f"kubectl -n {deployed.namespace} port-forward service/{deployed.name}-webserver 8080"
+        )
+    typer.echo(url)
+    if not only_print:
+        import webbrowser
+
+        if not webbrowser.open(url):
+            raise ResourceError("no browser could be opened; the URL is above")
+
+
+def webserver_url(deployed: Deployed) -> str | None:
+    """`service.base_url`, as the webserver's settings have it."""
+    for workload in deployed.objects("apps/deployments", "webserver"):
+        container: dict[str, Any] = workload["spec"]["template"]["spec"]["containers"][0]
+        for source in container.get("envFrom") or []:
+            name = (source.get("configMapRef") or {}).get("name")
+            if not name:
+                continue
+            path = f"/api/v1/namespaces/{deployed.namespace}/configmaps/{name}"
+            data = deployed.cluster.get(path).get("data") or {}
+            for variable in _BASE_URLS:
+                if data.get(variable):
+                    return str(data[variable])
+    return None

@@ -1,0 +1,69 @@
+"""`astro-pulumi rollback`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from astro_pulumi.cli import updates
+from astro_pulumi.cli.deployments import NameOption, find, in_stack, require_releases, require_stack
+from astro_pulumi.cli.options import Cwd, EngineChoice, Json, StackName, Yes, say, use_pulumi
+from astro_pulumi.errors import ReleaseError
+
+
+def rollback(
+    release: Annotated[
+        str, typer.Argument(help="A release's number, an image digest, or: previous")
+    ] = "previous",
+    name: NameOption = None,
+    description: Annotated[
+        str | None, typer.Option("--description", "-m", help="Why; kept with the release.")
+    ] = None,
+    cwd: Cwd = Path(),
+    stack: StackName = None,
+    yes: Yes = False,
+    json: Json = False,
+    engine: EngineChoice = None,
+) -> None:
+    """Deploy an earlier release again: its image and its configuration, without a rebuild.
+
+    The stack stays pinned to it until the next `astro-pulumi deploy`. Needs neither the project nor Docker.
+    """
+    from astro_pulumi.release.choice import Ledger, choose
+
+    pulumi = use_pulumi(engine)
+    project = updates.go_to_project(cwd)
+    stack = require_stack(project, stack)
+    deployed = find(name, None, None, stack)
+    known = in_stack(project, stack)
+    if (deployed.name, deployed.namespace) not in {(one.name, one.namespace) for one in known}:
+        raise ReleaseError(
+            f"{deployed.name} in {deployed.namespace} is not of the stack {stack}: choose its stack "
+            "with --stack"
+        )
+    releases = require_releases(deployed)
+    number = choose(Ledger.from_releases(releases), release)
+    target = next(one for one in releases if one.number == number)
+    say(
+        f"{deployed.name}: from release {deployed.current} (Airflow {deployed.airflow_version}) to "
+        f"release {number} (Airflow {target.airflow_version}, image "
+        f"{target.digest.removeprefix('sha256:')[:12]})"
+    )
+    pin = merged_pin(updates.pins(project, stack), deployed.name, number, len(known))
+    updates.set_config(project, stack, updates.ROLLBACK, pin)
+    with updates.for_this_update(project, stack, {"description": description}):
+        updates.up(project, stack, yes=yes, json=json, pulumi=pulumi)
+    now = find(deployed.name, deployed.namespace, None, stack)
+    if now.current == deployed.current:
+        say(f"Release {now.current} has the content of release {number} already: nothing changed.")
+    else:
+        say(f"Release {now.current} runs: release {number} again.")
+    say("The stack is pinned to it. To deploy the project again: astro-pulumi deploy")
+
+
+def merged_pin(before: str | None, name: str, number: int, deployments: int) -> str:
+    """The pin of the stack's Deployments with one changed: `3`, or `analytics=3,reports=7`."""
+    if deployments <= 1:
+        return str(number)
+    entries = dict(entry.partition("=")[::2] for entry in (before or "").split(",") if "=" in entry)
+    return ",".join(f"{key}={value}" for key, value in {**entries, name: str(number)}.items())

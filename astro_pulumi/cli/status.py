@@ -1,0 +1,228 @@
+"""`astro-pulumi status`."""
+
+import json as json_format
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import typer
+
+from astro_pulumi.cli.deployments import COMPONENTS, Context, Deployed, Name, Namespace, find
+from astro_pulumi.cli.options import Json, StackName
+
+_QUEUE: Final = "astro-pulumi/queue"
+
+
+@dataclass(frozen=True)
+class Process:
+    """One workload."""
+
+    name: str
+    component: str
+    ready: int
+    wanted: int
+    restarts: int
+    digests: tuple[str, ...]  # what its pods run, without those that drain
+    problem: str | None
+
+
+@dataclass(frozen=True)
+class Draining:
+    """A pod on its way out, which finishes what it runs."""
+
+    pod: str
+    component: str
+    until: str  # when Kubernetes ends it
+
+
+@dataclass(frozen=True)
+class Status:
+    """One Deployment as it is now."""
+
+    name: str
+    namespace: str
+    airflow_version: str
+    release: int
+    digest: str
+    processes: tuple[Process, ...]
+    draining: tuple[Draining, ...]
+    queues: dict[str, int] | None  # waiting tasks; None when the broker cannot be asked
+
+    @property
+    def healthy(self) -> bool:
+        """Whether everything is ready and runs the release's image."""
+        return all(
+            process.ready >= process.wanted > 0 and set(process.digests) <= {self.digest}
+            for process in self.processes
+            if process.component != "worker" or process.wanted
+        )
+
+
+def status(
+    name: Name = None,
+    namespace: Namespace = None,
+    context: Context = None,
+    stack: StackName = None,
+    json: Json = False,
+) -> None:
+    """Show each process's health, what it runs, draining workers and queues. Exit code 1 if unhealthy."""
+    found = read(find(name, namespace, context, stack))
+    if json:
+        typer.echo(json_format.dumps({**asdict(found), "healthy": found.healthy}, indent=2))
+    else:
+        show(found)
+    if not found.healthy:
+        sys.exit(1)
+
+
+def read(deployed: Deployed) -> Status:
+    """Asks the cluster."""
+    releases = deployed.releases()
+    current = next((one for one in releases if one.number == deployed.current), None)
+    workloads = [
+        item for item in deployed.objects("apps/deployments") if _component(item) in COMPONENTS
+    ]
+    pods = [item for item in deployed.objects("pods") if _component(item) in COMPONENTS]
+    names = [_queue(item) for item in workloads if _component(item) == "worker"]
+    return Status(
+        name=deployed.name,
+        namespace=deployed.namespace,
+        airflow_version=deployed.airflow_version,
+        release=deployed.current,
+        digest=current.digest if current else "",
+        processes=tuple(
+            process(item, pods)
+            for item in sorted(workloads, key=lambda w: COMPONENTS.index(_component(w)))
+        ),
+        draining=draining(pods),
+        queues=queue_depths(deployed, names),
+    )
+
+
+def process(workload: dict[str, Any], pods: Sequence[dict[str, Any]]) -> Process:
+    """A workload and those of its pods that are not on their way out."""
+    wanted = workload["spec"]["selector"]["matchLabels"].items()
+    own = [
+        pod
+        for pod in pods
+        if wanted <= pod["metadata"]["labels"].items()
+        and not pod["metadata"].get("deletionTimestamp")
+    ]
+    containers = [status for pod in own for status in pod["status"].get("containerStatuses") or []]
+    waiting = [
+        state["waiting"].get("message") or state["waiting"].get("reason")
+        for state in (container.get("state") or {} for container in containers)
+        if "waiting" in state
+    ]
+    images = {pod["spec"]["containers"][0]["image"] for pod in own}
+    return Process(
+        name=workload["metadata"]["name"],
+        component=_component(workload),
+        ready=int((workload.get("status") or {}).get("readyReplicas") or 0),
+        wanted=int(workload["spec"].get("replicas", 1)),
+        restarts=sum(int(container.get("restartCount") or 0) for container in containers),
+        digests=tuple(sorted(image.rpartition("@")[2] for image in images)),
+        problem=waiting[0] if waiting else None,
+    )
+
+
+def draining(pods: Sequence[dict[str, Any]]) -> tuple[Draining, ...]:
+    """Pods that finish what they run, the first to be ended first."""
+    leaving = [pod for pod in pods if pod["metadata"].get("deletionTimestamp")]
+    return tuple(
+        Draining(pod["metadata"]["name"], _component(pod), pod["metadata"]["deletionTimestamp"])
+        for pod in sorted(leaving, key=lambda pod: str(pod["metadata"]["deletionTimestamp"]))
+    )
+
+
+def queue_depths(deployed: Deployed, queues: Sequence[str]) -> dict[str, int] | None:
+    """Tasks that wait in the embedded Redis; None where the broker is the user's own."""
+    pods = [
+        pod["metadata"]["name"]
+        for pod in deployed.objects("pods", "redis")
+        if pod["status"].get("phase") == "Running"
+    ]
+    if not pods or not queues:
+        return None
+    lengths = "; ".join(f"redis-cli llen '{queue}'" for queue in queues)
+    log_in = 'export REDISCLI_AUTH="$(sed -n "s/^requirepass //p" /etc/redis/redis.conf)"'
+    answer = _execute(deployed, pods[0], ["sh", "-c", f"{log_in}; {lengths}"])
+    numbers = [line.split()[-1] for line in answer.splitlines() if line.strip()]
+    if len(numbers) != len(queues) or not all(number.isdigit() for number in numbers):
+        return None
+    return {queue: int(number) for queue, number in zip(queues, numbers, strict=True)}
+
+
+def _execute(deployed: Deployed, pod: str, command: list[str]) -> str:
+    from kubernetes.client import CoreV1Api
+    from kubernetes.client.exceptions import ApiException
+    from kubernetes.stream import stream
+
+    try:
+        answer = stream(
+            CoreV1Api(deployed.cluster.api_client()).connect_get_namespaced_pod_exec,
+            *(pod, deployed.namespace),
+            command=command,
+            stdout=True,
+            stderr=False,
+            stdin=False,
+            tty=False,
+        )
+    except (ApiException, OSError):  # not everybody may look into pods
+        return ""
+    return str(answer)
+
+
+def show(status: Status) -> None:
+    """For people."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    short = status.digest.removeprefix("sha256:")[:12]
+    console.print(
+        f"{status.name} in {status.namespace}: release {status.release}, "
+        f"Airflow {status.airflow_version}, image {short}"
+    )
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for title in ("Process", "Ready", "Restarts", "Image", ""):
+        table.add_column(title)
+    for one in status.processes:
+        images = ", ".join(digest.removeprefix("sha256:")[:12] for digest in one.digests)
+        is_other = set(one.digests) - {status.digest}
+        table.add_row(
+            one.name.removeprefix(f"{status.name}-"),
+            f"{one.ready}/{one.wanted}",
+            str(one.restarts),
+            f"{images} (not the release's)" if is_other else images,
+            one.problem or "",
+            style=None if one.ready >= one.wanted and not is_other else "red",
+        )
+    console.print(table)
+    for pod in status.draining:
+        console.print(f"{pod.pod} finishes its tasks, until {when(pod.until)} at the latest")
+    for queue, length in (status.queues or {}).items():
+        console.print(f"queue {queue}: {length} waiting")
+    console.print("healthy" if status.healthy else "not healthy")
+
+
+def when(time: str) -> str:
+    """`22:14:05 (in 4 min)`."""
+    try:
+        until = datetime.fromisoformat(time)
+    except ValueError:
+        return time
+    seconds = max(0, (until - datetime.now(UTC)).total_seconds())
+    left = f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
+    return f"{until.astimezone():%H:%M:%S} (in {left})"
+
+
+def _component(item: dict[str, Any]) -> str:
+    return str(item["metadata"]["labels"].get("app.kubernetes.io/component"))
+
+
+def _queue(workload: dict[str, Any]) -> str:
+    return str(workload["metadata"]["labels"].get(_QUEUE))

@@ -1,0 +1,125 @@
+"""Runs an update of a stack with the engine at hand, and edits the stack's configuration for it."""
+
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from astro_pulumi.errors import EngineError
+
+if TYPE_CHECKING:
+    from astro_pulumi.embedded.project import Project
+
+NAMESPACE: Final = "astro"
+ROLLBACK: Final = "rollbackTo"
+
+
+def up(project: "Project", stack: str, *, yes: bool, json: bool, pulumi: bool) -> None:
+    """Deploys what the program says. Ends the process when that does not go well."""
+    if pulumi:
+        command = ["pulumi", "up", "--cwd", str(project.file.parent), "--stack", stack]
+        # A program that is pinned to a release has no docker.Image. Without this the engine would load
+        # the Docker provider to forget the image, and that does not start without a daemon.
+        if _is_pinned(project, stack):
+            command += ["--exclude", "**docker:index/image:Image**"]
+        command += ["--yes"] * yes + ["--json"] * json
+        code = subprocess.run(command, check=False).returncode
+        if code:
+            sys.exit(code)
+        return
+    from astro_pulumi.cli import session
+    from astro_pulumi.cli.options import open_stack
+    from astro_pulumi.embedded.program import Program
+
+    session.require_consent(yes, json)
+    program = Program(project)  # loads the SDK while the stack is opened
+    opened = open_stack(project, stack, create=True)
+    session.run(
+        opened,
+        "update",
+        json,
+        preview=None if yes else lambda emit: opened.preview(emit, program),
+        act=lambda emit: opened.up(emit, program if yes else None),
+    )
+
+
+def preview(project: "Project", stack: str, *, json: bool, pulumi: bool) -> None:
+    """Shows what `up` would do."""
+    if pulumi:
+        command = ["pulumi", "preview", "--cwd", str(project.file.parent), "--stack", stack]
+        code = subprocess.run([*command, *["--json"] * json], check=False).returncode
+        if code:
+            sys.exit(code)
+        return
+    from astro_pulumi.cli import session
+    from astro_pulumi.cli.options import open_stack
+
+    opened = open_stack(project, stack, create=True)
+    session.run(opened, "preview", json, act=opened.preview)
+
+
+def pins(project: "Project", stack: str) -> str | None:
+    """What the stack's configuration is pinned to."""
+    from astro_pulumi.embedded.project import read_yaml
+
+    config = read_yaml(project.stack_file(stack)).get("config") or {}
+    value = config.get(f"{NAMESPACE}:{ROLLBACK}")
+    return None if value is None else str(value)
+
+
+def _is_pinned(project: "Project", stack: str) -> bool:
+    return pins(project, stack) is not None
+
+
+def set_config(project: "Project", stack: str, key: str, value: str | None) -> None:
+    """Sets `astro:<key>` in the stack's file, or removes it; the rest of the file stays as it is."""
+    from astro_pulumi.embedded.project import write_config
+
+    if value is not None:
+        write_config(project, stack, f"{NAMESPACE}:{key}", value, None)
+        return
+    file = project.stack_file(stack)
+    if file.exists():
+        file.write_text(without_key(file.read_text(), f"{NAMESPACE}:{key}"))
+
+
+def without_key(text: str, key: str) -> str:
+    """A stack file without one plain entry of its configuration."""
+    kept = [
+        line
+        for line in text.splitlines(keepends=True)
+        if not line.strip().strip("\"'").startswith((f"{key}:", f'{key}"', f"{key}'"))
+    ]
+    if not any(line.startswith((" ", "\t")) and line.strip() for line in kept):
+        kept = [line for line in kept if line.strip() != "config:"]
+    return "".join(kept)
+
+
+@contextmanager
+def for_this_update(
+    project: "Project", stack: str, values: Mapping[str, str | None]
+) -> Iterator[None]:
+    """Configuration that holds for one update only: a description is of this deploy, not of the next."""
+    given = {key: value for key, value in values.items() if value is not None}
+    for key, value in given.items():
+        set_config(project, stack, key, value)
+    try:
+        yield
+    finally:
+        for key in given:
+            set_config(project, stack, key, None)
+
+
+def go_to_project(cwd: Path) -> "Project":
+    """The project that `cwd` is in.
+
+    :raises EngineError: outside of one.
+    """
+    from astro_pulumi.cli.options import find_project
+
+    try:
+        return find_project(cwd)
+    except EngineError as error:
+        raise EngineError(f"{error}. Deploying is done by a Pulumi program: see -C.") from error
