@@ -11,7 +11,7 @@ import hashlib
 from fractions import Fraction
 from typing import Any, Final
 
-from astro_pulumi.embedded.providers.kubernetes.kinds import is_builtin
+from astro_pulumi.embedded.providers.kubernetes.kinds import is_builtin, words
 from astro_pulumi.embedded.providers.kubernetes.objects import (
     AUTONAMED,
     Object,
@@ -32,57 +32,34 @@ _READ_ONLY_METADATA: Final = (
 )
 
 # Maps from a string of the user's to a string: their values are never touched.
-_STRING_MAPS: Final = frozenset(
-    {
-        "annotations",
-        "binaryData",
-        "data",
-        "labels",
-        "matchLabels",
-        "nodeSelector",
-        "parameters",
-        "selector",
-        "stringData",
-    }
+_STRING_MAPS: Final = words(
+    """
+    annotations binaryData data labels matchLabels nodeSelector parameters selector stringData
+    """
 )
-_QUANTITY_MAPS: Final = frozenset({"capacity", "hard", "limits", "overhead", "requests"})
-_QUANTITIES: Final = frozenset({"divisor", "sizeLimit"})
+_QUANTITY_MAPS: Final = words(
+    """
+    capacity default defaultRequest hard limits max maxLimitRequestRatio min overhead requests
+    """
+)
+_QUANTITIES: Final = words("averageValue divisor sizeLimit")
 # Fields that mean something when they are empty; every other empty string or list is dropped.
-_MEANINGFUL_WHEN_EMPTY: Final = frozenset(
-    {
-        "apiGroup",
-        "ingressClassName",
-        "loadBalancerClass",
-        "rules",
-        "runtimeClassName",
-        "storageClassName",
-    }
+_MEANINGFUL_WHEN_EMPTY: Final = words(
+    """
+    apiGroup ingressClassName loadBalancerClass rules runtimeClassName storageClassName
+    """
 )
-_FALSE_BY_DEFAULT: Final = frozenset(
-    {
-        "hostIPC",
-        "hostNetwork",
-        "hostPID",
-        "paused",
-        "publishNotReadyAddresses",
-        "readOnly",
-        "stdin",
-        "stdinOnce",
-        "tty",
-        "unschedulable",
-    }
+_FALSE_BY_DEFAULT: Final = words(
+    """
+    hostIPC hostNetwork hostPID paused publishNotReadyAddresses readOnly stdin stdinOnce tty
+    unschedulable
+    """
 )
-_ZERO_BY_DEFAULT: Final = frozenset(
-    {
-        "failureThreshold",
-        "hostPort",
-        "initialDelaySeconds",
-        "minReadySeconds",
-        "nodePort",
-        "periodSeconds",
-        "successThreshold",
-        "timeoutSeconds",
-    }
+_ZERO_BY_DEFAULT: Final = words(
+    """
+    failureThreshold hostPort initialDelaySeconds minReadySeconds nodePort periodSeconds
+    successThreshold timeoutSeconds
+    """
 )
 
 _BINARY_SUFFIXES: Final = ("", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei")

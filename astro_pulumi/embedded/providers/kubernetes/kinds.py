@@ -9,59 +9,30 @@ from typing import Final
 
 from astro_pulumi.errors import ResourceError
 
-BUILTIN_GROUPS: Final = frozenset(
-    {
-        "",
-        "admissionregistration.k8s.io",
-        "apiextensions.k8s.io",
-        "apiregistration.k8s.io",
-        "apps",
-        "autoscaling",
-        "batch",
-        "certificates.k8s.io",
-        "coordination.k8s.io",
-        "discovery.k8s.io",
-        "events.k8s.io",
-        "flowcontrol.apiserver.k8s.io",
-        "networking.k8s.io",
-        "node.k8s.io",
-        "policy",
-        "rbac.authorization.k8s.io",
-        "scheduling.k8s.io",
-        "storage.k8s.io",
-    }
-)
 
-_CLUSTER_WIDE: Final = frozenset(
-    {
-        "APIService",
-        "CSIDriver",
-        "CSINode",
-        "CertificateSigningRequest",
-        "ClusterRole",
-        "ClusterRoleBinding",
-        "ClusterTrustBundle",
-        "CustomResourceDefinition",
-        "FlowSchema",
-        "IPAddress",
-        "IngressClass",
-        "MutatingAdmissionPolicy",
-        "MutatingAdmissionPolicyBinding",
-        "MutatingWebhookConfiguration",
-        "Namespace",
-        "Node",
-        "PersistentVolume",
-        "PriorityClass",
-        "PriorityLevelConfiguration",
-        "RuntimeClass",
-        "ServiceCIDR",
-        "StorageClass",
-        "ValidatingAdmissionPolicy",
-        "ValidatingAdmissionPolicyBinding",
-        "ValidatingWebhookConfiguration",
-        "VolumeAttachment",
-        "VolumeAttributesClass",
-    }
+def words(text: str) -> frozenset[str]:
+    """A set of names, written as running text."""
+    return frozenset(text.split())
+
+
+BUILTIN_GROUPS: Final = words(
+    """
+    admissionregistration.k8s.io apiextensions.k8s.io apiregistration.k8s.io apps autoscaling
+    batch certificates.k8s.io coordination.k8s.io discovery.k8s.io events.k8s.io
+    flowcontrol.apiserver.k8s.io networking.k8s.io node.k8s.io policy rbac.authorization.k8s.io
+    scheduling.k8s.io storage.k8s.io
+    """
+) | {""}
+
+_CLUSTER_WIDE: Final = words(
+    """
+    APIService CSIDriver CSINode CertificateSigningRequest ClusterRole ClusterRoleBinding
+    ClusterTrustBundle CustomResourceDefinition FlowSchema IPAddress IngressClass
+    MutatingAdmissionPolicy MutatingAdmissionPolicyBinding MutatingWebhookConfiguration
+    Namespace Node PersistentVolume PriorityClass PriorityLevelConfiguration RuntimeClass
+    ServiceCIDR StorageClass ValidatingAdmissionPolicy ValidatingAdmissionPolicyBinding
+    ValidatingWebhookConfiguration VolumeAttachment VolumeAttributesClass
+    """
 )
 
 

@@ -192,9 +192,11 @@ def explain(
     seen: set[str] = set()
     for pod in failing:
         # Replicas fail alike: the same problem is told once, under the name of one pod.
-        problems = pod_problems(pod, read_log)
+        problems = pod_problems(pod, read_log) or [
+            f"[Pod {object_id(pod)}]: {activity(pod, events)}"
+        ]
         gist = "".join(problems).replace(name_of(pod), "")
-        if problems and gist not in seen and len(seen) < _MAX_PODS:
+        if gist not in seen and len(seen) < _MAX_PODS:
             seen.add(gist)
             reasons += problems
     uids = {pod["metadata"]["uid"] for pod in failing} | {dig(owner, "metadata", "uid")}
