@@ -109,12 +109,12 @@ def _syntax_error(
     if marker := _MERGE_MARKER.search(text):
         line, column = text.count("\n", 0, marker.start()) + 1, 1
         problem = f"a merge conflict is left in it: {marker[0].strip()}"
-    elif isinstance(error, SyntaxError):
-        line, column = error.lineno or 1, max(error.offset or 1, 1)
-        problem = f"{_kind(error)}: {error.msg}"
     elif b"\0" in content:
         line, column = content.count(b"\n", 0, content.index(b"\0")) + 1, 1
         problem = "there are null bytes in it"
+    elif isinstance(error, SyntaxError):
+        line, column = error.lineno or 1, max(error.offset or 1, 1)
+        problem = f"{_kind(error)}: {error.msg}"
     else:
         line, column = 1, 1
         problem = f"Python cannot compile it: {type(error).__name__}"

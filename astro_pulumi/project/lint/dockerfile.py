@@ -135,7 +135,7 @@ def check_dockerfile(subject: Subject) -> Iterator[Finding]:
 def _instructions(dockerfile: Dockerfile) -> Iterator[Finding]:
     if dockerfile.has_own_frontend:
         return
-    for instruction in dockerfile.instructions:
+    for instruction in dockerfile.instructions[1:]:  # the first has a rule of its own
         if instruction.keyword not in INSTRUCTIONS:
             yield rules.UNKNOWN_INSTRUCTION.broken_by(
                 DOCKERFILE,
@@ -252,7 +252,7 @@ def _command_and_user(dockerfile: Dockerfile) -> Iterator[Finding]:
         yield rules.CMD_WITHOUT_EFFECT.broken_by(
             DOCKERFILE,
             "CMD has no effect: each Airflow process is started with arguments of its own",
-            "Remove it.",
+            "Remove the instruction.",
             instruction.line,
         )
     user = dockerfile.last("USER")

@@ -138,7 +138,9 @@ class _Requirements:
                 yield from self._file(file, line, path, includes=bool(_INCLUDE.match(text)))
         elif text.startswith("-"):
             if not _OPTION.match(text):
-                yield self._bad(file, line, "is not an option that pip takes here", "Remove it.")
+                yield self._bad(
+                    file, line, "is not an option that pip takes here", "Remove the line."
+                )
         elif _URL.match(text) and "@" not in text.split(":")[0]:
             return
         elif _PATH.search(text.split(";")[0].split("@")[0]):
@@ -182,7 +184,7 @@ class _Requirements:
         name = re.sub(r"[-_.]+", "-", match["name"]).lower()
         versions, rest = match["versions"], match["rest"] or ""
         if not self._is_valid(match, text):
-            if _ANY_VERSIONS.match(versions) and not rest.startswith("@"):
+            if _ANY_VERSIONS.match(versions) and (not rest or _is_requirement(f"x{rest}")):
                 yield rules.OLD_REQUIREMENT.broken_by(
                     file,
                     f"{text!r} has a version that only pip before 24.1 understands",
@@ -205,13 +207,7 @@ class _Requirements:
             and (not match["extras"] or _SIMPLE_EXTRAS.match(match["extras"]))
         ):
             return True
-        from packaging.requirements import InvalidRequirement, Requirement
-
-        try:
-            Requirement(text)
-        except InvalidRequirement:
-            return False
-        return True
+        return _is_requirement(text)
 
     def _airflow(self, file: str, line: Line, name: str, versions: str | bool) -> Iterator[Finding]:
         reference = self.base.reference if self.base else "the base image"
@@ -266,6 +262,16 @@ def logical_lines(text: str) -> Iterator[Line]:
         start, pending = 0, ""
     if pending.strip():
         yield Line(start, pending.strip())
+
+
+def _is_requirement(text: str) -> bool:
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    try:
+        Requirement(text)
+    except InvalidRequirement:
+        return False
+    return True
 
 
 def _requirement_remedy(text: str) -> str:
