@@ -27,6 +27,7 @@ _UNSAFE: Final = (
     "AIRFLOW__CORE__DAG_DISCOVERY_SAFE_MODE",
     "AIRFLOW__CORE__MIGHT_CONTAIN_DAG_CALLABLE",
 )
+_TEMPLATE = re.compile(rb"\{\{.*\}\}|\{%.*%\}")  # code that is made of it is Python, not this
 _MERGE_MARKER = re.compile(r"^(?:<{7}|={7}|>{7})(?: |$)", re.MULTILINE)
 # What Python learned after 3.11, the oldest that this runs on: type parameters and aliases (3.12),
 # quotes and backslashes inside of f-strings (3.12), template strings and bare `except a, b` (3.14).
@@ -94,7 +95,8 @@ def _check_code(
             tree = ast.parse(content, file.path)
             compile(tree, file.path, "exec", dont_inherit=True, optimize=0)
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-            yield _syntax_error(subject, file.path, content, error, is_dag_file)
+            if is_dag_file or not _TEMPLATE.search(content):
+                yield _syntax_error(subject, file.path, content, error, is_dag_file)
             return
     if is_dag_file:
         module = DagModule(file.path, tree)
