@@ -38,8 +38,9 @@ class Deployed:
     kube: Kube
     project: Path
     # What the engine printed in each `up`, the newest last.
-    logs: list[str] = field(default_factory=list)
-    outputs: dict[str, Any] = field(default_factory=dict)
+    logs: list[str] = field(default_factory=list, repr=False)
+    # Not in the repr, which pytest shows: one of them is a password.
+    outputs: dict[str, Any] = field(default_factory=dict, repr=False)
     seconds: float = 0.0
 
     @property

@@ -66,7 +66,7 @@ class Kube:
     def everything(self) -> Iterator[Object]:
         """Every object of every kind in the whole cluster, with `apiVersion` and `kind`."""
         for resource in self._dynamic.resources.search():
-            if "list" not in resource.verbs or resource.kind.endswith("List"):
+            if "list" not in (resource.verbs or ()) or resource.kind.endswith("List"):
                 continue
             try:
                 items = resource.get().to_dict()["items"]
