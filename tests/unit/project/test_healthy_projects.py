@@ -45,7 +45,7 @@ HEALTHY: dict[str, Changes] = {
                 "git+https://github.com/acme/library.git@v1.2#egg=library",
                 "library2 @ https://pypi.acme.com/library2-1.0-py3-none-any.whl",
                 "https://pypi.acme.com/library3-1.0.tar.gz",
-                "/tmp/wheels/library4-1.0-py3-none-any.whl",
+                "/opt/wheels/library4-1.0-py3-none-any.whl",
                 "library5==1.0 \\",
                 "    --hash=sha256:0123456789abcdef",
                 "--extra-index-url https://${USER}:${TOKEN}@pypi.acme.com/simple",
@@ -166,24 +166,31 @@ AWS_EXAMPLE = "AKIA" "IOSFODNN7EXAMPLE"
         "airflow_settings.yaml.example": "airflow:\n",
     },
     "DAGs of all kinds": {
-        "dags/classic.py": "from airflow import DAG\nwith DAG('classic', schedule=None) as dag:\n    pass\n",
+        "dags/classic.py": "from airflow import DAG\n"
+        "with DAG('classic', schedule=None) as dag:\n    pass\n",
         "dags/factory.py": "from airflow.sdk import DAG\n\n"
         "def make(name):\n    return DAG(dag_id=name)\n\n"
         "for name in ('sales', 'x'):\n    globals()[name] = make(name)\n",
         "dags/branches.py": "import os\nfrom airflow.sdk import DAG\n"
         "if os.environ.get('PROD'):\n    dag = DAG('sales')\nelse:\n    dag = DAG('sales')\n",
-        "dags/fstring.py": "from airflow.sdk import DAG\nN = 'a'\nd1 = DAG(f'{N}_one')\nd2 = DAG(N + '_two')\n",
+        "dags/fstring.py": "from airflow.sdk import DAG\nN = 'a'\n"
+        "d1 = DAG(f'{N}_one')\nd2 = DAG(N + '_two')\n",
         "dags/other_dag.py": "from networkx import DAG\n# no airflow\nDAG('sales')\n",
-        "dags/yaml_dags.py": "# airflow dag-factory\nfrom dagfactory import load_yaml_dags\nload_yaml_dags(globals())\n",
-        "dags/exported.py": "from airflow.sdk import dag\n__all__ = ['lib']\n@dag\ndef lib():\n    pass\n",
-        "dags/kwargs.py": "from airflow.sdk import dag\nARGS = {}\n@dag(**ARGS)\ndef sales():\n    pass\nsales()\n",
+        "dags/yaml_dags.py": "# airflow dag-factory\n"
+        "from dagfactory import load_yaml_dags\nload_yaml_dags(globals())\n",
+        "dags/exported.py": "from airflow.sdk import dag\n__all__ = ['lib']\n"
+        "@dag\ndef lib():\n    pass\n",
+        "dags/kwargs.py": "from airflow.sdk import dag\nARGS = {}\n@dag(**ARGS)\n"
+        "def sales():\n    pass\nsales()\n",
         "dags/chained.py": "from airflow.decorators import dag as airflow_dag\n"
         "@airflow_dag(dag_id='chained-v1.0')\ndef f():\n    pass\nd = f()\n",
-        "dags/test_dag.py": "from airflow.sdk import dag\n@dag\ndef other():\n    pass\n\nx = [other()]\n",
+        "dags/test_dag.py": "from airflow.sdk import dag\n@dag\ndef other():\n"
+        "    pass\n\nx = [other()]\n",
         "dags/unicode.py": "from airflow.sdk import DAG\nd = DAG('größe')\n",
     },
     "files that Airflow does not read": {
-        "dags/.airflowignore": "# for Airflow 3: globs\nhelpers/\n*_template.py\n/old.py\n!keep_template.py\n",
+        "dags/.airflowignore": "# for Airflow 3: globs\nhelpers/\n"
+        "*_template.py\n/old.py\n!keep_template.py\n",
         "dags/helpers/airflow_dag.py": "{% if airflow %}\ndag = {{ name }}\n",
         "dags/team/dag_template.py": "airflow {{ dag }}\n",
         "dags/old.py": DAG,
