@@ -212,7 +212,7 @@ class Cluster:
                 limit = patience
             if time.monotonic() - started > limit:
                 raise problem
-            if notice and attempt >= len(_PAUSES) // 2:
+            if notice and attempt == len(_PAUSES) // 2:
                 notice(f"{problem}; trying again")
             pause = _PAUSES[min(attempt, len(_PAUSES) - 1)]
             # A little at random, so that many threads do not come back at once.
