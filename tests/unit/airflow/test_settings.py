@@ -1,0 +1,237 @@
+"""What Airflow reads from its environment, for each version."""
+
+import json
+from typing import Any
+
+import pytest
+
+from astro_pulumi.airflow.facts import AIRFLOW
+from astro_pulumi.airflow.settings import connections_and_variables, settings
+from tests.mock_engine import Program, deploy
+from tests.specs import VERSIONS, arguments, spec
+
+every_version = pytest.mark.parametrize("version", VERSIONS)
+
+
+@every_version
+def test_every_placeholder_is_filled(version: str) -> None:
+    for value in settings(spec(airflow_version=version)).values():
+        assert "{" not in value
+
+
+@every_version
+def test_every_group_that_a_process_reads_is_made(version: str) -> None:
+    facts = spec(airflow_version=version).facts
+    made = {*facts.secret_settings, "connections", "admin"}
+    for process in (*facts.processes, facts.worker):
+        assert set(process.reads) <= made
+    assert set(facts.release_job_reads) <= made
+
+
+def test_airflow_3_workers_do_not_know_the_database() -> None:
+    assert "metadata" not in AIRFLOW[3].worker.reads
+    assert "metadata" in AIRFLOW[2].worker.reads
+
+
+@every_version
+def test_tokens_are_signed_with_a_key_that_few_processes_know(version: str) -> None:
+    facts = spec(airflow_version=version).facts
+    readers = {process.component for process in facts.processes if "jwt" in process.reads}
+    assert readers <= {"webserver", "scheduler"}
+
+
+def test_airflow_2_parses_dags_in_its_scheduler_unless_told_otherwise() -> None:
+    alone = spec(airflow_version="2.11")
+    apart = spec(airflow_version="2.11", dag_processor={})
+    name = "AIRFLOW__SCHEDULER__STANDALONE_DAG_PROCESSOR"
+    assert "dag-processor" not in {process.component for process in alone.processes}
+    assert settings(alone)[name] == "False"
+    assert "dag-processor" in {process.component for process in apart.processes}
+    assert settings(apart)[name] == "True"
+
+
+def test_airflow_3_always_has_a_dag_processor() -> None:
+    assert "dag-processor" in {process.component for process in spec().processes}
+
+
+@pytest.mark.parametrize(
+    ("version", "expected"),
+    [
+        (
+            "3.3",
+            {
+                "AIRFLOW__API__BASE_URL": "https://a.b/c",
+                "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": (
+                    "http://analytics-webserver:8080/c/execution/"
+                ),
+                "FORWARDED_ALLOW_IPS": "*",
+                "AIRFLOW__FAB__COOKIE_SECURE": "True",
+            },
+        ),
+        (
+            "2.11",
+            {
+                "AIRFLOW__WEBSERVER__BASE_URL": "https://a.b/c",
+                "AIRFLOW__WEBSERVER__ENABLE_PROXY_FIX": "True",
+                "AIRFLOW__WEBSERVER__COOKIE_SECURE": "True",
+            },
+        ),
+    ],
+)
+def test_behind_an_ingress(version: str, expected: dict[str, str]) -> None:
+    ingress = {"host": "a.b", "path": "/c", "tls_secret": "t"}
+    found = settings(spec(airflow_version=version, ingress=ingress))
+    assert expected.items() <= found.items()
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (
+            {"remote_logging": {"folder": "s3://b/p", "connection_id": "aws", "encrypt_s3": True}},
+            {
+                "AIRFLOW__LOGGING__REMOTE_LOGGING": "True",
+                "AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER": "s3://b/p",
+                "AIRFLOW__LOGGING__REMOTE_LOG_CONN_ID": "aws",
+                "AIRFLOW__LOGGING__ENCRYPT_S3_LOGS": "True",
+            },
+        ),
+        (
+            {"metrics": {"statsd_host": "statsd.test", "prefix": "p"}},
+            {
+                "AIRFLOW__METRICS__STATSD_ON": "True",
+                "AIRFLOW__METRICS__STATSD_HOST": "statsd.test",
+                "AIRFLOW__METRICS__STATSD_PORT": "8125",
+                "AIRFLOW__METRICS__STATSD_PREFIX": "p",
+            },
+        ),
+        (
+            {"metrics": {"otel_host": "otel.test"}},
+            {
+                "AIRFLOW__METRICS__OTEL_ON": "True",
+                "AIRFLOW__METRICS__OTEL_HOST": "otel.test",
+                "AIRFLOW__METRICS__OTEL_PORT": "4318",
+            },
+        ),
+        (
+            {"metrics": {"exporter_image": "exporter"}},
+            {
+                "AIRFLOW__METRICS__STATSD_HOST": "analytics-statsd",
+                "AIRFLOW__METRICS__STATSD_PORT": "9125",
+            },
+        ),
+        (
+            {"environment": {"AIRFLOW__CORE__LOAD_EXAMPLES": "True"}},
+            {
+                "AIRFLOW__CORE__LOAD_EXAMPLES": "True",
+            },
+        ),
+        (
+            {"auth": {"manager": "simple"}},
+            {"AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin"},
+        ),
+    ],
+)
+def test_arguments_become_settings(given: dict[str, Any], expected: dict[str, str]) -> None:
+    assert expected.items() <= settings(spec(**given)).items()
+
+
+def test_a_queued_task_waits_longer_than_workers_drain() -> None:
+    found = settings(spec(termination_grace_period_seconds=3600))
+    assert int(found["AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT"]) > 3600
+
+
+def secrets_of(program: Program, name: str) -> dict[str, str]:
+    found: dict[str, str] = program.get(f"analytics-{name}", "Secret").inputs["stringData"]
+    return found
+
+
+def test_connections_and_variables_are_in_a_secret_that_their_readers_name() -> None:
+    program = deploy(
+        arguments(
+            connections={
+                "by_uri": {"uri": "http://h"},
+                "by_fields": {"type": "postgres", "host": "h", "password": "p@/", "port": 5432.0},
+            },
+            variables={"greeting": "hello"},
+        )
+    )
+    found = secrets_of(program, "connections")
+    assert found["AIRFLOW_CONN_BY_URI"] == "http://h"
+    assert json.loads(found["AIRFLOW_CONN_BY_FIELDS"]) == {
+        "conn_type": "postgres",
+        "host": "h",
+        "password": "p@/",
+        "port": 5432,
+    }
+    assert found["AIRFLOW_VAR_GREETING"] == "hello"
+    readers = {
+        workload.name.removeprefix("analytics-")
+        for workload in (*program.kinds("Deployment"), *program.kinds("Job"))
+        if workload.type.startswith("kubernetes:")
+        and {"secretRef": {"name": "analytics-connections-abc123"}} in workload.container["envFrom"]
+    }
+    assert readers == {"webserver", "triggerer", "dag-processor", "worker-default", "release-job"}
+
+
+def test_without_connections_there_is_no_secret_for_them() -> None:
+    assert connections_and_variables(spec()) == {}
+
+
+@pytest.mark.parametrize(
+    ("database", "url"),
+    [
+        (
+            {"url": "postgres://u:p@h:1/d?application_name=a"},
+            "postgresql://u:p@h:1/d?application_name=a",
+        ),
+        (
+            {"host": "h", "username": "u@x", "password": "p/w", "name": "d"},
+            "postgresql://u%40x:p%2Fw@h:5432/d?sslmode=require",
+        ),
+        (
+            {
+                "host": "h",
+                "username": "u",
+                "password": "p",
+                "ssl_mode": "verify-full",
+                "ca_certificate": "PEM",
+            },
+            "postgresql://u:p@h:5432/airflow?sslmode=verify-full"
+            "&sslrootcert=/run/secrets/astro-pulumi/database-ca.pem",
+        ),
+    ],
+)
+def test_external_database(database: dict[str, Any], url: str) -> None:
+    program = deploy(arguments(database=database))
+    found = secrets_of(program, "metadata")["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
+    assert found == url.replace("postgresql://", "postgresql+psycopg2://")
+    result = secrets_of(program, "broker")["AIRFLOW__CELERY__RESULT_BACKEND"]
+    assert result == "db+" + found
+    assert [s.name for s in program.kinds("StatefulSet")] == ["analytics-redis"]
+
+
+@pytest.mark.parametrize(
+    ("broker", "url"),
+    [
+        ({"url": "redis://:p@h:1/2"}, "redis://:p@h:1/2"),
+        ({"url": "rediss://:p@h:1/2"}, "rediss://:p@h:1/2?ssl_cert_reqs=CERT_REQUIRED"),
+        ({"host": "h", "password": "p/w", "database": 3}, "redis://:p%2Fw@h:6379/3"),
+        ({"host": "h"}, "redis://h:6379/0"),
+        (
+            {"host": "h", "username": "u", "password": "p", "tls": True, "ca_certificate": "PEM"},
+            "rediss://u:p@h:6379/0?ssl_cert_reqs=CERT_REQUIRED"
+            "&ssl_ca_certs=/run/secrets/astro-pulumi/broker-ca.pem",
+        ),
+    ],
+)
+def test_external_broker(broker: dict[str, Any], url: str) -> None:
+    program = deploy(arguments(broker=broker))
+    assert secrets_of(program, "broker")["AIRFLOW__CELERY__BROKER_URL"] == url
+    assert [s.name for s in program.kinds("StatefulSet")] == ["analytics-postgresql"]
+
+
+def test_certificates_are_mounted_where_the_urls_say() -> None:
+    program = deploy(arguments(broker={"host": "h", "tls": True, "ca_certificate": "PEM"}))
+    mounts = program.get("analytics-worker-default").container["volumeMounts"]
+    assert any(mount["mountPath"] == "/run/secrets/astro-pulumi" for mount in mounts)

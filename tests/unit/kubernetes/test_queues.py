@@ -1,0 +1,150 @@
+"""Worker queues: one workload each, and how they are scaled."""
+
+from typing import Any
+
+import pytest
+
+from astro_pulumi.kubernetes.airflow import worker_workload
+from astro_pulumi.kubernetes.autoscaling import autoscalers
+from astro_pulumi.kubernetes.availability import disruption_budgets
+from astro_pulumi.kubernetes.pods import AirflowEnvironment, fraction
+from astro_pulumi.spec import DeploymentSpec
+from tests.specs import spec
+
+ONE_TO_FIVE = [{"name": "default", "min_count": 1, "max_count": 5, "cpu": "2"}]
+
+
+def workload(deployment: DeploymentSpec, index: int = 0) -> dict[str, Any]:
+    secrets = {"broker": "broker", "api": "api"}
+    template = deployment.pod_template
+    environment = AirflowEnvironment("image", "c", "f", secrets, "sa", None, template, "")
+    return worker_workload(deployment, deployment.worker_queues[index], environment, None)
+
+
+def arguments(manifest: dict[str, Any]) -> list[str]:
+    found: list[str] = manifest["spec"]["template"]["spec"]["containers"][0]["args"]
+    return found
+
+
+def option(manifest: dict[str, Any], name: str) -> str:
+    given = arguments(manifest)
+    return given[given.index(name) + 1]
+
+
+def test_each_queue_is_a_workload_with_pods_of_its_own() -> None:
+    deployment = spec(worker_queues=[{"name": "default"}, {"name": "heavy", "concurrency": 2}])
+    default, heavy = workload(deployment, 0), workload(deployment, 1)
+    assert default["metadata"]["name"] == "analytics-worker-default"
+    assert default["spec"]["selector"] != heavy["spec"]["selector"]
+    assert option(heavy, "--queues") == "heavy"
+    assert option(heavy, "--concurrency") == "2"
+
+
+@pytest.mark.parametrize(
+    ("version", "names", "served"),
+    [
+        ("3.3", ["main"], "main,default"),
+        ("3.3", ["default"], "default"),
+        ("3.3", ["main", "default"], "main"),
+        ("2.11", ["default"], "default,celery"),
+        ("2.11", ["main", "celery"], "main,default"),
+    ],
+)
+def test_the_default_queue_answers_to_its_usual_names(
+    version: str, names: list[str], served: str
+) -> None:
+    queues = [{"name": name} for name in names]
+    deployment = spec(airflow_version=version, worker_queues=queues)
+    assert option(workload(deployment), "--queues") == served
+
+
+def test_the_grace_period_is_the_queues_or_the_deployments() -> None:
+    queues = [{"name": "a"}, {"name": "b", "termination_grace_period_seconds": 7200}]
+    deployment = spec(worker_queues=queues, termination_grace_period_seconds=900)
+    periods = [
+        workload(deployment, index)["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
+        for index in (0, 1)
+    ]
+    assert periods == [900, 7200]
+
+
+def test_placement_of_a_queue_comes_before_that_of_the_template() -> None:
+    toleration = {"key": "gpu", "operator": "Exists", "effect": "NoSchedule"}
+    deployment = spec(
+        pod_template={"node_selector": {"pool": "small"}, "tolerations": [{"key": "a"}]},
+        worker_queues=[
+            {"name": "a", "node_selector": {"pool": "gpu"}, "tolerations": [toleration]}
+        ],
+    )
+    pod = workload(deployment)["spec"]["template"]["spec"]
+    assert pod["nodeSelector"] == {"pool": "gpu"}
+    assert pod["tolerations"] == [{"key": "a", "operator": "Equal"}, toleration]
+
+
+def test_a_limit_of_disk_is_requested_too() -> None:
+    deployment = spec(worker_queues=[{"name": "a", "ephemeral_storage": "20Gi"}])
+    resources = workload(deployment)["spec"]["template"]["spec"]["containers"][0]["resources"]
+    assert resources["limits"]["ephemeral-storage"] == "20Gi"
+    assert resources["requests"]["ephemeral-storage"] == "20Gi"
+
+
+def test_replicas_are_left_to_the_autoscaler() -> None:
+    assert "replicas" not in workload(spec(worker_queues=ONE_TO_FIVE))["spec"]
+    assert workload(spec())["spec"]["replicas"] == 1
+    assert autoscalers(spec(), {}) == {}
+
+
+def test_scaled_by_cpu() -> None:
+    (scaler,) = autoscalers(spec(worker_queues=ONE_TO_FIVE), {}).values()
+    assert scaler["kind"] == "HorizontalPodAutoscaler"
+    assert scaler["spec"]["scaleTargetRef"]["name"] == "analytics-worker-default"
+    assert (scaler["spec"]["minReplicas"], scaler["spec"]["maxReplicas"]) == (1, 5)
+    (metric,) = scaler["spec"]["metrics"]
+    assert metric["resource"]["target"]["averageValue"] == "1400m", "70 % of two CPUs"
+
+
+def test_scaled_by_the_tasks_of_this_queue_only() -> None:
+    deployment = spec(
+        worker_queues=[
+            {"name": "default"},
+            {"name": "heavy", "min_count": 0, "max_count": 3, "concurrency": 4},
+        ],
+        autoscaling={"type": "keda", "polling_interval_seconds": 5},
+    )
+    made = autoscalers(deployment, {"keda": "the-secret"})
+    assert list(made) == ["keda", "worker-heavy"]
+    (reference,) = made["keda"]["spec"]["secretTargetRef"]
+    assert (reference["name"], reference["key"]) == ("the-secret", "connection")
+    scaled = made["worker-heavy"]["spec"]
+    assert (scaled["minReplicaCount"], scaled["maxReplicaCount"]) == (0, 3)
+    assert scaled["pollingInterval"] == 5
+    assert scaled["triggers"][0]["metadata"]["query"] == (
+        "SELECT ceil(count(*)::decimal / 4) FROM task_instance "
+        "WHERE state IN ('queued', 'running') AND queue IN ('heavy')"
+    )
+
+
+def test_budgets_only_where_a_pod_can_be_missed() -> None:
+    deployment = spec(
+        webserver={"replicas": 3},
+        worker_queues=[{"name": "a", "min_count": 2}, {"name": "b"}],
+    )
+    budgets = disruption_budgets(deployment)
+    assert list(budgets) == ["webserver", "worker-a"]
+    assert budgets["worker-a"]["spec"]["selector"] == workload(deployment)["spec"]["selector"]
+
+
+@pytest.mark.parametrize(
+    ("quantity", "part", "result"),
+    [
+        ("2", 0.5, "1000m"),
+        ("500m", 0.1, "50m"),
+        ("1m", 0.1, "1m"),
+        ("1Gi", 0.5, "512Mi"),
+        ("1.5Gi", 0.5, "768Mi"),
+        ("2G", 0.5, "1000M"),
+        ("1000", 0.25, "250000m"),
+    ],
+)
+def test_fraction(quantity: str, part: float, result: str) -> None:
+    assert fraction(quantity, part) == result
