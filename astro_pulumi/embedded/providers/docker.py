@@ -13,8 +13,9 @@ import stat
 import tarfile
 import tempfile
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -131,7 +132,13 @@ class DockerProvider:
         del resource, timeout
         if preview and not _can_build_in_preview(inputs):
             return "", inputs
-        outputs = self._build_and_push(inputs, preview, log)
+        hide = _mask(inputs)
+        try:
+            outputs = self._build_and_push(
+                inputs, preview, lambda level, text: log(level, hide(text))
+            )
+        except ResourceError as error:
+            raise ResourceError(hide(str(error))) from None  # nor is it in the cause
         return ("" if preview else outputs["imageName"]), outputs
 
     def update(
@@ -199,18 +206,23 @@ class DockerProvider:
         from docker.utils import kwargs_from_env
 
         settings = kwargs_from_env()
-        if self._config.get("host"):
-            settings["base_url"] = self._config["host"]
-        try:
-            # "auto" asks the daemon for its version: the first proof that there is one.
-            self._client = APIClient(version="auto", timeout=_BUILD_TIMEOUT, **settings)
-        except (DockerException, OSError) as error:
-            host = settings.get("base_url") or "the default socket"
-            raise ResourceError(
-                f"no Docker daemon answers at {host} ({_last_cause(error)}). Start Docker, or set"
-                " DOCKER_HOST; an image that was built elsewhere needs none"
-            ) from error
-        return self._client
+        given = self._config.get("host") or settings.get("base_url")
+        problems = []
+        for host in [given] if given else _usual_hosts():
+            settings["base_url"] = host
+            try:
+                # "auto" asks the daemon for its version: the first proof that there is one.
+                self._client = APIClient(version="auto", timeout=_BUILD_TIMEOUT, **settings)
+            except (DockerException, OSError) as error:
+                missing = host.startswith("ssh:") and find_spec("paramiko") is None
+                cause = "this needs the Python package paramiko" if missing else _last_cause(error)
+                problems.append(f"{host} ({cause})")
+            else:
+                return self._client
+        raise ResourceError(
+            f"no Docker daemon answers at {', '.join(problems)}. Start Docker, or set DOCKER_HOST;"
+            " an image that was built elsewhere needs none"
+        )
 
     def _build(
         self,
@@ -474,6 +486,35 @@ def _open_context(directory: Path, context: str, dockerfile: str) -> _Context:
             break
     name = Path(os.path.relpath(path.resolve(), root.resolve())).as_posix()
     return _Context(root, context, path, name, rules)
+
+
+def _mask(inputs: Properties) -> Callable[[str], str]:
+    """What takes passwords and secret build arguments out of a text: a build may print them."""
+    login = reveal(inputs.get("registry")) or {}
+    hidden = {*_secret_strings(inputs), str(login.get("password") or "")}
+    # Something shorter cannot be told from ordinary text.
+    pattern = "|".join(re.escape(text) for text in hidden if len(text) > 3)
+    return lambda text: re.sub(pattern, "[secret]", text) if pattern else text
+
+
+def _secret_strings(value: Value, inside: bool = False) -> Iterator[str]:
+    if isinstance(value, Secret):
+        yield from _secret_strings(value.value, inside=True)
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _secret_strings(item, inside)
+    elif inside and isinstance(value, str):
+        yield value
+
+
+def _usual_hosts() -> list[str]:
+    """Where a daemon may be: the active Docker context, then the sockets of Docker Desktop."""
+    from docker.context import ContextAPI
+
+    active = ContextAPI.get_current_context()
+    first = str(active.Host) if active else "unix:///var/run/docker.sock"
+    desktop = [Path.home() / ".docker" / name / "docker.sock" for name in ("run", "desktop")]
+    return [first, *(f"unix://{path}" for path in desktop if path.exists())]
 
 
 def _go_mode(mode: int) -> str:

@@ -277,6 +277,21 @@ def test_dockerfile_that_needs_buildkit(folder: Path, daemon: FakeDaemon) -> Non
         Run(folder)()
 
 
+def test_what_is_secret_is_not_said(folder: Path, daemon: FakeDaemon) -> None:
+    daemon.build_events = [
+        {"stream": "Step 1/1 : RUN echo $TOKEN\n"},
+        {"stream": "t0ken and hidden\n"},
+        {"error": "t0ken is wrong"},
+    ]
+    build = {"args": {"TOKEN": Secret("t0ken")}}
+    run = Run(folder, build=build, registry={"username": "me", "password": "hidden"})
+    with pytest.raises(ResourceError, match=r"\[secret\] is wrong") as caught:
+        run()
+    said = "".join([str(caught.value), *run.lines])
+    assert "[secret] and [secret]" in said
+    assert "t0ken" not in said and "hidden" not in said
+
+
 def test_error_of_the_daemon_in_its_own_words(
     folder: Path, daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
