@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from astro_pulumi.project.files import content_of
+from astro_pulumi.project.files import DOCKERFILE, content_of
 from astro_pulumi.project.reader import Project
 
 _FOLDER: Final = Path(".astro-pulumi") / "contexts"
@@ -53,6 +53,9 @@ def _copy(project: Project, folder: Path) -> None:
         else:
             shutil.copyfile(file.source, target)
             target.chmod(0o755 if file.executable else 0o644)
+    if project.build_steps:
+        with (folder / DOCKERFILE).open("a") as dockerfile:
+            dockerfile.write(f"\n{project.build_steps}")
     for parent, folders, _ in os.walk(folder):
         for name in folders:
             Path(parent, name).chmod(0o755)

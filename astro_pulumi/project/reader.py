@@ -9,6 +9,7 @@ from pathlib import Path
 from astro_pulumi.airflow.version import AirflowVersion
 from astro_pulumi.errors import ProjectError
 from astro_pulumi.project import runtime
+from astro_pulumi.project.build_steps import missing_build_steps
 from astro_pulumi.project.dockerfile import BaseImage
 from astro_pulumi.project.files import ProjectFile, content_of, list_files
 from astro_pulumi.project.findings import Finding
@@ -24,6 +25,7 @@ class Project:
     airflow_version: AirflowVersion | None  # None: the base image does not say
     files: tuple[ProjectFile, ...]  # sorted by path
     findings: tuple[Finding, ...] = ()  # what is worth a warning
+    build_steps: str = ""  # added to the Dockerfile, where the base image does not do them
 
     @cached_property
     def content_hash(self) -> str:
@@ -38,6 +40,7 @@ class Project:
             name = file.path.encode("utf-8", "surrogateescape")
             content = hashlib.sha256(content_of(file)).digest()
             whole.update(b"%s %s\0%s" % (kind, name, content))
+        whole.update(self.build_steps.encode())
         return whole.hexdigest()
 
 
@@ -63,6 +66,7 @@ def read_project(directory: Path, accept: Collection[str] = ()) -> Project:
         airflow_version=runtime.airflow_version(subject.base),
         files=listing.files,
         findings=tuple(findings),
+        build_steps=missing_build_steps(subject.dockerfile, subject.base),
     )
 
 
