@@ -71,6 +71,7 @@ class Deployment:
         self._replaced: dict[str, ResourceState] = {}  # URN now -> what it replaces
         self._providers: dict[str, Provider] = {}  # by reference
         self._default_providers: dict[tuple[str, str], str] = {}
+        self._said: set[str] = set()
 
     # -- what the program asks for
 
@@ -230,24 +231,28 @@ class Deployment:
             return
         for operation in snapshot.pending:
             state = operation.resource
-            old = self._olds.get(state.urn)
-            if not state.provider:
-                continue
             self._say("info", f"{operation.kind} was interrupted in the last update", state.urn)
-            if operation.kind == "creating":
-                self._recover_create(state, old)
-            elif operation.kind == "updating" and old:
-                marked = replace(old, init_errors=("the update was interrupted",))
-                self._olds[state.urn] = marked
-                self._last = tuple(marked if s is old else s for s in self._last)
-                self._record(amend=(old, marked))
-            elif operation.kind == "deleting":
-                for doomed in [s for s in self._last if (s.urn, s.id) == (state.urn, state.id)]:
-                    self._delete(doomed, ())
-                    self._last = tuple(s for s in self._last if s is not doomed)
-                    if doomed is old:
-                        del self._olds[state.urn]
+            try:
+                self._recover(operation.kind, state, self._olds.get(state.urn))
+            except AstroError as error:
+                self.fail(state, error, "read")
+                return
         self._journal.drop_pending(snapshot.pending)
+
+    def _recover(self, kind: str, state: ResourceState, old: ResourceState | None) -> None:
+        if kind == "creating" and state.provider:
+            self._recover_create(state, old)
+        elif kind == "updating" and old:
+            marked = replace(old, init_errors=("the update was interrupted",))
+            self._olds[state.urn] = marked
+            self._last = tuple(marked if s is old else s for s in self._last)
+            self._record(amend=(old, marked))
+        elif kind == "deleting":
+            for doomed in [s for s in self._last if (s.urn, s.id) == (state.urn, state.id)]:
+                self._delete(doomed, ())
+                self._last = tuple(s for s in self._last if s is not doomed)
+                if doomed is old:
+                    del self._olds[state.urn]
 
     def _recover_create(self, state: ResourceState, old: ResourceState | None) -> None:
         find = getattr(self.provider(state.provider), "recover", None)
@@ -280,7 +285,10 @@ class Deployment:
         if not isinstance(error, Stopped):
             # What is not an AstroError is a mistake of this engine: say where.
             bug = "" if isinstance(error, AstroError) else "".join(format_exception(error))
-            self._say("error", bug or str(error), resource.urn)
+            text = bug or str(error)
+            if text not in self._said:  # a cluster that cannot be reached fails many resources
+                self._say("error", text, resource.urn)
+            self._said.add(text)
             self._emit(Step("failed", op, resource))
         return Stopped("the update was stopped")
 

@@ -118,7 +118,10 @@ class Stack:
 
         def act(deployment: Deployment, snapshot: Snapshot) -> None:
             deployment.recover(snapshot)
-            self._run(program, deployment, snapshot, emit)
+            if deployment.stopped.is_set():
+                program.stop()
+            else:
+                self._run(program, deployment, snapshot, emit)
 
         return self._update("update", emit, act)
 
@@ -127,7 +130,8 @@ class Stack:
 
         def act(deployment: Deployment, snapshot: Snapshot) -> None:
             deployment.recover(snapshot)
-            deployment.delete_rest()
+            if not deployment.stopped.is_set():
+                deployment.delete_rest()
 
         return self._update("destroy", emit, act)
 
@@ -136,7 +140,8 @@ class Stack:
 
         def act(deployment: Deployment, snapshot: Snapshot) -> None:
             deployment.recover(snapshot)
-            deployment.refresh()
+            if not deployment.stopped.is_set():
+                deployment.refresh()
 
         return self._update("refresh", emit, act)
 

@@ -45,7 +45,10 @@ def _user_traceback(program: str) -> str:
 
 def main() -> int:
     """Runs the program. -> exit code."""
-    settings = json.load(sys.stdin)
+    given = sys.stdin.read()
+    if not given:
+        return 0  # the engine ended before it came to this
+    settings = json.loads(given)
     parallel, program = settings["parallel"], settings["program"]
     pulumi.runtime.set_all_config(settings["config"], settings["secret_keys"])
     names = ("monitor", "engine", "project", "stack", "organization", "root_directory", "dry_run")

@@ -13,9 +13,10 @@ from astro_pulumi.embedded.events import Event, Message, Step
 from astro_pulumi.embedded.journal import Journal
 from astro_pulumi.embedded.plan import Goal
 from astro_pulumi.embedded.secrets import Crypter
-from astro_pulumi.embedded.state import ResourceState, Snapshot
+from astro_pulumi.embedded.state import Operation, ResourceState, Snapshot
 from astro_pulumi.embedded.urns import make_urn
 from astro_pulumi.embedded.values import UNKNOWN, Secret
+from astro_pulumi.errors import ResourceError
 from tests.unit.embedded.cloud import Cloud
 
 TYPE = "cloud:index:Thing"
@@ -120,6 +121,8 @@ class Stack:
     def _run(
         self, deployment: Deployment, program: Program, body: Callable[[Program], object]
     ) -> None:
+        if deployment.stopped.is_set():
+            return
         stack = ResourceState(urn=STACK, type="pulumi:pulumi:Stack", custom=False)
         deployment.register(Goal(stack))
         try:
@@ -576,3 +579,35 @@ def test_outputs_of_components_are_recorded(stack: Stack) -> None:
 
     stack.up(body)
     assert stack.state("c").outputs == {"x": 1}
+
+
+def test_what_fails_many_resources_is_said_once(stack: Stack) -> None:
+    def body(program: Program) -> None:
+        threads = [
+            threading.Thread(target=fails, args=(program, name), daemon=True) for name in "abc"
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    def fails(program: Program, name: str) -> None:
+        with pytest.raises(Stopped):
+            program.thing(name, sleep=0.1, fail="the cluster cannot be reached")
+
+    assert stack.up(body).failed
+    assert stack.errors() == ["the cluster cannot be reached"]
+
+
+def test_recovery_that_fails_keeps_what_is_pending(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack.up(things("a"))
+    stack.snapshot = Snapshot(stack.snapshot.resources, (Operation("creating", stack.state("a")),))
+
+    def unreachable(*_: object) -> None:
+        raise ResourceError("the cluster cannot be reached")
+
+    monkeypatch.setattr(stack.cloud, "recover", unreachable)
+    assert stack.up(things("a")).failed
+    assert len(stack.snapshot.pending) == 1
