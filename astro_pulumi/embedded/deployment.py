@@ -255,8 +255,7 @@ class Deployment:
                     del self._olds[state.urn]
 
     def _recover_create(self, state: ResourceState, old: ResourceState | None) -> None:
-        find = getattr(self.provider(state.provider), "recover", None)
-        found = find(_resource(state), state.inputs) if find else None
+        found = self._find_made(state)
         if found is None or (old and old.id == found.id and not old.pending_replacement):
             return
         outputs = plan.mark_secrets(found.outputs, state.inputs, state.additional_secret_outputs)
@@ -431,8 +430,17 @@ class Deployment:
         except InitializationError as error:
             id, outputs, failure = error.id, error.outputs, error
         except AstroError as error:
-            self._record(ticket)
-            raise self.fail(new, error, op) from error
+            found = None
+            if not self.preview and op != "update":
+                try:
+                    found = self._find_made(new)
+                except AstroError:  # nobody knows: the operation stays pending, for the next run
+                    raise self.fail(new, error, op) from error
+            if found is None:
+                self._record(ticket)
+                raise self.fail(new, error, op) from error
+            id, outputs = found.id, found.outputs
+            failure = InitializationError(id, outputs, [str(error)])
         stamp = now()
         state = replace(
             new,
@@ -558,6 +566,11 @@ class Deployment:
             if old:
                 return old
         return None
+
+    def _find_made(self, state: ResourceState) -> ReadResult | None:
+        """What a create made of which the end was not seen, if the provider can tell."""
+        find = getattr(self.provider(state.provider), "recover", None)
+        return find(_resource(state), state.inputs) if find else None
 
     def _must_find(self, wanted: ResourceState, id: str, known: Properties) -> ReadResult:
         found = self.provider(wanted.provider).read(_resource(wanted), id, {}, known)

@@ -1,7 +1,8 @@
 """A provider for tests whose objects are files in a directory: they outlive the process, as those of a
 real cloud do.
 
-Inputs that steer it: `sleep` (seconds to create, update or delete), `fail` (error message), `unready`
+Inputs that steer it: `sleep` (seconds to create, update or delete), `late` (seconds between making the
+object and saying so), `fail` (error message), `broken` (the same, after the object was made), `unready`
 (initialization error), `fixed` (changing it replaces), `exclusive` (its replacement deletes first).
 """
 
@@ -77,6 +78,8 @@ class Cloud:
         self._act(inputs, log)
         plain = reveal(inputs)
         (self.directory / plain["name"]).write_text(json.dumps(plain))
+        if "broken" in plain:
+            raise ResourceError(plain["broken"])
         if "late" in plain:
             time.sleep(plain["late"])
         outputs = {**plain, "serial": len(self.calls)}

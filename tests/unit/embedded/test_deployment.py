@@ -611,3 +611,25 @@ def test_recovery_that_fails_keeps_what_is_pending(
     monkeypatch.setattr(stack.cloud, "recover", unreachable)
     assert stack.up(things("a")).failed
     assert len(stack.snapshot.pending) == 1
+
+
+def test_what_was_made_before_an_error_is_not_lost(stack: Stack) -> None:
+    assert stack.up(things("a", broken="connection lost")).failed
+    assert stack.errors() == ["connection lost"]
+    assert stack.state("a").init_errors == ("connection lost",)
+    assert not stack.up(things("a")).failed
+    assert len(stack.cloud.objects()) == 1
+
+
+def test_when_nobody_knows_what_was_made_it_stays_pending(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreachable(*_: object) -> None:
+        raise ResourceError("the cluster cannot be reached")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stack.cloud, "recover", unreachable)
+        assert stack.up(things("a", broken="connection lost")).failed
+    assert [operation.kind for operation in stack.snapshot.pending] == ["creating"]
+    assert not stack.up(things("a")).failed
+    assert (len(stack.cloud.objects()), stack.snapshot.pending) == (1, ())

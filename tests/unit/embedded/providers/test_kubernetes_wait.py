@@ -448,6 +448,41 @@ def _made(_path: str, sent: Object) -> Object:
     return sent
 
 
+def test_preview_without_a_cluster_shows_the_inputs(
+    api: FakeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "astro_pulumi.embedded.providers.kubernetes.provider._PREVIEW_PATIENCE", 0.01
+    )
+    api.failing = 10**6
+    provider = KubernetesProvider({}, api.cluster())
+    resource = Resource("urn", "kubernetes:apps/v1:Deployment", "web")
+    assert provider.create(resource, deployment(), 0, True, lambda *_: None) == ("", deployment())
+
+
+def test_preview_asks_the_server_what_it_would_make(api: FakeApi) -> None:
+    provider = KubernetesProvider({}, api.cluster())
+    resource = Resource("urn", "kubernetes:apps/v1:Deployment", "web")
+    _, outputs = provider.create(resource, deployment(), 0, True, lambda *_: None)
+    assert outputs["metadata"]["generation"] == 1 and "__inputs" in outputs
+    assert api.objects == {}
+    ((_, _, query, _),) = api.requests
+    assert query["dryRun"] == "All"
+
+
+def test_update_of_an_object_that_someone_deleted_makes_it_anew(api: FakeApi) -> None:
+    annotations = {"pulumi.com/skipAwait": "true"}
+    up = Up(api, deployment(annotations=annotations)).join()
+    entry = {"manager": "pulumi-kubernetes", "operation": "Update", "fieldsV1": {}}
+    up.outputs["metadata"]["managedFields"] = [entry]
+    api.remove(DEPLOYMENT)
+    news = deployment(annotations=annotations)
+    outputs = up.provider.update(
+        up.resource, "ns/web", {}, up.outputs, news, 5, False, lambda *_: None
+    )
+    assert outputs["kind"] == "Deployment" and DEPLOYMENT in api.objects
+
+
 class TestDelete:
     """Deletion and its wait."""
 
