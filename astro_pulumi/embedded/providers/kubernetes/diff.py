@@ -14,7 +14,7 @@ from astro_pulumi.embedded.providers.kubernetes.kinds import group_of
 from astro_pulumi.embedded.providers.kubernetes.objects import (
     AUTONAMED,
     Object,
-    dig,
+    condition,
     is_annotated,
     name_of,
     namespace_of,
@@ -242,7 +242,4 @@ def _contains(prefix: Path, path: Path) -> bool:
 
 def is_known_complete(live: Object) -> bool:
     """Whether a Job has succeeded, which it never loses again."""
-    return any(
-        entry.get("type") == "Complete" and entry.get("status") == "True"
-        for entry in dig(live, "status", "conditions") or []
-    )
+    return condition(live, "Complete").get("status") == "True"

@@ -13,7 +13,12 @@ from astro_pulumi.embedded.provider import (
     Resource,
 )
 from astro_pulumi.embedded.providers.kubernetes import diff, ownership
-from astro_pulumi.embedded.providers.kubernetes.client import ApiError, Cluster, Notice
+from astro_pulumi.embedded.providers.kubernetes.client import (
+    ApiError,
+    ApiUnreachableError,
+    Cluster,
+    Notice,
+)
 from astro_pulumi.embedded.providers.kubernetes.inputs import (
     assign_name,
     field_manager,
@@ -21,11 +26,7 @@ from astro_pulumi.embedded.providers.kubernetes.inputs import (
     normalise,
     prune,
 )
-from astro_pulumi.embedded.providers.kubernetes.kinds import (
-    ResourceKind,
-    from_type_token,
-    is_builtin,
-)
+from astro_pulumi.embedded.providers.kubernetes.kinds import ResourceKind, from_type_token
 from astro_pulumi.embedded.providers.kubernetes.objects import (
     AUTONAMED,
     DELETION_PROPAGATION,
@@ -52,13 +53,14 @@ from astro_pulumi.embedded.providers.kubernetes.objects import (
 )
 from astro_pulumi.embedded.providers.kubernetes.wait import NotReadyError, Waiter
 from astro_pulumi.embedded.providers.kubernetes.watch import Watcher
-from astro_pulumi.embedded.values import Properties, has_unknown
+from astro_pulumi.embedded.values import UNKNOWN, Properties, has_unknown
 from astro_pulumi.errors import ResourceError
 
 DEFAULT_TIMEOUT: Final = 600.0
 _APPLY: Final = "application/apply-patch+yaml"  # of which JSON is a part
 # A custom resource may come a moment before its kind is served, an object before its namespace.
 _CREATE_PAUSES: Final = (0.25, 0.5, 1.0, 2.0, 4.0)
+_PREVIEW_PATIENCE: Final = 3.0
 _PROPAGATION: Final = {"orphan": "Orphan", "background": "Background"}
 # Kinds whose deletion `skipAwait` does not wait for, as with pulumi-kubernetes.
 _DELETED_WITHOUT_WAITING: Final = frozenset(
@@ -96,17 +98,14 @@ class KubernetesProvider:
         from_type_token(resource.type)
         old, new = to_object(olds), normalise(to_object(news))
         assign_name(new, old, resource.name, random_seed)
-        metadata = new.get("metadata")
-        if isinstance(metadata, dict) and metadata.get("generateName") and not metadata.get("name"):
-            raise ResourceError(
-                f"{resource.name}: metadata.generateName cannot be applied; leave it out"
-            )
-        if (
-            isinstance(metadata, dict)
-            and not metadata.get("namespace")
-            and self._is_namespaced(new)
-        ):
-            metadata["namespace"] = self._cluster.default_namespace
+        metadata = new["metadata"]
+        if metadata is not UNKNOWN:
+            if metadata.get("generateName") and not metadata.get("name"):
+                raise ResourceError(
+                    f"{resource.name}: metadata.generateName cannot be applied; leave it out"
+                )
+            if not metadata.get("namespace") and self._is_namespaced(new):
+                metadata["namespace"] = self._cluster.default_namespace
         inputs: Properties = to_properties(new)
         mark_secrets(inputs, news)
         return CheckResult(inputs)
@@ -164,7 +163,7 @@ class KubernetesProvider:
             return "", self._preview(resource, inputs, {}, log)
         obj = to_object(inputs)
         manager = annotation(obj, FIELD_MANAGER) or field_manager(resource.urn)
-        kind = self._kind_with_retries(obj, log)
+        kind = self._kind_to_come(obj, log)
         self._make_way(kind, obj, manager, timeout, log)
         applied = self._apply(kind, obj, manager, log, is_new=True)
         if obj.get("kind") == "Namespace":
@@ -273,16 +272,12 @@ class KubernetesProvider:
         self._waiter.cancel()
 
     def _is_namespaced(self, obj: Object) -> bool:
-        api_version, kind_name = str(obj.get("apiVersion")), str(obj.get("kind"))
-        if not is_builtin(api_version):
-            try:
-                kind = self._cluster.resource_kind(api_version, kind_name)
-            except ResourceError:
-                kind = None
-            # A custom resource whose definition is yet to come: most are.
-            return kind is None or kind.namespaced
-        kind = self._cluster.resource_kind(api_version, kind_name)
-        return kind is not None and kind.namespaced
+        try:
+            kind = self._cluster.resource_kind(str(obj.get("apiVersion")), str(obj.get("kind")))
+        except ResourceError:
+            kind = None
+        # A custom resource whose definition is yet to come, or cannot be asked for: most are.
+        return kind is None or kind.namespaced
 
     def _kind(self, obj: Object) -> ResourceKind:
         api_version, kind_name = str(obj.get("apiVersion")), str(obj.get("kind"))
@@ -294,15 +289,14 @@ class KubernetesProvider:
             )
         return kind
 
-    def _kind_with_retries(self, obj: Object, log: Log) -> ResourceKind:
+    def _kind_to_come(self, obj: Object, log: Log) -> ResourceKind:
+        """As `_kind`, for a definition that may have been made a moment ago."""
         for pause in _CREATE_PAUSES:
-            try:
-                return self._kind(obj)
-            except ApiError:
-                raise
-            except ResourceError as error:
-                log("info", f"{error}; trying again")
-                time.sleep(pause)
+            kind = self._cluster.resource_kind(str(obj.get("apiVersion")), str(obj.get("kind")))
+            if kind:
+                return kind
+            log("info", f"waiting for the kind {obj.get('kind')}")
+            time.sleep(pause)
         return self._kind(obj)
 
     @staticmethod
@@ -380,6 +374,7 @@ class KubernetesProvider:
             query=query,
             content_type=_APPLY,
             notice=_notice(log),
+            patience=_PREVIEW_PATIENCE if dry_run else None,
         )
 
     def _take_ownership(self, kind: ResourceKind, obj: Object, manager: str) -> None:
@@ -389,7 +384,12 @@ class KubernetesProvider:
         """
         path = kind.path(namespace_of(obj), name_of(obj))
         for _ in range(5):
-            live = self._cluster.get(path)
+            try:
+                live = self._cluster.get(path)
+            except ApiError as error:
+                if error.status == 404:
+                    return  # it was deleted by someone: applying it makes it anew
+                raise
             if not ownership.is_made_by_client_side_tool(live):
                 return
             try:
@@ -441,6 +441,8 @@ class KubernetesProvider:
         )
         try:
             planned = self._patch(kind, obj, manager, force=force, log=log, dry_run=True)
+        except ApiUnreachableError:
+            return inputs
         except ApiError as error:
             is_replacement = error.status == 422 and "immutable" in str(error) and not live
             if error.status in (403, 404) or is_replacement:
