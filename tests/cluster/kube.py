@@ -55,9 +55,15 @@ class Kube:
             for key, value in (secret.data or {}).items()
         }
 
-    def log(self, namespace: str, pod: str) -> str:
-        """What a pod has written so far."""
-        return str(self._core.read_namespaced_pod_log(pod, namespace))
+    def log(self, pod: Object) -> str:
+        """What the containers of a pod have written so far."""
+        name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
+        return "\n".join(
+            self._core.read_namespaced_pod_log(name, namespace, container=status["name"])
+            for kind in ("initContainerStatuses", "containerStatuses")
+            for status in pod["status"].get(kind, [])
+            if "waiting" not in status["state"]
+        )
 
     def delete_pod(self, namespace: str, name: str) -> None:
         """Ends a pod; its workload makes another."""
@@ -94,6 +100,11 @@ def identities(pods: list[Object]) -> dict[str, tuple[str, int]]:
         )
         for pod in pods
     }
+
+
+def images(pod: Object) -> set[str]:
+    """The images that a pod's containers are to run."""
+    return {container["image"] for container in pod["spec"]["containers"]}
 
 
 def is_ready(pod: Object) -> bool:

@@ -9,7 +9,7 @@ import docker
 
 from local.quickstart import REPOSITORY_ROOT
 from tests.cluster.conftest import Deployed
-from tests.cluster.kube import AIRFLOW_COMPONENTS, component_of, is_ready
+from tests.cluster.kube import AIRFLOW_COMPONENTS, component_of, images, is_ready
 
 PROJECT = REPOSITORY_ROOT / "examples" / "quickstart" / "project"
 AIRFLOW_HOME = "usr/local/airflow"
@@ -25,8 +25,8 @@ def test_every_airflow_pod_runs_the_pushed_digest(deployed: Deployed) -> None:
 
     assert {component_of(pod) for pod in pods} == AIRFLOW_COMPONENTS
     assert all(is_ready(pod) for pod in pods)
-    assert {pod["spec"]["containers"][0]["image"] for pod in pods} == {image}
-    running = {pod["status"]["containerStatuses"][0]["imageID"] for pod in pods}
+    assert [images(pod) for pod in pods] == [{image}] * len(pods)
+    running = {status["imageID"] for pod in pods for status in pod["status"]["containerStatuses"]}
     assert {reference.partition("@")[2] for reference in running} == {digest}
     if deployed.platform.own_cluster:  # whose registry can be asked without a login
         url = f"http://{deployed.platform.registry}/v2/{name}/manifests/{digest}"

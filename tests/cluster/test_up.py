@@ -1,11 +1,19 @@
 """What a further `up` does: nothing when nothing changed, else the whole change, losing no task."""
 
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from tests.cluster.conftest import Deployed
-from tests.cluster.kube import AIRFLOW_COMPONENTS, component_of, identities, is_ready, wait_until
+from tests.cluster.kube import (
+    AIRFLOW_COMPONENTS,
+    component_of,
+    identities,
+    images,
+    is_ready,
+    wait_until,
+)
 
 LOAD_SECONDS = 300
 
@@ -43,8 +51,7 @@ def test_a_changed_dag_arrives_everywhere(deployed: Deployed) -> None:
     assert {component_of(pod) for pod in pods} == AIRFLOW_COMPONENTS
     for pod in pods:
         assert is_ready(pod)
-        assert pod["spec"]["containers"][0]["image"] == deployed.outputs["image"]
-    assert {k: v for k, v in identities(kube.all_pods(deployed.namespace)).items() if k in stateful}
+        assert images(pod) == {deployed.outputs["image"]}
     assert stateful.items() <= identities(kube.all_pods(deployed.namespace)).items()
     wait_until(
         "the new task is known",
@@ -160,6 +167,4 @@ def names(pods: list[dict[str, Any]]) -> set[str]:
 
 def timestamp(text: str) -> float:
     """`2026-01-31T12:00:00Z` -> seconds since 1970."""
-    from datetime import datetime
-
     return datetime.fromisoformat(text).timestamp()
