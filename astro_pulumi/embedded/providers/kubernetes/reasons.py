@@ -208,7 +208,8 @@ def explain(
     for event in warnings:
         reason, message = str(event.get("reason")), _clean(str(event.get("message", "")))
         # What the pods' status says already is not repeated.
-        if reason in ("BackOff", "Failed", "FailedScheduling") and reasons:
+        is_told = any(message in told_reason for told_reason in reasons)
+        if is_told or (reasons and reason in ("BackOff", "Failed", "FailedScheduling")):
             continue
         if reason not in told and len(told) < _MAX_EVENTS:
             told.add(reason)
