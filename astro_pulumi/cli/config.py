@@ -5,7 +5,16 @@ from typing import Annotated
 
 import typer
 
-from astro_pulumi.cli.options import Cwd, StackName, ask_secret, find_project, open_stack
+from astro_pulumi.cli.options import (
+    Cwd,
+    EngineChoice,
+    StackName,
+    ask_secret,
+    find_project,
+    open_stack,
+    run_pulumi,
+    use_pulumi,
+)
 from astro_pulumi.errors import ArgumentError
 
 app = typer.Typer(help="Read and write the stack's configuration.", no_args_is_help=True)
@@ -20,8 +29,12 @@ def set_value(
     secret: Annotated[bool, typer.Option("--secret", help="Encrypt it.")] = False,
     cwd: Cwd = Path(),
     stack: StackName = None,
+    engine: EngineChoice = None,
 ) -> None:
     """Set a value in Pulumi.<stack>.yaml."""
+    if use_pulumi(engine, quiet=True):
+        given = [] if value is None else [value]
+        run_pulumi("config set", cwd, stack, *(["--secret"] * secret), key, *given)
     from astro_pulumi.embedded.project import write_config
 
     project = find_project(cwd)
@@ -33,8 +46,12 @@ def set_value(
 
 
 @app.command("get")
-def get_value(key: str, cwd: Cwd = Path(), stack: StackName = None) -> None:
+def get_value(
+    key: str, cwd: Cwd = Path(), stack: StackName = None, engine: EngineChoice = None
+) -> None:
     """Print a value, decrypted."""
+    if use_pulumi(engine, quiet=True):
+        run_pulumi("config get", cwd, stack, key)
     from astro_pulumi.embedded.project import full_key
 
     project = find_project(cwd)

@@ -44,15 +44,16 @@ ConfigValues = Annotated[
 ]
 
 
-def use_pulumi(engine: Engine | None) -> bool:
-    """Whether the Pulumi CLI does the work. Says which engine it is."""
+def use_pulumi(engine: Engine | None, *, quiet: bool = False) -> bool:
+    """Whether the Pulumi CLI does the work. Says which engine it is, unless `quiet`: where the output is
+    a value that scripts read."""
     found = shutil.which("pulumi")
     if engine is Engine.PULUMI and not found:
         raise ArgumentError("--engine", "the Pulumi CLI is not on PATH")
     chosen = engine or (Engine.PULUMI if found else Engine.EMBEDDED)
-    if chosen is Engine.PULUMI:
+    if not quiet and chosen is Engine.PULUMI:
         say(f"Engine: Pulumi CLI ({found})")
-    else:
+    elif not quiet:
         why = "" if engine else ": the Pulumi CLI is not on PATH"
         say(f"Engine: embedded{why}")
     return chosen is Engine.PULUMI
@@ -60,7 +61,7 @@ def use_pulumi(engine: Engine | None) -> bool:
 
 def run_pulumi(command: str, cwd: Path, stack: str | None, *rest: str) -> NoReturn:
     """Becomes `pulumi <command>`."""
-    arguments = ["pulumi", command, "--cwd", str(cwd), *rest]
+    arguments = ["pulumi", *command.split(), "--cwd", str(cwd), *rest]
     if stack:
         arguments += ["--stack", stack]
     sys.stderr.flush()

@@ -6,7 +6,16 @@ from typing import Annotated
 
 import typer
 
-from astro_pulumi.cli.options import Cwd, Json, StackName, find_project, open_stack
+from astro_pulumi.cli.options import (
+    Cwd,
+    EngineChoice,
+    Json,
+    StackName,
+    find_project,
+    open_stack,
+    run_pulumi,
+    use_pulumi,
+)
 from astro_pulumi.errors import ArgumentError
 
 
@@ -16,8 +25,12 @@ def outputs(
     stack: StackName = None,
     json: Json = False,
     show_secrets: Annotated[bool, typer.Option("--show-secrets", help="Show secret ones.")] = False,
+    engine: EngineChoice = None,
 ) -> None:
     """Print what the program exported."""
+    if use_pulumi(engine, quiet=True):
+        flags = [*(["--json"] * json), *(["--show-secrets"] * show_secrets)]
+        run_pulumi("stack output", cwd, stack, *([name] if name else []), *flags)
     from astro_pulumi.cli.display import as_json, outputs_lines
     from astro_pulumi.embedded.state import stack_outputs
     from astro_pulumi.embedded.values import reveal

@@ -102,7 +102,7 @@ export("size", b.size)
 export("color", a.color)
 """)
     flags = ("--yes", "-s", "dev", "--engine", "embedded")
-    project.run("config", "set", "password", "hush", "--secret", "-s", "dev")
+    project.run("config", "set", "password", "hush", "--secret", *flags[1:])
     preview = project.run("preview", "-s", "dev", "--engine", "embedded")
     assert "+ 4 to create" in preview
     assert "size : [unknown]" in preview
@@ -114,10 +114,10 @@ export("color", a.color)
     assert "hush" not in output + (project.root / "state/.pulumi/stacks/proj/dev.json").read_text()
     assert project.objects() == ["a", "b"]
     assert "4 unchanged" in project.run("up", *flags)
-    shown = json.loads(project.run("outputs", "--json", "--show-secrets"))
-    assert shown == {"size": 1, "color": "hush"}
-    assert project.run("outputs", "size") == "1\n"
-    assert project.run("config", "get", "password") == "hush\n"
+    shown = project.run("outputs", "--json", "--show-secrets", *flags[3:])
+    assert json.loads(shown) == {"size": 1, "color": "hush"}
+    assert project.run("outputs", "size", *flags[3:]) == "1\n"
+    assert project.run("config", "get", "password", *flags[3:]) == "hush\n"
     assert "4 unchanged" not in project.run("refresh", *flags)
     events = [
         json.loads(line) for line in project.run("destroy", *flags, "--json").splitlines()[1:]
@@ -216,6 +216,32 @@ def test_passphrases(project: Project, passphrase: str | None, said: str) -> Non
 def test_consent_is_needed(project: Project) -> None:
     project.write("")
     assert "--yes must be passed" in project.run("up", "-s", "dev", fails=True)
+
+
+@pytest.mark.parametrize(
+    ("command", "becomes"),
+    [
+        ("up -y -s dev -c a=b", "up --cwd . --config a=b --yes --stack dev"),
+        ("preview", "preview --cwd . --diff"),
+        ("destroy -C . --yes", "destroy --cwd . --yes"),
+        ("refresh -y --json", "refresh --cwd . --yes --json"),
+        ("outputs url --show-secrets", "stack output --cwd . url --show-secrets"),
+        ("config set a b --secret", "config set --cwd . --secret a b"),
+        ("config get a", "config get --cwd . a"),
+    ],
+)
+def test_the_pulumi_cli_is_used_where_it_is(
+    project: Project, monkeypatch: pytest.MonkeyPatch, command: str, becomes: str
+) -> None:
+    cli = project.root / "bin" / "pulumi"
+    cli.parent.mkdir()
+    cli.write_text('#!/bin/sh\necho "pulumi $@"\n')
+    cli.chmod(0o755)
+    monkeypatch.setenv("PATH", str(cli.parent), prepend=":")
+    output = project.run(*command.split())
+    assert output.splitlines()[-1] == f"pulumi {becomes}"
+    quiet = command.startswith(("outputs", "config"))
+    assert output.startswith("pulumi" if quiet else f"Engine: Pulumi CLI ({cli})\n")
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
