@@ -126,7 +126,7 @@ def deployed(
 
 
 def copy_pulumi_project(directory: Path) -> Path:
-    """Copies the root's Pulumi project and the DAG of the load test; -> the Astro project."""
+    """Copies the root's Pulumi project; -> the Astro project in the copy."""
     shutil.copy(REPOSITORY_ROOT / "Pulumi.yaml", directory)
     example = directory / "examples" / "quickstart"
     shutil.copytree(
@@ -135,9 +135,7 @@ def copy_pulumi_project(directory: Path) -> Path:
         ignore=shutil.ignore_patterns(".astro-pulumi", "__pycache__"),
     )
     (directory / ".venv").symlink_to(Path(sys.prefix), target_is_directory=True)
-    project = example / "project"
-    shutil.copy(Path(__file__).parent / "dags" / "sleepers.py", project / "dags")
-    return project
+    return example / "project"
 
 
 def free_node_port(kube: Kube) -> int:

@@ -1,5 +1,6 @@
 """What a further `up` does: nothing when nothing changed, else the whole change, losing no task."""
 
+import shutil
 import time
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ from tests.cluster.kube import (
 )
 
 LOAD_SECONDS = 300
+SLEEPERS = Path(__file__).parent / "dags" / "sleepers.py"
 
 
 def test_a_second_up_changes_nothing_and_restarts_nothing(deployed: Deployed) -> None:
@@ -41,6 +43,7 @@ def test_a_changed_dag_arrives_everywhere(deployed: Deployed) -> None:
         if "postgresql" in name or "redis" in name
     }
     add_task(deployed.project / "dags" / "low_stock.py", "added_by_test")
+    shutil.copy(SLEEPERS, deployed.project / "dags")
 
     deployed.up()
 
@@ -53,6 +56,7 @@ def test_a_changed_dag_arrives_everywhere(deployed: Deployed) -> None:
         assert is_ready(pod)
         assert images(pod) == {deployed.outputs["image"]}
     assert stateful.items() <= identities(kube.all_pods(deployed.namespace)).items()
+    airflow.wait_for_dag("sleepers", seconds=60)
     wait_until(
         "the new task is known",
         lambda: "added_by_test" in task_ids(deployed, "low_stock"),
@@ -68,6 +72,10 @@ def test_a_changed_dag_arrives_everywhere(deployed: Deployed) -> None:
 
 def test_a_deploy_under_load_loses_no_task(deployed: Deployed) -> None:
     """Twenty tasks of 5 to 90 s; the deploy comes when some run and more are queued."""
+    sleepers = deployed.project / "dags" / SLEEPERS.name
+    if not sleepers.exists():  # when this test runs alone
+        shutil.copy(SLEEPERS, sleepers)
+        deployed.up()
     airflow, kube = deployed.airflow, deployed.kube
     airflow.wait_for_dag("sleepers", seconds=60)
     run_id = airflow.start_run("sleepers")
@@ -81,7 +89,6 @@ def test_a_deploy_under_load_loses_no_task(deployed: Deployed) -> None:
         pod["status"]["podIP"]: pod["metadata"]["name"]
         for pod in kube.pods(deployed.namespace, "worker")
     }
-    sleepers = deployed.project / "dags" / "sleepers.py"
     sleepers.write_text(sleepers.read_text() + "\n# deployed while tasks run\n")
     add_task(deployed.project / "dags" / "low_stock.py", "added_under_load")
 
