@@ -61,7 +61,7 @@ class WorkerQueueArgs(TypedDict):
     """Memory limit of one worker, a Kubernetes quantity: `2Gi`. Default: `2Gi`."""
     ephemeral_storage: NotRequired[str]
     """Disk that one worker may use for logs and temporary files, a Kubernetes quantity. A worker that
-    uses more is evicted. Default: no limit."""
+    uses more is evicted. Default: `10Gi`."""
     termination_grace_period_seconds: NotRequired[int]
     """How long a worker of this queue may go on with its tasks when it is replaced, in seconds.
     Default: that of the Deployment."""

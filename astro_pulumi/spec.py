@@ -36,7 +36,7 @@ class Size:
     replicas: int
     cpu: str
     memory: str
-    ephemeral_storage: str | None = None
+    ephemeral_storage: str = "10Gi"
 
 
 @dataclass(frozen=True, slots=True)

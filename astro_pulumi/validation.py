@@ -259,7 +259,7 @@ def _worker_queues(given: Arguments) -> tuple[WorkerQueue, ...]:
                     minimum,
                     args.quantity("cpu", "2"),
                     args.quantity("memory", "2Gi"),
-                    args.quantity("ephemeral_storage") if args.has("ephemeral_storage") else None,
+                    args.quantity("ephemeral_storage", "10Gi"),
                 ),
                 max_count=maximum,
                 termination_grace_period_seconds=args.number(

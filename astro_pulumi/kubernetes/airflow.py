@@ -155,7 +155,7 @@ def _add_simple_auth_passwords(pod: Manifest, secret: Any) -> None:
             "name": "simple-auth",
             "image": webserver["image"],
             "args": ["python", "-c", copy],
-            "resources": resources("1", "256Mi"),
+            "resources": resources("1", "256Mi", "100Mi"),
             "securityContext": container_security(),
             "volumeMounts": [
                 {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
@@ -173,8 +173,8 @@ def _add_log_groomer(pod: Manifest, days: int) -> None:
             "image": pod["containers"][0]["image"],
             "args": ["python", "-IS", f"{FILES}/log_groomer.py", LOGS, str(days)],
             "resources": {
-                "limits": {"cpu": "200m", "memory": "64Mi"},
-                "requests": {"cpu": "1m", "memory": "16Mi"},
+                "limits": {"cpu": "200m", "memory": "64Mi", "ephemeral-storage": "100Mi"},
+                "requests": {"cpu": "1m", "memory": "16Mi", "ephemeral-storage": "1Mi"},
             },
             "securityContext": container_security(),
             "volumeMounts": [

@@ -30,7 +30,7 @@ def postgresql(spec: DeploymentSpec, service: BackingService, password_secret: A
             {"name": "POSTGRES_INITDB_ARGS", "value": "-E UTF8 --locale=C.UTF-8"},
             {"name": "PGDATA", "value": _PGDATA},
         ],
-        "resources": resources("2", "1Gi"),
+        "resources": resources("2", "1Gi", "1Gi"),
         "securityContext": container_security(),
         "volumeMounts": [
             {"name": "data", "mountPath": "/var/lib/postgresql/data"},
@@ -58,7 +58,7 @@ def redis(spec: DeploymentSpec, service: BackingService, configuration_secret: A
         "image": service.image,
         "args": ["/etc/redis/redis.conf"],  # the password is in the file: arguments can be seen
         "ports": [{"name": "redis", "containerPort": REDIS_PORT}],
-        "resources": resources("1", "512Mi"),
+        "resources": resources("1", "512Mi", "1Gi"),
         "securityContext": container_security(),
         "volumeMounts": [
             {"name": "data", "mountPath": "/data"},

@@ -31,7 +31,7 @@ def _exporter(spec: DeploymentSpec) -> Manifest:
             {"name": "statsd", "containerPort": STATSD_PORT, "protocol": "UDP"},
             {"name": "metrics", "containerPort": METRICS_PORT},
         ],
-        "resources": resources("500m", "256Mi"),
+        "resources": resources("500m", "256Mi", "100Mi"),
         "securityContext": container_security(),
         "readinessProbe": {**probe, "periodSeconds": 10},
         "livenessProbe": {**probe, "periodSeconds": 30, "failureThreshold": 5},

@@ -61,17 +61,20 @@ def container_security() -> Manifest:
     }
 
 
-def resources(cpu: str, memory: str, ephemeral_storage: str | None = None) -> Manifest:
-    """Limits as given; a fortieth of the CPU and half of the memory are requested.
+def resources(cpu: str, memory: str, ephemeral_storage: str) -> Manifest:
+    """Limits as given; a fortieth of CPU and disk, and half of the memory, are requested.
 
     Airflow's processes are idle most of the time and need their CPU at the start: a start-up that is
     throttled is a slow deploy. During a deploy the requests of old and new pods, of draining workers
     and of the release Job add up: with a tenth they do not fit on a node of two cores.
     """
-    disk = {"ephemeral-storage": ephemeral_storage} if ephemeral_storage else {}
     return {
-        "limits": {"cpu": cpu, "memory": memory, **disk},
-        "requests": {"cpu": fraction(cpu, 1 / 40), "memory": fraction(memory, 1 / 2), **disk},
+        "limits": {"cpu": cpu, "memory": memory, "ephemeral-storage": ephemeral_storage},
+        "requests": {
+            "cpu": fraction(cpu, 1 / 40),
+            "memory": fraction(memory, 1 / 2),
+            "ephemeral-storage": fraction(ephemeral_storage, 1 / 40),
+        },
     }
 
 

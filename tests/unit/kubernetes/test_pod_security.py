@@ -59,8 +59,8 @@ def test_container_is_restricted(container: dict[str, Any]) -> None:
 
 @every_container
 def test_container_has_requests_and_limits(container: dict[str, Any]) -> None:
-    assert {"cpu", "memory"} <= set(container["resources"]["limits"])
-    assert {"cpu", "memory"} <= set(container["resources"]["requests"])
+    assert {"cpu", "memory", "ephemeral-storage"} <= set(container["resources"]["limits"])
+    assert {"cpu", "memory", "ephemeral-storage"} <= set(container["resources"]["requests"])
 
 
 @every_container

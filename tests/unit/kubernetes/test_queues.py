@@ -81,11 +81,11 @@ def test_placement_of_a_queue_comes_before_that_of_the_template() -> None:
     assert pod["tolerations"] == [{"key": "a", "operator": "Equal"}, toleration]
 
 
-def test_a_limit_of_disk_is_requested_too() -> None:
+def test_a_fortieth_of_the_disk_is_requested() -> None:
     deployment = spec(worker_queues=[{"name": "a", "ephemeral_storage": "20Gi"}])
     resources = workload(deployment)["spec"]["template"]["spec"]["containers"][0]["resources"]
     assert resources["limits"]["ephemeral-storage"] == "20Gi"
-    assert resources["requests"]["ephemeral-storage"] == "20Gi"
+    assert resources["requests"]["ephemeral-storage"] == "512Mi"
 
 
 def test_replicas_are_left_to_the_autoscaler() -> None:
