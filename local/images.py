@@ -378,12 +378,13 @@ def debootstrap(archive: Path, phase: Phase) -> None:
 
 def manifest_digest(registry: str, name: str, tag: str) -> str | None:
     """Return the digest of a tag in a registry on this machine; None when it has none."""
-    host, _, port = registry.partition(":")
-    connection = http.client.HTTPConnection(host, int(port), timeout=10)
+    address, _, folder = registry.partition("/")
+    repository = f"{folder}/{name}" if folder else name
+    connection = http.client.HTTPConnection(address, timeout=10)
     try:
         connection.request(
             "HEAD",
-            f"/v2/{name}/manifests/{tag}",
+            f"/v2/{repository}/manifests/{tag}",
             headers={"Accept": "application/vnd.docker.distribution.manifest.v2+json"},
         )
         response = connection.getresponse()
