@@ -39,7 +39,8 @@ EXAMPLE_BASE_IMAGE: Final = "localhost:5000/runtime:3.3-1"
 HEALTHY_SECONDS: Final = 180
 RUN_SECONDS: Final = 300
 
-app = typer.Typer(help=__doc__, add_completion=False)
+# No pretty exceptions: they print the values of variables, and one is a password.
+app = typer.Typer(help=__doc__, add_completion=False, pretty_exceptions_enable=False)
 console = Console(highlight=False, soft_wrap=True)
 
 
