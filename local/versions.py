@@ -11,6 +11,8 @@ AIRFLOW: Final = "3.3.2"
 AIRFLOW_EXTRAS: Final = "celery,postgres,statsd,fab"
 # Celery 5.7.0 breaks apache-airflow-providers-celery 3.26.0: its workers never consume a task.
 AIRFLOW_COMPANIONS: Final = ("celery<5.7", "redis")
+# Airflow before 3.3 does not start with a newer pydantic ("needs a discriminator field").
+OLDER_AIRFLOW_COMPANIONS: Final = ("pydantic<2.13",)
 UV: Final = "0.9.9"
 
 POSTGRES_TAG: Final = "15"
@@ -24,4 +26,9 @@ def runtime_tag(airflow: str) -> str:
 
 def airflow_requirements(airflow: str) -> str:
     """Return what is installed into a runtime image, for a shell that splits at spaces."""
-    return " ".join((f"apache-airflow[{AIRFLOW_EXTRAS}]=={airflow}", *AIRFLOW_COMPANIONS))
+    older = OLDER_AIRFLOW_COMPANIONS if _minor(airflow) < _minor(AIRFLOW) else ()
+    return " ".join((f"apache-airflow[{AIRFLOW_EXTRAS}]=={airflow}", *AIRFLOW_COMPANIONS, *older))
+
+
+def _minor(airflow: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in airflow.split(".")[:2])
