@@ -1,5 +1,6 @@
 """Which files of a project go into the image."""
 
+import codecs
 import os
 import stat
 from collections.abc import Iterator
@@ -188,10 +189,10 @@ class _Walk:
 def _read_ignore_file(directory: Path) -> IgnoreFile:
     for name in _IGNORE_FILES:
         try:
-            text = (directory / name).read_text("utf-8", "surrogateescape")
+            content = (directory / name).read_bytes().removeprefix(codecs.BOM_UTF8)
         except OSError:
             continue
-        lines = text.split("\n")
+        lines = os.fsdecode(content).split("\n")  # as names of files are read
         invalid: list[InvalidPatternError] = []
         while True:
             try:

@@ -1,7 +1,8 @@
 """Reads an Astro project: what it is built on, what goes into the image, and whether it can be deployed."""
 
 import hashlib
-from collections.abc import Collection
+import os
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -29,19 +30,23 @@ class Project:
 
     @cached_property
     def content_hash(self) -> str:
-        """SHA-256 over what the image would contain: 64 hex digits.
+        """What the image would contain, in 64 hex digits: see `hash_files`."""
+        return hash_files(self.files)
 
-        The same on any machine: times, umask, owners, and the place of the checkout do not count;
-        the executable bit does, since it decides whether a script runs.
-        """
-        whole = hashlib.sha256()
-        for file in self.files:
-            kind = b"link" if file.is_link else b"exec" if file.executable else b"file"
-            name = file.path.encode("utf-8", "surrogateescape")
-            content = hashlib.sha256(content_of(file)).digest()
-            whole.update(b"%s %s\0%s" % (kind, name, content))
-        whole.update(self.build_steps.encode())
-        return whole.hexdigest()
+
+def hash_files(files: Iterable[ProjectFile]) -> str:
+    """SHA-256 over names, kinds and contents of `files`, which are sorted by path.
+
+    The same on any machine: times, umask, owners, and the place of the checkout do not count; the
+    executable bit does, since it decides whether a script runs. So do the bytes of a name, and what a
+    link leads to.
+    """
+    whole = hashlib.sha256()
+    for file in files:
+        kind = b"link" if file.is_link else b"exec" if file.executable else b"file"
+        content = hashlib.sha256(content_of(file)).digest()
+        whole.update(b"%s %s\0%s" % (kind, os.fsencode(file.path), content))
+    return whole.hexdigest()
 
 
 def read_project(directory: Path, accept: Collection[str] = ()) -> Project:

@@ -111,7 +111,11 @@ def _key(path: str) -> str:
 
 
 def _has_stray_bytes(name: str) -> bool:
-    return any("\udc80" <= char <= "\udcff" for char in name)
+    try:
+        os.fsencode(name).decode()
+    except UnicodeDecodeError:
+        return True
+    return False
 
 
 def _sizes(listing: Listing) -> Iterator[Finding]:

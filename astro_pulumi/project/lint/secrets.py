@@ -46,7 +46,6 @@ _CODE_AND_CONFIGURATION: Final = (
     ".properties",
     ".py",
     ".sh",
-    ".sql",
     ".toml",
     ".yaml",
     ".yml",
@@ -67,6 +66,8 @@ _DOTENV_LINE = re.compile(
     r"^(?:export\s+)?(?P<name>\w+)=(?P<quote>[\"']?)(?P<value>.*?)(?P=quote)\s*$"
 )
 _SECRET_WORDS: Final = ("pass", "pwd", "secret", "token", "key", "credential", "://")
+
+_SECRET_BYTES: Final = tuple(word.encode() for word in _SECRET_WORDS)
 
 _TEMPLATE_NAME = re.compile(
     r"example|sample|template|dist$|default$|\.j2$|\.tmpl$|\.tpl$", re.IGNORECASE
@@ -97,23 +98,18 @@ def check_content(file: ProjectFile, content: bytes) -> Iterator[Finding]:
     """Rules on what is in a file."""
     if b"\0" in content[:1024]:
         return
-    if b"PRIVATE KEY" in content and (match := PRIVATE_KEY.search(content)):
+    if b"PRIVATE KEY-----" in content and (match := PRIVATE_KEY.search(content)):
         yield rules.PRIVATE_KEY.broken_by(
             file.path,
             "there is a private key in it, which everybody would have who gets the image",
             _ELSEWHERE,
             _line(content, match.start()),
         )
-    for what, marker, pattern in CREDENTIALS:
-        if marker in content:
-            for match in pattern.finditer(content):
-                if not is_made_up(match[match.lastindex or 0].decode()):
-                    yield rules.SERVICE_CREDENTIAL.broken_by(
-                        file.path,
-                        f"there is {what} in it, which everybody would have who gets the image",
-                        _ELSEWHERE,
-                        _line(content, match.start()),
-                    )
+    for what, markers, pattern in CREDENTIALS:
+        for marker in markers:
+            if marker in content:
+                yield from _credentials(file.path, content, what, pattern)
+                break
     if b"ernet" in content or b"ERNET" in content:
         for match in FERNET_KEY.finditer(content):
             yield rules.GENERATED_SECRET.broken_by(
@@ -126,6 +122,19 @@ def check_content(file: ProjectFile, content: bytes) -> Iterator[Finding]:
         yield from _close_reading(file.path, content)
 
 
+def _credentials(
+    path: str, content: bytes, what: str, pattern: re.Pattern[bytes]
+) -> Iterator[Finding]:
+    for match in pattern.finditer(content):
+        if not is_made_up(match[match.lastindex or 0].decode()):
+            yield rules.SERVICE_CREDENTIAL.broken_by(
+                path,
+                f"there is {what} in it, which everybody would have who gets the image",
+                _ELSEWHERE,
+                _line(content, match.start()),
+            )
+
+
 def _close_reading(path: str, content: bytes) -> Iterator[Finding]:
     name = posixpath.basename(path)
     if _is_dotenv(name):
@@ -135,10 +144,9 @@ def _close_reading(path: str, content: bytes) -> Iterator[Finding]:
     elif path == REQUIREMENTS or name.startswith("requirements"):
         yield from _requirements(path, content.decode("utf-8", "replace"))
     elif name.endswith(_CODE_AND_CONFIGURATION):
-        text = content.decode("utf-8", "replace")
-        lower = text.lower()
-        if any(word in lower for word in _SECRET_WORDS):
-            yield from _literals(path, text)
+        lower = content.lower()
+        if any(word in lower for word in _SECRET_BYTES):
+            yield from _literals(path, content.decode("utf-8", "replace"))
 
 
 def _by_name(file: ProjectFile) -> Iterator[Finding]:
