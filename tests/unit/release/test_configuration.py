@@ -1,0 +1,89 @@
+"""What a release keeps of the arguments, and what a rollback takes from it."""
+
+import json
+from typing import Any
+
+import pulumi
+from pulumi.runtime import mocks
+
+from astro_pulumi.args import DeploymentArgs
+from astro_pulumi.release.configuration import NOT_RESTORED, fingerprint, recorded, restored
+
+RESTORED = {
+    # A new argument belongs here, or with its reason into NOT_RESTORED.
+    "webserver",
+    "scheduler",
+    "triggerer",
+    "dag_processor",
+    "worker_queues",
+    "termination_grace_period_seconds",
+    "environment",
+    "executor",
+    "autoscaling",
+    "pod_template",
+    "log_retention_days",
+}
+
+
+def record(args: dict[str, Any]) -> Any:
+    found: list[str] = []
+
+    def program() -> pulumi.Output[None]:
+        prepared = {
+            key: {k: v() if callable(v) else v for k, v in value.items()}
+            if isinstance(value, dict)
+            else value
+            for key, value in args.items()
+        }
+        return recorded(prepared).apply(found.append)
+
+    mocks.test(program)()  # type: ignore[no-untyped-call]
+    return json.loads(found[0])
+
+
+def test_every_argument_is_either_restored_or_has_a_reason_not_to_be() -> None:
+    undecided = set(DeploymentArgs.__annotations__) - set(NOT_RESTORED) - RESTORED
+    assert undecided == set()
+
+
+def test_a_secret_leaves_only_a_mark() -> None:
+    kept = record(
+        {
+            "environment": {
+                "TOKEN": lambda: pulumi.Output.secret("s3cret"),
+                "URL": lambda: pulumi.Output.from_input("https://acme.com"),
+                "LEVEL": "INFO",
+            },
+            "registry": {"password": "hunter2"},
+            "connections": {"db": "postgres://u:p@h/d"},
+        }
+    )
+    assert kept == {
+        "environment": {"TOKEN": {"secret": True}, "URL": "https://acme.com", "LEVEL": "INFO"}
+    }
+
+
+def test_a_mark_is_filled_with_what_the_program_has_there_now() -> None:
+    configuration = {"environment": {"TOKEN": {"secret": True}, "GONE": {"secret": True}, "A": "1"}}
+    args = restored({"environment": {"TOKEN": "new", "A": "2", "B": "3"}}, configuration)
+    assert args == {"environment": {"TOKEN": "new", "A": "1"}}
+
+
+def test_what_holds_data_and_what_is_reached_stays_as_it_is() -> None:
+    now = {"database": {"image": "postgres:17"}, "service": {"type": "NodePort"}, "namespace": "a"}
+    assert restored(now, {"worker_queues": [{"name": "old"}]}) == {
+        **now,
+        "worker_queues": [{"name": "old"}],
+    }
+
+
+def test_an_argument_that_the_release_did_not_have_goes_back_to_its_default() -> None:
+    assert restored({"termination_grace_period_seconds": 60}, {}) == {}
+
+
+def test_the_fingerprint_changes_with_the_content_only() -> None:
+    args = {"environment": {"A": "1"}, "description": "monday"}
+    first = fingerprint(args, "project")
+    assert fingerprint({**args, "description": "friday"}, "project") == first
+    assert fingerprint({**args, "environment": {"A": "2"}}, "project") != first
+    assert fingerprint(args, "other project") != first

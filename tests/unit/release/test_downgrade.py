@@ -1,0 +1,154 @@
+"""The way back to an older Airflow, without a database: what is decided, what is stopped and when."""
+
+from typing import Any
+
+import pytest
+
+from tests.unit.release.fake_cluster import FakeCluster
+from tests.unit.release.pod_file import load
+
+downgrade = load("astro_downgrade")
+workloads = load("astro_workloads")
+ReleaseRefusedError = load("astro_refusal").ReleaseRefusedError
+
+LABELS = {"app.kubernetes.io/name": "airflow", "app.kubernetes.io/instance": "analytics"}
+
+
+def workload(
+    component: str, replicas: int = 1, image: str = "new", **annotations: str
+) -> dict[str, Any]:
+    return {
+        "metadata": {
+            "name": f"analytics-{component}",
+            "labels": {**LABELS, "app.kubernetes.io/component": component},
+            "annotations": annotations,
+            "resourceVersion": "1",
+            "managedFields": [
+                {
+                    "manager": "pulumi",
+                    "operation": "Apply",
+                    "fieldsV1": {"f:spec": {"f:replicas": {}}},
+                },
+                {"manager": workloads.MANAGER, "operation": "Update"},
+            ],
+        },
+        "spec": {
+            "replicas": replicas,
+            "template": {"spec": {"containers": [{"image": image}]}},
+        },
+    }
+
+
+def knows(*revisions: str) -> Any:
+    return lambda name, revision: revision in revisions
+
+
+def test_providers_go_back_before_airflow_itself() -> None:
+    steps = downgrade.way_back(
+        {"core": "h33", "fab": "f2"},
+        {"core": "h32", "fab": "f1"},
+        {"core": "h33", "fab": "f2"},
+        knows("h33", "h32", "f2", "f1"),
+        "3.3.2",
+    )
+    assert steps == [("fab", "f1"), ("core", "h32")]
+
+
+def test_what_a_killed_downgrade_has_done_is_not_done_again() -> None:
+    steps = downgrade.way_back(
+        {"core": "h33", "fab": "f1"},
+        {"core": "h32", "fab": "f1"},
+        {"core": "h33", "fab": "f2"},
+        knows("h33", "h32", "f1"),
+        "3.3.2",
+    )
+    assert steps == [("core", "h32")]
+
+
+@pytest.mark.parametrize("known", [("h33",), ("h32",)])
+def test_an_image_that_does_not_know_both_ends_refuses(known: tuple[str, ...]) -> None:
+    with pytest.raises(ReleaseRefusedError, match="Nothing was changed"):
+        downgrade.way_back(
+            {"core": "h33"}, {"core": "h32"}, {"core": "h33"}, knows(*known), "3.3.2"
+        )
+
+
+def test_airflow_2_keeps_its_users_among_its_own_tables() -> None:
+    steps = downgrade.way_back(
+        {"core": "h30", "fab": "f1"},
+        {"core": "h211"},
+        {"core": "h30", "fab": "f1"},
+        knows("h30", "h211", "f1"),
+        "3.0.6",
+    )
+    assert steps == [("core", "h211")]
+
+
+def test_the_webserver_stops_last_since_running_tasks_report_to_it() -> None:
+    cluster = FakeCluster(
+        apps_deployments=[
+            workload(component)
+            for component in ("webserver", "scheduler", "triggerer", "dag-processor", "worker")
+        ]
+    )
+    workloads.stop_all(cluster, "analytics", lambda text: None)
+    patched = [name for method, _, name in cluster.requests if method == "PATCH"]
+    assert patched[-1] == "analytics-webserver"
+    assert {one["spec"]["replicas"] for one in cluster.objects["apps/deployments"].values()} == {0}
+
+
+def test_stopping_leaves_no_manager_that_the_engine_would_conflict_with() -> None:
+    cluster = FakeCluster(apps_deployments=[workload("scheduler")])
+    workloads.stop_all(cluster, "analytics", lambda text: None)
+    stopped = cluster.objects["apps/deployments"]["analytics-scheduler"]
+    assert [entry["manager"] for entry in stopped["metadata"]["managedFields"]] == ["pulumi"]
+
+
+def test_only_what_the_engine_will_not_touch_is_started_again() -> None:
+    same = workload("scheduler", 0, "new", **{workloads.STOPPED: "2"})
+    other = workload("webserver", 0, "old", **{workloads.STOPPED: "1"})
+    autoscaled = workload("worker", 0, "old", **{workloads.STOPPED: "4 autoscaled"})
+    cluster = FakeCluster(apps_deployments=[same, other, autoscaled])
+    started = workloads.start_again(cluster, "analytics", lambda w: workloads.image(w) == "new")
+    replicas = {
+        name: one["spec"]["replicas"] for name, one in cluster.objects["apps/deployments"].items()
+    }
+    assert sorted(started) == ["analytics-scheduler", "analytics-worker"]
+    assert replicas == {
+        "analytics-scheduler": 2,
+        "analytics-webserver": 0,
+        "analytics-worker": 4,
+    }
+
+
+def test_a_mark_is_taken_away_from_what_the_engine_has_brought_up() -> None:
+    cluster = FakeCluster(
+        apps_deployments=[workload("scheduler", 1, "new", **{workloads.STOPPED: "1"})]
+    )
+    assert workloads.start_again(cluster, "analytics", lambda w: True) == []
+    up = cluster.objects["apps/deployments"]["analytics-scheduler"]
+    assert workloads.STOPPED not in up["metadata"]["annotations"]
+    assert up["spec"]["replicas"] == 1
+
+
+def test_the_job_that_downgrades_is_the_release_job_in_another_image() -> None:
+    own = {
+        "metadata": {"name": "analytics-release-job-1", "uid": "u"},
+        "spec": {
+            "activeDeadlineSeconds": 60,
+            "template": {
+                "metadata": {"labels": {**LABELS, "job-name": "analytics-release-job-1"}},
+                "spec": {"containers": [{"image": "old", "env": [{"name": "A", "value": "1"}]}]},
+            },
+        },
+    }
+    job = downgrade.downgrade_job("analytics", own, "new", {"core": "h32"})
+    container = job["spec"]["template"]["spec"]["containers"][0]
+    assert container["image"] == "new"
+    assert {e["name"]: e["value"] for e in container["env"]} == {
+        "A": "1",
+        "ASTRO_DOWNGRADES_FOR": "analytics-release-job-1",
+        "ASTRO_HEADS": '{"core": "h32"}',
+    }
+    assert job["metadata"]["ownerReferences"][0]["name"] == "analytics-release-job-1"
+    assert "job-name" not in job["spec"]["template"]["metadata"]["labels"]

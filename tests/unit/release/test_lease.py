@@ -1,0 +1,52 @@
+"""Never two release Jobs of one Deployment at once."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.unit.release.fake_cluster import FakeCluster
+from tests.unit.release.pod_file import load
+
+astro_cluster = load("astro_cluster")
+NAME = "analytics-release-job"
+
+
+def lease(cluster: FakeCluster, holder: str, said: list[str], patience: float = 0) -> Any:
+    return astro_cluster.Lease(cluster, NAME, holder, {}, patience, said.append)
+
+
+def held(cluster: FakeCluster) -> str:
+    return str(cluster.objects[astro_cluster.Lease.RESOURCE][NAME]["spec"]["holderIdentity"])
+
+
+def test_the_first_takes_it_and_gives_it_back() -> None:
+    cluster = FakeCluster()
+    with lease(cluster, "one", []):
+        assert held(cluster) == "one"
+    assert held(cluster) == ""
+
+
+def test_the_second_says_for_whom_it_waits_and_gives_up() -> None:
+    cluster, said = FakeCluster(), list[str]()
+    with lease(cluster, "one", []):
+        with pytest.raises(astro_cluster.LeaseTimeoutError, match="nothing was changed"):
+            lease(cluster, "two", said).__enter__()
+        assert held(cluster) == "one"
+    assert said == ["waiting for one, another release Job of this Deployment"]
+
+
+def test_a_holder_that_was_killed_loses_it() -> None:
+    cluster = FakeCluster()
+    lease(cluster, "one", []).__enter__()
+    spec = cluster.objects[astro_cluster.Lease.RESOURCE][NAME]["spec"]
+    long_ago = astro_cluster.utc_now() - timedelta(seconds=31)
+    spec["renewTime"] = long_ago.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    with lease(cluster, "two", []):
+        assert held(cluster) == "two"
+
+
+def test_the_job_that_downgrades_goes_on_under_the_lease_of_the_one_it_works_for() -> None:
+    cluster = FakeCluster()
+    with lease(cluster, "one", []), lease(cluster, "one", []):
+        assert held(cluster) == "one"

@@ -1,0 +1,102 @@
+"""Records as the Deployment writes them and as readers find them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from astro_pulumi.cli.updates import without_key
+from astro_pulumi.release import origin
+from astro_pulumi.release.ledger import FINDINGS, NUMBER, RELEASES, parse_record, parse_records
+from astro_pulumi.release.rollback import from_configuration
+from tests.mock_engine import Program, deploy, write_project
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Program:
+    with pytest.MonkeyPatch.context() as patch:
+        folder: Path = tmp_path_factory.mktemp("program")
+        patch.chdir(folder)
+        return deploy(
+            {
+                "project": write_project(folder / "project"),
+                "registry": {"repository": "ghcr.io/acme/analytics"},
+                "environment": {"LEVEL": "INFO"},
+                "description": "the first",
+            }
+        )
+
+
+def test_a_record_says_what_ran(program: Program) -> None:
+    inputs = program.get("analytics-release").inputs
+    release = parse_record(inputs)
+    assert release is not None
+    assert inputs["metadata"]["name"] == "analytics-release-7"
+    assert release.number == 7
+    assert release.image.startswith("ghcr.io/acme/analytics@sha256:")
+    assert release.airflow_version == "3.1.5"  # what the Job found, not what the tag promises
+    assert release.heads == {"core": "d2f4e1b3c5a7"}
+    assert release.dags == ("daily",)
+    assert release.configuration == {"environment": {"LEVEL": "INFO"}}
+    assert release.project_hash
+    assert release.description == "the first"
+    assert release.by
+
+
+def test_the_current_release_lists_the_others(program: Program) -> None:
+    current = program.get("analytics-current-release").inputs["metadata"]
+    assert current["name"] == "analytics-release"
+    assert current["annotations"][NUMBER] == "7"
+    assert set(json.loads(current["annotations"][RELEASES])) == {"6", "7"}
+    assert "analytics-release" in program.get("analytics-current-release").dependencies
+
+
+def test_no_time_and_no_person_makes_a_second_up_differ(program: Program) -> None:
+    """Who and when are in an object of their own, which keeps what it was made with."""
+    (name,) = (r.name for r in program if "-origin-" in r.name)
+    job = program.get("analytics-release-job", "Job")
+    content = name.rpartition("-")[2]
+    environment = {e["name"]: e.get("value") for e in job.container["env"]}
+    assert environment["ASTRO_RELEASE_CONTENT"] == content
+    assert FINDINGS not in job.inputs["metadata"]["annotations"]
+
+
+def test_only_the_release_job_has_a_token(program: Program) -> None:
+    for workload in program.kinds("Deployment")[1:]:
+        assert workload.pod["automountServiceAccountToken"] is False
+    assert (
+        program.get("analytics-release-job", "Job").pod["serviceAccountName"]
+        == "analytics-release-job"
+    )
+
+
+def test_records_that_were_changed_by_hand_are_left_out() -> None:
+    good = {"data": {"number": "2", "image": "a@sha256:b"}}
+    assert [r.number for r in parse_records([{"data": {"number": "x"}}, {}, good])] == [2]
+
+
+def test_the_newest_record_comes_first() -> None:
+    items = [{"data": {"number": str(n), "image": "a"}} for n in (2, 10, 9)]
+    assert [r.number for r in parse_records(items)] == [10, 9, 2]
+
+
+def test_a_pin_is_for_all_deployments_of_a_stack_or_for_those_named() -> None:
+    assert from_configuration("3", "analytics") == "3"
+    assert from_configuration("analytics=3, reports=previous", "reports") == "previous"
+    assert from_configuration("reports=3", "analytics") is None
+
+
+def test_a_pipeline_is_known_by_its_variables() -> None:
+    found = origin.who_and_where(
+        {"CI": "true", "GITHUB_ACTIONS": "true", "GITHUB_ACTOR": "octocat", "GITHUB_RUN_ID": "7"}
+    )
+    assert found == {"where": "GitHub Actions", "who": "octocat", "run": "7"}
+    assert set(origin.who_and_where({})) == {"where", "who"}
+
+
+def test_unpinning_leaves_the_rest_of_the_stack_file_alone() -> None:
+    text = 'config:\n  a:b: "1"  # why\n  astro:rollbackTo: "3"\nencryptionsalt: v1:x\n'
+    assert without_key(text, "astro:rollbackTo") == (
+        'config:\n  a:b: "1"  # why\nencryptionsalt: v1:x\n'
+    )
+    assert without_key('config:\n  astro:rollbackTo: "3"\n', "astro:rollbackTo") == ""
