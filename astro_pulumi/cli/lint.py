@@ -30,7 +30,7 @@ def lint(
     findings = lint_project(directory)
     if json:
         typer.echo(json_format.dumps(as_json(directory, findings), indent=2))
-    elif sys.stdout.isatty() and "NO_COLOR" not in os.environ:
+    elif _is_coloured():
         _print_in_colour(directory, findings)
     else:
         typer.echo("\n".join(as_lines(directory, findings)))
@@ -66,6 +66,10 @@ def summary(findings: "list[Finding]") -> str:
         f"{counts[kind] or 'no'} {kind}{'' if counts[kind] == 1 else 's'}"
         for kind in ("error", "warning")
     )
+
+
+def _is_coloured() -> bool:
+    return sys.stdout.isatty() and "NO_COLOR" not in os.environ
 
 
 def _print_in_colour(directory: Path, findings: "list[Finding]") -> None:
