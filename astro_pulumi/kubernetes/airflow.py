@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from astro_pulumi.airflow.facts import FILES, LOGS, SIMPLE_AUTH_PASSWORDS, Process, ScriptProbe
 from astro_pulumi.kubernetes.metadata import (
+    ROLLED_OUT,
     Manifest,
     labels,
     object_name,
@@ -112,7 +113,11 @@ def _workload(
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": {"name": name, "labels": labels(spec.name, component, **more)},
+        "metadata": {
+            "name": name,
+            "labels": labels(spec.name, component, **more),
+            "annotations": {"pulumi.com/waitFor": ROLLED_OUT},
+        },
         "spec": {
             **({} if replicas is None else {"replicas": replicas}),
             "selector": {"matchLabels": selected},

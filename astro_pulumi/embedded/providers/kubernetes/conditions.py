@@ -19,6 +19,7 @@ from astro_pulumi.embedded.providers.kubernetes.objects import (
     dig,
 )
 from astro_pulumi.errors import ResourceError
+from astro_pulumi.kubernetes.metadata import ROLLED_OUT
 
 _STEP: Final = re.compile(
     r"""\.?(?P<field>[A-Za-z_][\w-]*)
@@ -67,6 +68,8 @@ def condition_ignoring_case(obj: Object, type_: str) -> Object:
 def wanted_conditions(obj: Object) -> list[Expression]:
     """The object's own conditions; empty when it has none. A clear error for what cannot be read."""
     text = annotation(obj, WAIT_FOR)
+    if text == ROLLED_OUT:  # what this engine waits for anyway, and explains better
+        return []
     if not text:
         return []
     try:
