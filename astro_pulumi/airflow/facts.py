@@ -97,7 +97,6 @@ _SETTINGS_OF_EVERY_VERSION: Final = {
     "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
     "AIRFLOW__LOGGING__BASE_LOG_FOLDER": LOGS,
     "AIRFLOW__OPERATORS__DEFAULT_QUEUE": "{default_queue}",
-    "AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK": "True",
     # A task that waits for a worker's place while workers are replaced must not be failed.
     "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "{task_queued_timeout}",
     # apache/airflow images: SIGTERM must reach only Celery's main process.
@@ -132,9 +131,11 @@ _AIRFLOW_2: Final = AirflowFacts(
         Process(
             component="scheduler",
             arguments=("airflow", "scheduler"),
-            probe=_SCHEDULER_HEALTH,
+            # Not its health server: that is forked from the scheduler with a database connection that
+            # both then use. One reads the other's answer, and the scheduler waits for ever. Since
+            # Airflow 3 a fork drops its connections (`clean_in_fork` in airflow/settings.py).
+            probe=ScriptProbe("job_probe.py", ("SchedulerJob",)),
             reads=("metadata", "broker", "connections"),
-            ports={"health": 8974},
             runs_dag_code=True,
         ),
         Process(
@@ -166,6 +167,7 @@ _AIRFLOW_2: Final = AirflowFacts(
     settings={
         **_SETTINGS_OF_EVERY_VERSION,
         "AIRFLOW__LOGGING__DAG_PROCESSOR_MANAGER_LOG_LOCATION": f"{LOGS}/dag_processor_manager.log",
+        "AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK": "False",
         "AIRFLOW__SCHEDULER__CHILD_PROCESS_LOG_DIRECTORY": f"{LOGS}/dag_processor",
         "AIRFLOW__SCHEDULER__STANDALONE_DAG_PROCESSOR": "{standalone_dag_processor}",
         # Airflow writes this file at every start where it is missing, and AIRFLOW_HOME is read-only.
@@ -239,6 +241,7 @@ _AIRFLOW_3: Final = AirflowFacts(
         "AIRFLOW__API__PORT": str(WEBSERVER_PORT),
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": "http://{webserver}:8080{base_path}/execution/",
         "AIRFLOW__LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": f"{LOGS}/dag_processor",
+        "AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK": "True",
         # A task outlives an api-server that is away for about a minute.
         "AIRFLOW__WORKERS__MAX_FAILED_HEARTBEATS": "20",
     },
