@@ -11,8 +11,9 @@ AIRFLOW: Final = "3.3.2"
 AIRFLOW_EXTRAS: Final = "celery,postgres,statsd,fab"
 # Celery 5.7.0 breaks apache-airflow-providers-celery 3.26.0: its workers never consume a task.
 AIRFLOW_COMPANIONS: Final = ("celery<5.7", "redis")
-# Airflow before 3.3 does not start with a newer pydantic ("needs a discriminator field").
-OLDER_AIRFLOW_COMPANIONS: Final = ("pydantic<2.13",)
+# What Airflow 3.3 requires itself: the API of older ones does not start with newer releases of these
+# ("needs a discriminator field").
+OLDER_AIRFLOW_3_COMPANIONS: Final = ("cadwyn<8", "fastapi<0.137")
 UV: Final = "0.9.9"
 
 POSTGRES_TAG: Final = "15"
@@ -26,7 +27,7 @@ def runtime_tag(airflow: str) -> str:
 
 def airflow_requirements(airflow: str) -> str:
     """Return what is installed into a runtime image, for a shell that splits at spaces."""
-    older = OLDER_AIRFLOW_COMPANIONS if _minor(airflow) < _minor(AIRFLOW) else ()
+    older = OLDER_AIRFLOW_3_COMPANIONS if (3, 0) <= _minor(airflow) < _minor(AIRFLOW) else ()
     return " ".join((f"apache-airflow[{AIRFLOW_EXTRAS}]=={airflow}", *AIRFLOW_COMPANIONS, *older))
 
 

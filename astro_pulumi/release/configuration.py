@@ -31,6 +31,7 @@ NOT_RESTORED: Final[Mapping[str, str]] = {
     "http_route": "how people reach it",
     "network_policies": "how people reach it",
     "auth": "how people log in",
+    "metrics": "who watches it",
     "remote_logging": "holds the logs, and may hold a login",
     "timeouts": "of this deploy",
     "description": "of this deploy",
