@@ -31,7 +31,10 @@ class Project:
     @cached_property
     def content_hash(self) -> str:
         """What the image would contain, in 64 hex digits: see `hash_files`."""
-        return hash_files(self.files)
+        digest = hash_files(self.files)
+        if self.build_steps:
+            digest = hashlib.sha256(f"{digest}\n{self.build_steps}".encode()).hexdigest()
+        return digest
 
 
 def hash_files(files: Iterable[ProjectFile]) -> str:

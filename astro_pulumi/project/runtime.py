@@ -21,12 +21,17 @@ def airflow_version(base: BaseImage) -> AirflowVersion | None:
 
 def is_supported(version: AirflowVersion) -> bool:
     """Whether this package can deploy it."""
-    return version.major in AIRFLOW
+    facts = AIRFLOW.get(version.major)
+    return facts is not None and version.minor >= facts.oldest_minor
 
 
 def supported_versions() -> str:
-    """`Airflow 2 and 3`."""
-    return "Airflow " + " and ".join(str(major) for major in sorted(AIRFLOW))
+    """`Airflow 2 from 2.7 on, or Airflow 3`."""
+    return ", or ".join(
+        f"Airflow {major}"
+        + (f" from {major}.{facts.oldest_minor} on" if facts.oldest_minor else "")
+        for major, facts in sorted(AIRFLOW.items())
+    )
 
 
 def is_certified(base: BaseImage) -> bool:

@@ -105,7 +105,7 @@ def _check_base(base: BaseImage) -> Iterator[Finding]:
         yield rules.UNSUPPORTED_AIRFLOW.broken_by(
             DOCKERFILE,
             f"{base.reference} carries Airflow {version}, which cannot be deployed",
-            f"Build on an image with {runtime.supported_versions()}.",
+            f"Build on an image with {runtime.supported_versions()}: {EXAMPLE_FROM}",
             base.line,
         )
     elif version is None and runtime.is_from_astronomer(base) and not base.has_digest:

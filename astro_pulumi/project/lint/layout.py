@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from astro_pulumi.project import runtime
 from astro_pulumi.project.files import DOCKERFILE, PACKAGES, REQUIREMENTS, Listing
 from astro_pulumi.project.findings import Finding
 from astro_pulumi.project.lint import rules
@@ -76,7 +75,7 @@ def _unreadable(listing: Listing) -> Iterator[Finding]:
 
 
 def _needed_files(subject: Subject) -> Iterator[Finding]:
-    if subject.base is None or not runtime.installs_project(subject.base):
+    if not subject.installs_requirements:
         return
     listing = subject.listing
     for name, rule in (
@@ -89,14 +88,14 @@ def _needed_files(subject: Subject) -> Iterator[Finding]:
             verdict = listing.ignore_file.rules.judge(name, listing.ignore_file.rules.root)
             yield rules.NEEDED_FILE_IGNORED.broken_by(
                 listing.ignore_file.name,
-                f"this pattern keeps out {name}, which the base image installs from",
+                f"this pattern keeps out {name}, which the build installs from",
                 f"Remove the pattern, or add the line !{name} below it.",
                 verdict.line,
             )
         else:
             yield rule.broken_by(
                 name,
-                f"{name} is missing, and {subject.base.reference} installs what it lists",
+                f"{name} is missing, and the build installs what it lists",
                 f"An empty file is enough: touch {name}",
             )
 

@@ -111,8 +111,7 @@ class _Requirements:
         self.listing = subject.listing
         self.base = subject.base
         self.installs = subject.base and runtime.installs_project(subject.base)
-        # The base image installs requirements.txt before it copies the rest of the project.
-        self.alone = bool(self.installs) and not subject.dockerfile.has_own_frontend
+        self.alone = subject.copies_nothing_before
         self.pins: dict[str, _Pin] = {}
         self.seen: set[str] = set()
 
@@ -157,8 +156,8 @@ class _Requirements:
         if self.alone:
             yield rules.REQUIRED_FILE_MISSING.broken_by(
                 file,
-                f"{path} is not there when the base image installs requirements.txt: it copies the "
-                "project's other files later",
+                f"{path} is not there when requirements.txt is installed: the project's other files are "
+                "copied later",
                 "Write what it lists into requirements.txt."
                 if includes
                 else "Install it in the Dockerfile, after COPY, or from a package index.",

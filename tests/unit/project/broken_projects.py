@@ -11,6 +11,8 @@ from tests.unit.project.projects import DAG, Changes, Fifo, Link, Script, Sparse
 RUNTIME: Final = "FROM astrocrpublic.azurecr.io/runtime:3.1-5\n"
 PLAIN_RUNTIME: Final = "FROM astrocrpublic.azurecr.io/runtime:3.1-5-base\n"
 
+PLAIN_PROJECT: Final = f"{PLAIN_RUNTIME}COPY . .\n"
+
 KEY_BODY: Final = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj"
 PRIVATE_KEY: Final = f"-----BEGIN PRIVATE {'KEY'}-----\n{KEY_BODY}\n-----END PRIVATE {'KEY'}-----\n"
 AWS_KEY: Final = "AKIA" + "Q3EGRI5N2X7PT4VB"
@@ -80,6 +82,14 @@ PROJECT: Final = (
     Broken(
         "no packages.txt",
         {"packages.txt": None},
+        "AP105",
+        "packages.txt",
+        None,
+        "packages.txt is missing",
+    ),
+    Broken(
+        "no packages.txt for the build steps that are added",
+        {"Dockerfile": "FROM apache/airflow:3.1.0\n", "packages.txt": None},
         "AP105",
         "packages.txt",
         None,
@@ -221,6 +231,14 @@ DOCKERFILE: Final = (
         "Dockerfile",
         1,
         "carries Airflow 1.10.15",
+    ),
+    Broken(
+        "Airflow 2 of old",
+        {"Dockerfile": "FROM quay.io/astronomer/astro-runtime:8.8.0\n"},
+        "AP206",
+        "Dockerfile",
+        1,
+        "carries Airflow 2.6",
     ),
     Broken(
         "Astronomer Certified",
@@ -392,6 +410,18 @@ REQUIREMENTS: Final = (
         "brings its own Airflow",
     ),
     Broken(
+        "an included file, which the added build steps do not copy",
+        {
+            "Dockerfile": "FROM apache/airflow:3.1.0\n",
+            "requirements.txt": "-r more.txt\n",
+            "more.txt": "pandas\n",
+        },
+        "AP305",
+        "requirements.txt",
+        1,
+        "is not there when requirements.txt is installed",
+    ),
+    Broken(
         "apache-airflow is listed",
         {"requirements.txt": "apache-airflow\n"},
         "AP302",
@@ -453,11 +483,11 @@ REQUIREMENTS: Final = (
         "AP305",
         "requirements.txt",
         1,
-        "is not there when the base image installs",
+        "is not there when requirements.txt is installed",
     ),
     Broken(
         "an included file that is missing",
-        {"Dockerfile": PLAIN_RUNTIME, "requirements.txt": "pandas\n-c constraints.txt\n"},
+        {"Dockerfile": PLAIN_PROJECT, "requirements.txt": "pandas\n-c constraints.txt\n"},
         "AP305",
         "requirements.txt",
         2,
@@ -465,7 +495,7 @@ REQUIREMENTS: Final = (
     ),
     Broken(
         "a package of one's own that is missing",
-        {"Dockerfile": PLAIN_RUNTIME, "requirements.txt": "./packages/acme[all]\n"},
+        {"Dockerfile": PLAIN_PROJECT, "requirements.txt": "./packages/acme[all]\n"},
         "AP305",
         "requirements.txt",
         1,
@@ -482,7 +512,7 @@ REQUIREMENTS: Final = (
     Broken(
         "two versions in two files",
         {
-            "Dockerfile": PLAIN_RUNTIME,
+            "Dockerfile": PLAIN_PROJECT,
             "requirements.txt": "pandas==2.2.3\n-r more.txt\n",
             "more.txt": "pandas==2.1\n",
         },

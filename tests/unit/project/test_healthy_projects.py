@@ -82,7 +82,6 @@ HEALTHY: dict[str, Changes] = {
         "Dockerfile": "FROM apache/airflow:3.1.0-python3.12\nCOPY requirements.txt /\n"
         "RUN pip install -r /requirements.txt\n",
         "requirements.txt": "apache-airflow==3.1.0\npandas\n",
-        "packages.txt": None,
     },
     "a Dockerfile with everything": {
         "Dockerfile": "# syntax=docker/dockerfile:1.7\n# escape=\\\n"
