@@ -4,11 +4,16 @@ Each is imported when it is first needed: a program without Docker does not load
 """
 
 import importlib
+import threading
 from typing import Final, Protocol, cast
 
 from astro_pulumi.embedded.provider import Provider
 from astro_pulumi.embedded.values import Properties
 from astro_pulumi.errors import EngineError
+
+# Held while a client library is imported. Those of Docker and Kubernetes both import `requests`, whose
+# modules import each other: two threads that do so at once can each see half of them, and fail.
+CLIENT_IMPORTS: Final = threading.Lock()
 
 
 class Factory(Protocol):

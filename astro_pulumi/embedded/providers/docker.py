@@ -27,6 +27,7 @@ from astro_pulumi.embedded.provider import (
     ReadResult,
     Resource,
 )
+from astro_pulumi.embedded.providers import CLIENT_IMPORTS
 from astro_pulumi.embedded.values import UNKNOWN, Properties, Secret, Value, has_unknown, reveal
 from astro_pulumi.errors import ResourceError
 from astro_pulumi.project.ignore import DockerIgnore
@@ -201,9 +202,10 @@ class DockerProvider:
         }
 
     def _connect(self) -> Any:
-        from docker import APIClient
-        from docker.errors import DockerException
-        from docker.utils import kwargs_from_env
+        with CLIENT_IMPORTS:
+            from docker import APIClient
+            from docker.errors import DockerException
+            from docker.utils import kwargs_from_env
 
         settings = kwargs_from_env()
         given = self._config.get("host") or settings.get("base_url")

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode
 
+from astro_pulumi.embedded.providers import CLIENT_IMPORTS
 from astro_pulumi.embedded.providers.kubernetes.kinds import ResourceKind, builtin_kind
 from astro_pulumi.embedded.providers.kubernetes.objects import Object, dig
 from astro_pulumi.embedded.values import Properties, reveal
@@ -122,10 +123,11 @@ class Cluster:
 
     def _connect(self) -> Any:
         # Imported here, since a deploy that changes nothing needs no cluster.
-        from kubernetes.client import ApiClient, Configuration
-        from kubernetes.config import ConfigException
-        from kubernetes.config.incluster_config import load_incluster_config
-        from kubernetes.config.kube_config import KubeConfigLoader, KubeConfigMerger
+        with CLIENT_IMPORTS:
+            from kubernetes.client import ApiClient, Configuration
+            from kubernetes.config import ConfigException
+            from kubernetes.config.incluster_config import load_incluster_config
+            from kubernetes.config.kube_config import KubeConfigLoader, KubeConfigMerger
 
         settings = Configuration()
         source = self._kubeconfig()
