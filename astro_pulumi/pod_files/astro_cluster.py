@@ -3,15 +3,23 @@
 The image is the user's: it holds no Kubernetes client for certain, and importing one costs a second.
 """
 
+from __future__ import annotations
+
 import http.client
 import json
 import os
 import ssl
 import threading
 import time
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Say = Callable[[str], None]
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 MERGE = "application/merge-patch+json"
@@ -20,7 +28,7 @@ MERGE = "application/merge-patch+json"
 class ApiError(Exception):
     """The API server refused a request."""
 
-    def __init__(self, status, message):
+    def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
 
@@ -32,12 +40,14 @@ class LeaseTimeoutError(Exception):
 class Cluster:
     """The namespace of this pod, with the rights of its service account."""
 
-    def __init__(self, server, token, namespace, context):
+    def __init__(
+        self, server: str, token: Callable[[], str], namespace: str, context: ssl.SSLContext
+    ) -> None:
         self._server, self._token, self._context = server, token, context
         self.namespace = namespace
 
     @classmethod
-    def of_this_pod(cls):
+    def of_this_pod(cls) -> Cluster:
         server = f"{os.environ['KUBERNETES_SERVICE_HOST']}:{os.environ['KUBERNETES_SERVICE_PORT']}"
         if server.count(":") > 1:  # IPv6
             host, port = server.rsplit(":", 1)
@@ -49,7 +59,15 @@ class Cluster:
             ssl.create_default_context(cafile=str(SERVICE_ACCOUNT / "ca.crt")),
         )
 
-    def request(self, method, resource, name="", body=None, kind=None, **query):
+    def request(
+        self,
+        method: str,
+        resource: str,
+        name: str = "",
+        body: Any = None,
+        kind: str | None = None,
+        **query: str,
+    ) -> Any:
         """One request on `resource`: "configmaps", "apps/deployments", "batch/jobs"; -> the answer."""
         group, _, plural = resource.rpartition("/")
         root = {"": "/api/v1"}.get(group, f"/apis/{group}/v1")
@@ -71,7 +89,7 @@ class Cluster:
             time.sleep(0.25 * 2**attempt)  # half a minute in all
         raise ApiError(status, f"{method} {path}: {answer.get('message', status)}")
 
-    def _send(self, method, path, body, headers):
+    def _send(self, method: str, path: str, body: Any, headers: dict[str, str]) -> tuple[int, Any]:
         connection = http.client.HTTPSConnection(self._server, context=self._context, timeout=20)
         try:
             connection.request(method, path, body and json.dumps(body), headers)
@@ -86,7 +104,7 @@ class Cluster:
         except ValueError:
             return response.status, {"message": data.decode(errors="replace")}
 
-    def find(self, resource, name):
+    def find(self, resource: str, name: str) -> Any:
         """The object, or None."""
         try:
             return self.request("GET", resource, name)
@@ -95,11 +113,12 @@ class Cluster:
                 return None
             raise
 
-    def list(self, resource, labels):
+    def list(self, resource: str, labels: dict[str, str]) -> list[Any]:
         selector = ",".join(f"{key}={value}" for key, value in labels.items())
-        return self.request("GET", resource, labelSelector=selector)["items"]
+        items: list[Any] = self.request("GET", resource, labelSelector=selector)["items"]
+        return items
 
-    def patch(self, resource, name, change):
+    def patch(self, resource: str, name: str, change: dict[str, Any]) -> Any:
         return self.request("PATCH", resource, name, change, MERGE)
 
 
@@ -112,12 +131,20 @@ class Lease:
     SECONDS = 30
     RESOURCE = "coordination.k8s.io/leases"
 
-    def __init__(self, cluster, name, holder, labels, patience, say):
+    def __init__(
+        self,
+        cluster: Cluster,
+        name: str,
+        holder: str,
+        labels: dict[str, str],
+        patience: float,
+        say: Say,
+    ) -> None:
         self._cluster, self._name, self._holder = cluster, name, holder
         self._labels, self._patience, self._say = labels, patience, say
         self._released = threading.Event()
 
-    def __enter__(self):
+    def __enter__(self) -> Lease:
         deadline, told = time.monotonic() + self._patience, ""
         while (other := self._try_to_take()) is not None:
             if other != told:
@@ -133,7 +160,7 @@ class Lease:
         self._renewal.start()
         return self
 
-    def __exit__(self, *error):
+    def __exit__(self, *error: object) -> None:
         self._released.set()
         self._renewal.join()
         try:
@@ -143,7 +170,7 @@ class Lease:
         except (ApiError, OSError):
             pass  # it runs out by itself
 
-    def _try_to_take(self):
+    def _try_to_take(self) -> str | None:
         """None when it is ours now, else who has it."""
         lease = self._cluster.find(self.RESOURCE, self._name)
         try:
@@ -152,7 +179,7 @@ class Lease:
                 return None
             holder = lease["spec"].get("holderIdentity")
             if holder and holder != self._holder and not is_expired(lease["spec"], utc_now()):
-                return holder
+                return str(holder)
             self._put(lease, self._holder)
         except ApiError as error:
             if error.status != 409:
@@ -160,7 +187,7 @@ class Lease:
             return "someone else"  # who was faster; asked again in a second
         return None
 
-    def _renew(self):
+    def _renew(self) -> None:
         while not self._released.wait(self.SECONDS / 3):
             try:
                 lease = self._cluster.find(self.RESOURCE, self._name)
@@ -169,11 +196,11 @@ class Lease:
             except ApiError as error:
                 self._say(f"the lease could not be renewed: {error}")
 
-    def _put(self, lease, holder):
+    def _put(self, lease: dict[str, Any], holder: str) -> None:
         lease["spec"] = self._spec(holder)
         self._cluster.request("PUT", self.RESOURCE, self._name, lease)
 
-    def _fresh(self):
+    def _fresh(self) -> dict[str, Any]:
         return {
             "apiVersion": "coordination.k8s.io/v1",
             "kind": "Lease",
@@ -181,7 +208,7 @@ class Lease:
             "spec": self._spec(self._holder),
         }
 
-    def _spec(self, holder):
+    def _spec(self, holder: str) -> dict[str, Any]:
         return {
             "holderIdentity": holder,
             "leaseDurationSeconds": self.SECONDS,
@@ -189,12 +216,12 @@ class Lease:
         }
 
 
-def is_expired(spec, now):
+def is_expired(spec: dict[str, Any], now: datetime) -> bool:
     """Whether a lease was not renewed for its duration."""
     renewed = datetime.strptime(spec["renewTime"], "%Y-%m-%dT%H:%M:%S.%fZ")
-    age = now - renewed.replace(tzinfo=UTC)
-    return age.total_seconds() > spec["leaseDurationSeconds"]
+    age = now - renewed.replace(tzinfo=timezone.utc)  # noqa: UP017 Python 3.8 as well
+    return age.total_seconds() > float(spec["leaseDurationSeconds"])
 
 
-def utc_now():
-    return datetime.now(UTC)
+def utc_now() -> datetime:
+    return datetime.now(timezone.utc)  # noqa: UP017

@@ -6,20 +6,31 @@ anything, stops the database's clients, and downgrades. Every step may be repeat
 finds the database wherever a killed one has left it, and goes on from there.
 """
 
+from __future__ import annotations
+
 import json
 import time
+from typing import TYPE_CHECKING, Any
 
 import astro_migrations as migrations
 import astro_records as ledger
 import astro_workloads as workloads
 from astro_refusal import ReleaseRefusedError
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from astro_cluster import Cluster, Say
+    from astro_migrations import Heads
+
 JOBS = "batch/jobs"
 PULL_PROBLEMS = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
 PULL_PATIENCE = 30  # a registry may be away for a moment
 
 
-def have_it_done(cluster, deployment, job, records, say):
+def have_it_done(
+    cluster: Cluster, deployment: str, job: str, records: list[dict[str, Any]], say: Say
+) -> None:
     """In the older image: runs the Job that downgrades, and waits for it."""
     own_job = cluster.request("GET", JOBS, job)
     heads = migrations.current_heads()
@@ -40,7 +51,9 @@ def have_it_done(cluster, deployment, job, records, say):
     wait(cluster, made, image, origin)
 
 
-def downgrade_job(deployment, own_job, image, target_heads):
+def downgrade_job(
+    deployment: str, own_job: dict[str, Any], image: str, target_heads: Heads
+) -> dict[str, Any]:
     """The release Job's own manifest with another image. It goes when that one goes."""
     template = own_job["spec"]["template"]
     pod = template["spec"]
@@ -79,7 +92,7 @@ def downgrade_job(deployment, own_job, image, target_heads):
     }
 
 
-def wait(cluster, job, image, origin):
+def wait(cluster: Cluster, job: str, image: str, origin: str) -> None:
     """Returns when the Job is done; refuses the release when it failed."""
     pulls_since = None
     while True:
@@ -107,7 +120,7 @@ def wait(cluster, job, image, origin):
         time.sleep(0.5)
 
 
-def carry_out(cluster, deployment, target_heads, say):
+def carry_out(cluster: Cluster, deployment: str, target_heads: Heads, say: Say) -> None:
     """In the newer image: stops the database's clients and downgrades."""
     import airflow.settings  # noqa: F401
     from airflow import __version__
@@ -129,7 +142,9 @@ def carry_out(cluster, deployment, target_heads, say):
         raise
 
 
-def way_back(current, target, own, knows, version):
+def way_back(
+    current: Heads, target: Heads, own: Heads, knows: Callable[[str, str], bool], version: str
+) -> list[tuple[str, str]]:
     """The downgrades to make, in order: [("fab", revision), ("core", revision)].
 
     :raises ReleaseRefusedError: when this image cannot make them; nothing was touched then.
@@ -154,7 +169,7 @@ def way_back(current, target, own, knows, version):
     return [*providers, *([(migrations.CORE, core)] if core != current[migrations.CORE] else [])]
 
 
-def downgrade(name, revision):
+def downgrade(name: str, revision: str) -> None:
     if name == migrations.CORE:
         migrations.run_airflow("db", "downgrade", "--to-revision", revision, "--yes")
         return

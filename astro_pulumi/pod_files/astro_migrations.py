@@ -4,13 +4,19 @@ Airflow's own tables and those of its providers (FAB's users and roles) each hav
 are a mapping here: `{"core": "d2f4e1b3c5a7", "fab": "02ca36b0235b"}`.
 """
 
+from __future__ import annotations
+
 import pkgutil
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    Heads = dict[str, str | None]
 
 CORE = "core"
 FAB_MANAGER = "airflow.providers.fab.auth_manager.models.db.FABDBManager"
 
 
-def direction():
+def direction() -> str:
     """ "create", "migrate", "downgrade" or "none"."""
     current, wanted = current_heads(), image_heads()
     if current.get(CORE) is None:
@@ -20,7 +26,7 @@ def direction():
     return "none" if all(current.get(name) == head for name, head in wanted.items()) else "migrate"
 
 
-def current_heads():
+def current_heads() -> Heads:
     """The heads that the database is at; None for tables that were never made."""
     from airflow.settings import Session
     from airflow.utils import db
@@ -32,12 +38,12 @@ def current_heads():
     return heads
 
 
-def image_heads():
+def image_heads() -> Heads:
     """The heads that this image's Airflow works with."""
     return {name: scripts(name).get_current_head() for name in (CORE, *managers())}
 
 
-def knows(name, revision):
+def knows(name: str, revision: str) -> bool:
     """Whether this image has the migration."""
     from alembic.util import CommandError
 
@@ -48,13 +54,13 @@ def knows(name, revision):
     return True
 
 
-def scripts(name):
+def scripts(name: str) -> Any:
     from airflow.utils import db
 
     return db._get_script_object() if name == CORE else managers()[name](None).get_script_object()
 
 
-def managers():
+def managers() -> dict[str, Any]:
     """name -> class, for the tables of providers.
 
     Airflow's `RunDBManager` finds the same and makes an auth manager for it, which costs 0.4 s.
@@ -72,7 +78,7 @@ def managers():
     return {short_name(manager): manager for manager in found}
 
 
-def has_managers():
+def has_managers() -> bool:
     try:
         import airflow.utils.db_manager  # noqa: F401
     except ImportError:
@@ -82,17 +88,17 @@ def has_managers():
     return int(__version__.split(".")[0]) >= 3
 
 
-def short_name(manager):
+def short_name(manager: Any) -> str:
     """ "alembic_version_fab" -> "fab"."""
-    name = manager.version_table_name
+    name = str(manager.version_table_name)
     return name[len("alembic_version_") :] if name.startswith("alembic_version_") else name
 
 
-def described(heads):
+def described(heads: Heads) -> str:
     return ", ".join(f"{name} {head}" for name, head in heads.items() if head)
 
 
-def run_airflow(*arguments):
+def run_airflow(*arguments: str) -> None:
     """Runs a command of Airflow's own command line in this process."""
     from airflow.cli import cli_parser
 

@@ -1,11 +1,19 @@
 """The ledger as the release Job sees it: the number of the next release, and which records go."""
 
+from __future__ import annotations
+
 import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from astro_cluster import Cluster
+    from astro_migrations import Heads
+
 
 RECORDS = "configmaps"
 
 
-def record_labels(deployment):
+def record_labels(deployment: str) -> dict[str, str]:
     return {
         "app.kubernetes.io/instance": deployment,
         "app.kubernetes.io/component": "release",
@@ -13,7 +21,7 @@ def record_labels(deployment):
     }
 
 
-def read_records(cluster, deployment):
+def read_records(cluster: Cluster, deployment: str) -> list[dict[str, Any]]:
     """Every record, the oldest first. One that was changed by hand so that it has no number is left out."""
     records = []
     for item in cluster.list(RECORDS, record_labels(deployment)):
@@ -23,7 +31,7 @@ def read_records(cluster, deployment):
     return sorted(records, key=lambda record: int(record["number"]))
 
 
-def next_number(records, current):
+def next_number(records: list[dict[str, Any]], current: dict[str, Any] | None) -> int:
     """One more than ever was, also when the newest record was deleted by hand.
 
     :param current: the ConfigMap that names the current release, or None.
@@ -35,7 +43,7 @@ def next_number(records, current):
     return max([*numbers, int(named) if named.isdigit() else 0]) + 1
 
 
-def summary(records):
+def summary(records: list[dict[str, Any]]) -> dict[str, Any]:
     """number -> digest, and what a rollback restored: enough to choose one without reading them all."""
     return {
         record["number"]: {
@@ -46,13 +54,15 @@ def summary(records):
     }
 
 
-def records_to_delete(records, limit):
+def records_to_delete(records: list[dict[str, Any]], limit: int) -> list[dict[str, Any]]:
     """The oldest ones, so that there are `limit` when this deploy adds its own."""
     surplus = len(records) - (limit - 1)
     return records[:surplus] if surplus > 0 else []
 
 
-def newest_image(records, running, heads, own_image):
+def newest_image(
+    records: list[dict[str, Any]], running: list[str], heads: Heads, own_image: str
+) -> tuple[str, str] | None:
     """(image, where it is from) that can downgrade the database, or None.
 
     A record with just these heads was made by the Airflow that migrated the database so far. Otherwise
@@ -75,11 +85,11 @@ def newest_image(records, running, heads, own_image):
     return (newest["image"], f"release {newest['number']}") if newest else None
 
 
-def is_at(recorded, heads):
+def is_at(recorded: Heads, heads: Heads) -> bool:
     """Whether a record was made with the database at these heads. Images may know more tables or fewer."""
     common = recorded.keys() & heads.keys()
     return "core" in common and all(recorded[name] == heads[name] for name in common)
 
 
-def version_key(version):
+def version_key(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split(".") if part.isdigit())

@@ -1,6 +1,15 @@
 """Stops everything that reads the database, without losing a task, and starts it again."""
 
+from __future__ import annotations
+
 import time
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from astro_cluster import Cluster, Say
+
 
 WORKLOADS = "apps/deployments"
 # How many replicas a workload had before it was stopped, and whether an autoscaler had set them: "3",
@@ -12,11 +21,11 @@ STOP_ORDER = (("scheduler", "dag-processor", "triggerer", "worker"), ("webserver
 COMPONENTS = tuple(component for group in STOP_ORDER for component in group)
 
 
-def instance_labels(deployment):
+def instance_labels(deployment: str) -> dict[str, str]:
     return {"app.kubernetes.io/name": "airflow", "app.kubernetes.io/instance": deployment}
 
 
-def find_workloads(cluster, deployment):
+def find_workloads(cluster: Cluster, deployment: str) -> list[dict[str, Any]]:
     return [
         workload
         for workload in cluster.list(WORKLOADS, instance_labels(deployment))
@@ -24,15 +33,15 @@ def find_workloads(cluster, deployment):
     ]
 
 
-def component(item):
-    return item["metadata"]["labels"].get("app.kubernetes.io/component")
+def component(item: dict[str, Any]) -> str:
+    return str(item["metadata"]["labels"].get("app.kubernetes.io/component"))
 
 
-def image(workload):
-    return workload["spec"]["template"]["spec"]["containers"][0]["image"]
+def image(workload: dict[str, Any]) -> str:
+    return str(workload["spec"]["template"]["spec"]["containers"][0]["image"])
 
 
-def stop_all(cluster, deployment, say):
+def stop_all(cluster: Cluster, deployment: str, say: Say) -> None:
     """Returns when the last pod is gone. A worker's pod goes when its last task is done, or after its
     termination grace period."""
     for group in STOP_ORDER:
@@ -45,7 +54,9 @@ def stop_all(cluster, deployment, say):
         wait_until_gone(cluster, deployment, group, say)
 
 
-def wait_until_gone(cluster, deployment, components, say):
+def wait_until_gone(
+    cluster: Cluster, deployment: str, components: tuple[str, ...], say: Say
+) -> None:
     told = deadline = None
     while True:
         pods = [
@@ -66,7 +77,9 @@ def wait_until_gone(cluster, deployment, components, say):
         time.sleep(0.5)
 
 
-def start_again(cluster, deployment, is_current):
+def start_again(
+    cluster: Cluster, deployment: str, is_current: Callable[[dict[str, Any]], bool]
+) -> list[str]:
     """Starts the workloads that a downgrade has stopped and for which `is_current(workload)`.
 
     The engine brings the others up, since it sees that they have to change; unless an autoscaler sets
@@ -88,7 +101,7 @@ def start_again(cluster, deployment, is_current):
     return started
 
 
-def scale(cluster, name, replicas, stopped):
+def scale(cluster: Cluster, name: str, replicas: int, stopped: str | None) -> None:
     """Sets `replicas` and leaves no trace of who did.
 
     The field stays nobody's: if it were this Job's, the engine's next server-side apply of the workload
@@ -118,7 +131,7 @@ def scale(cluster, name, replicas, stopped):
     raise RuntimeError(f"{name} changes all the time")
 
 
-def is_autoscaled(workload):
+def is_autoscaled(workload: dict[str, Any]) -> bool:
     """Whether an autoscaler, not the engine, sets the number of replicas."""
     return not any(
         entry.get("operation") == "Apply"

@@ -6,6 +6,8 @@ Airflow, since every deploy waits for it. Fails with exit code 1 and the reason 
 message, which Kubernetes cuts at 4096 bytes: the most useful lines come first.
 """
 
+from __future__ import annotations
+
 import contextlib
 import json
 import os
@@ -13,6 +15,7 @@ import sys
 import time
 import traceback
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import astro_downgrade as downgrade
 import astro_migrations as migrations
@@ -22,6 +25,9 @@ from astro_cluster import Cluster, Lease, LeaseTimeoutError
 from astro_migrations import run_airflow
 from astro_refusal import ReleaseRefusedError
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 # As in the scheduler: DAGs that read Variables while they are parsed find those in the database.
 os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
 TERMINATION_MESSAGE = Path("/dev/termination-log")
@@ -30,19 +36,19 @@ TERMINATION_BYTES = 4096
 MOST_DAG_IDS_BYTES = 100_000
 
 
-def say(text):
+def say(text: str) -> None:
     print(f"release job: {text}", flush=True)
 
 
 @contextlib.contextmanager
-def phase(name):
+def phase(name: str) -> Iterator[None]:
     """Prints how long it took: the log of every deploy says where its seconds went."""
     start = time.monotonic()
     yield
     say(f"{name} {time.monotonic() - start:.2f} s")
 
 
-def main():
+def main() -> None:
     cluster = Cluster.of_this_pod()
     deployment, job = os.environ["ASTRO_DEPLOYMENT"], os.environ["ASTRO_JOB"]
     # The Job that downgrades for another one goes on under that one's lease.
@@ -60,7 +66,7 @@ def main():
             release(cluster, deployment, job)
 
 
-def release(cluster, deployment, job):
+def release(cluster: Cluster, deployment: str, job: str) -> None:
     with phase("ledger"):
         records = ledger.read_records(cluster, deployment)
     with phase("import"):
@@ -95,7 +101,13 @@ def release(cluster, deployment, job):
         report(cluster, deployment, job, records, dags)
 
 
-def report(cluster, deployment, job, records, dags):
+def report(
+    cluster: Cluster,
+    deployment: str,
+    job: str,
+    records: list[dict[str, Any]],
+    dags: list[str] | None,
+) -> None:
     """Annotates this Job with what only it knows. The engine reads it there and writes the record."""
     import airflow
 
@@ -121,7 +133,7 @@ def report(cluster, deployment, job, records, dags):
         say(f"forgot release {record['number']}: history_limit")
 
 
-def parse_dags():
+def parse_dags() -> list[str]:
     """-> the ids of all DAGs; refuses the release when a file cannot be imported."""
     from airflow.serialization import serialized_objects
     from airflow.settings import DAGS_FOLDER
@@ -150,7 +162,7 @@ def parse_dags():
     return sorted(bag.dags)
 
 
-def dag_bag(folder):
+def dag_bag(folder: str) -> Any:
     """Airflow 3.2 moved the class, and bundles came with Airflow 3."""
     import inspect
 
@@ -163,7 +175,7 @@ def dag_bag(folder):
     return DagBag(folder, **{name: value for name, value in given.items() if name in known})
 
 
-def explain_import_errors(errors, folder):
+def explain_import_errors(errors: dict[str, str], folder: str) -> str:
     """Every file with its last line first, then the ends of the tracebacks as far as there is room."""
     count = f"{len(errors)} DAG file{'s' if len(errors) > 1 else ''} cannot be imported"
     lines = [f"{count} by the new image; nothing that runs was changed."]
@@ -177,7 +189,7 @@ def explain_import_errors(errors, folder):
     return "\n".join(lines)
 
 
-def ensure_admin():
+def ensure_admin() -> None:
     from airflow.settings import Session
     from sqlalchemy import text
 
