@@ -6,7 +6,7 @@ providers would give them.
 
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -106,11 +106,21 @@ class Program:
         return found[0]
 
 
-def run(program: Callable[[], Any], preview: bool = False) -> Program:
-    """Runs `program`; its Output or value becomes `result`."""
-    seen = Program()
-    monitor = _Monitor(seen, preview)
-    mocks.set_mocks(_Answers(preview), preview=preview, logger=_logger(seen), monitor=monitor)
+def run(
+    program: Callable[[], Any],
+    preview: bool = False,
+    known: Mapping[str, Mapping[str, Any]] | None = None,
+    seen: Program | None = None,
+) -> Program:
+    """Runs `program`; its Output or value becomes `result`.
+
+    :param known: outputs that a provider answers with, by resource name, in place of the inputs.
+    :param seen: what is registered is added to it, also when the program fails.
+    """
+    seen = seen or Program()
+    answers = _Answers(preview, known or {})
+    monitor = _Monitor(seen, answers)
+    mocks.set_mocks(answers, preview=preview, logger=_logger(seen), monitor=monitor)
 
     def keep(value: Any) -> None:
         seen.result = value
@@ -122,7 +132,12 @@ def run(program: Callable[[], Any], preview: bool = False) -> Program:
     return seen
 
 
-def deploy(args: DeploymentArgs, name: str = "analytics", preview: bool = False) -> Program:
+def deploy(
+    args: DeploymentArgs,
+    name: str = "analytics",
+    preview: bool = False,
+    known: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Program:
     """Registers one Deployment; `result` holds its outputs."""
 
     def program() -> dict[str, Any]:
@@ -130,7 +145,7 @@ def deploy(args: DeploymentArgs, name: str = "analytics", preview: bool = False)
         outputs = [key for key in astro.Deployment.__annotations__ if not key.startswith("_")]
         return {key: getattr(made, key) for key in outputs}
 
-    return run(program, preview)
+    return run(program, preview, known)
 
 
 def write_project(folder: Path, base: str = "acme/runtime:3.3-1") -> str:
@@ -166,19 +181,20 @@ def answer(type_: str, name: str, inputs: dict[str, Any], preview: bool) -> dict
 
 
 class _Answers(mocks.Mocks):
-    def __init__(self, preview: bool) -> None:
-        self._preview = preview
+    def __init__(self, preview: bool, known: Mapping[str, Mapping[str, Any]]) -> None:
+        self._preview, self._known = preview, known
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
-        return f"{args.name}-id", answer(args.typ, args.name, args.inputs, self._preview)
+        state = answer(args.typ, args.name, args.inputs, self._preview)
+        return f"{args.name}-id", {**state, **self._known.get(args.name, {})}
 
     def call(self, args: mocks.MockCallArgs) -> Any:
         return {}
 
 
 class _Monitor(mocks.MockMonitor):
-    def __init__(self, seen: Program, preview: bool) -> None:
-        super().__init__(_Answers(preview))
+    def __init__(self, seen: Program, answers: _Answers) -> None:
+        super().__init__(answers)
         self._seen = seen
 
     def RegisterResource(self, request: Any) -> Any:  # noqa: N802 gRPC's name

@@ -1,0 +1,233 @@
+"""What single arguments change of a Deployment."""
+
+from typing import Any
+
+import pulumi
+import pytest
+
+import astro_pulumi as astro
+from tests.mock_engine import Program, deploy, run
+from tests.specs import IMAGE, arguments, everything
+
+EXTERNAL = {"host": "db.test", "username": "u", "password": "p"}
+
+
+def kinds(program: Program) -> set[tuple[str, str]]:
+    return {(r.kind, r.name.removeprefix("analytics-")) for r in program}
+
+
+# The names that a Deployment's children have in state and, where nothing is added to them, in the
+# cluster. Whoever adjusts or imports one relies on them; another name is another object.
+NAMES = {
+    ("Deployment", "webserver"),
+    ("Deployment", "scheduler"),
+    ("Deployment", "triggerer"),
+    ("Deployment", "dag-processor"),
+    ("Deployment", "worker-default"),
+    ("StatefulSet", "postgresql"),
+    ("StatefulSet", "redis"),
+    ("Service", "webserver"),
+    ("Service", "postgresql"),
+    ("Service", "redis"),
+    ("ServiceAccount", "airflow"),
+    ("Job", "release-job"),
+    ("ConfigMap", "settings"),
+    ("ConfigMap", "files"),
+    ("ConfigMap", "release"),
+    ("Secret", "metadata"),
+    ("Secret", "broker"),
+    ("Secret", "api"),
+    ("Secret", "jwt"),
+    ("Secret", "admin"),
+}
+
+
+def test_children_have_the_documented_names() -> None:
+    assert kinds(deploy(arguments())) >= NAMES
+
+
+def test_two_deployments_of_one_program_share_nothing() -> None:
+    def program() -> None:
+        for name in ("one", "two"):
+            astro.Deployment(name, arguments(namespace="shared"))
+
+    seen = run(program)
+    names = [(r.type, r.name) for r in seen]
+    assert len(names) == len(set(names))
+    selectors = [
+        tuple(sorted(r.inputs["spec"]["selector"]["matchLabels"].items()))
+        for r in seen
+        if r.type == "kubernetes:apps/v1:Deployment"
+    ]
+    assert len(selectors) == len(set(selectors))
+    for resource in seen:
+        if resource.type.startswith("kubernetes:"):
+            owner = resource.inputs["metadata"]["labels"]["app.kubernetes.io/instance"]
+            assert resource.name == owner or resource.name.startswith(f"{owner}-")
+
+
+def test_transformations_reach_every_child() -> None:
+    reached = set()
+
+    def look(args: pulumi.ResourceTransformationArgs) -> None:
+        reached.add((args.type_, args.name))
+
+    def program() -> None:
+        options = pulumi.ResourceOptions(transformations=[look])
+        astro.Deployment("analytics", everything(), options)
+
+    seen = run(program)
+    assert {(r.type, r.name) for r in seen} <= reached
+
+
+def test_changing_the_database_is_refused() -> None:
+    known = {"analytics-database-kind": {"keepers": {"kind": "embedded"}}}
+    with pytest.raises(pulumi.RunError, match="was embedded and would become external"):
+        deploy(arguments(database=EXTERNAL), known=known)
+
+
+def test_a_refused_change_of_the_database_reaches_nothing_that_runs() -> None:
+    def program() -> None:
+        astro.Deployment("analytics", arguments(database=EXTERNAL))
+
+    seen = Program()
+    known = {"analytics-database-kind": {"keepers": {"kind": "embedded"}}}
+    with pytest.raises(pulumi.RunError):
+        run(program, known=known, seen=seen)
+    assert seen.resources
+    assert not {"metadata", "broker"} & {name for kind, name in kinds(seen) if kind == "Secret"}
+    assert not seen.kinds("Job")
+    assert [r.name for r in seen.kinds("Deployment")] == ["analytics"]
+
+
+def test_a_confirmed_change_of_the_database_goes_on() -> None:
+    known = {"analytics-database-kind": {"keepers": {"kind": "embedded"}}}
+    program = deploy(arguments(database={**EXTERNAL, "confirm_change": True}), known=known)
+    assert "postgresql" not in {name for _, name in kinds(program)}
+
+
+def test_a_repository_has_another_name_in_the_cluster(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tests.mock_engine import write_project
+
+    monkeypatch.chdir(tmp_path)
+    program = deploy(
+        {
+            "project": write_project(tmp_path / "project"),
+            "registry": {
+                "repository": "localhost:5000/analytics",
+                "pull_repository": "registry.kube-system:5000/analytics",
+            },
+        }
+    )
+    image = program.get("analytics-image").inputs["imageName"]
+    assert image.startswith("localhost:5000/analytics:")
+    assert program.result["image"].startswith("registry.kube-system:5000/analytics@sha256:")
+
+
+def test_an_existing_pull_secret_is_used() -> None:
+    registry = {"repository": "ghcr.io/acme/a", "pull_secret": "mine"}
+    program = deploy(arguments(registry=registry))
+    assert ("Secret", "registry") not in kinds(program)
+    for workload in program.kinds("Deployment")[1:]:
+        assert workload.pod["imagePullSecrets"] == [{"name": "mine"}]
+
+
+def test_ingress() -> None:
+    ingress = {"host": "a.b", "path": "/c", "tls_secret": "t", "class_name": "nginx"}
+    program = deploy(arguments(ingress=ingress))
+    spec = program.get("analytics-webserver", "Ingress").inputs["spec"]
+    assert spec["tls"] == [{"hosts": ["a.b"], "secretName": "t"}]
+    (rule,) = spec["rules"]
+    assert (rule["host"], rule["http"]["paths"][0]["path"]) == ("a.b", "/c")
+    assert program.result["webserver_url"] == "https://a.b/c"
+    webserver = program.get("analytics-webserver", "Deployment").container
+    assert webserver["args"] == ["airflow", "api-server", "--proxy-headers"]
+
+
+def test_http_route() -> None:
+    route = {"host": "a.b", "gateway": "g", "gateway_namespace": "n", "listener": "l"}
+    program = deploy(arguments(http_route=route))
+    found = program.get("analytics-webserver", "HTTPRoute").inputs["spec"]
+    assert found["parentRefs"] == [{"name": "g", "namespace": "n", "sectionName": "l"}]
+    assert found["hostnames"] == ["a.b"]
+
+
+def test_airflow_2_is_probed_below_its_base_url() -> None:
+    program = deploy(arguments(airflow_version="2.11", ingress={"host": "a.b", "path": "/c"}))
+    probe = program.get("analytics-webserver", "Deployment").container["readinessProbe"]
+    assert probe["httpGet"]["path"] == "/c/health"
+
+
+def test_the_simple_auth_manager_gets_the_generated_password() -> None:
+    program = deploy(arguments(auth={"manager": "simple"}))
+    passwords = program.get("analytics-simple-auth", "Secret").inputs["stringData"]["passwords"]
+    assert passwords == '{"admin": "password-of-analytics-admin-password"}'
+    (copies,) = program.get("analytics-webserver", "Deployment").pod["initContainers"]
+    assert copies["securityContext"]["readOnlyRootFilesystem"] is True
+
+
+def test_replicas_are_spread_and_kept() -> None:
+    program = deploy(arguments(webserver={"replicas": 3}))
+    constraints = program.get("analytics-webserver", "Deployment").pod["topologySpreadConstraints"]
+    assert {one["topologyKey"] for one in constraints} == {
+        "kubernetes.io/hostname",
+        "topology.kubernetes.io/zone",
+    }
+    assert {one["whenUnsatisfiable"] for one in constraints} == {"ScheduleAnyway"}
+    assert ("PodDisruptionBudget", "webserver") in kinds(program)
+    assert "topologySpreadConstraints" not in program.get("analytics-scheduler", "Deployment").pod
+
+
+def test_the_pod_template_is_added_to_every_airflow_pod() -> None:
+    program = deploy(
+        arguments(
+            pod_template={
+                "labels": {"team": "data", "app.kubernetes.io/instance": "other"},
+                "annotations": {"a": "b"},
+                "service_account_annotations": {"eks.amazonaws.com/role-arn": "arn"},
+                "priority_class": "high",
+                "affinity": {"nodeAffinity": {}},
+            }
+        )
+    )
+    account = program.get("analytics-airflow", "ServiceAccount").inputs["metadata"]
+    assert account["annotations"] == {"eks.amazonaws.com/role-arn": "arn"}
+    for workload in program.kinds("Deployment")[1:]:
+        template = workload.inputs["spec"]["template"]
+        assert template["metadata"]["labels"]["team"] == "data"
+        assert template["metadata"]["labels"]["app.kubernetes.io/instance"] == "analytics"
+        assert template["metadata"]["annotations"] == {"a": "b"}
+        assert workload.pod["serviceAccountName"] == "analytics-airflow"
+        assert workload.pod["priorityClassName"] == "high"
+        assert workload.pod["affinity"] == {"nodeAffinity": {}}
+
+
+def test_logs_are_groomed_unless_they_are_kept() -> None:
+    kept = deploy(arguments(log_retention_days=0)).get("analytics-scheduler", "Deployment").pod
+    assert [container["name"] for container in kept["containers"]] == ["scheduler"]
+    groomed = deploy(arguments(log_retention_days=3)).get("analytics-scheduler", "Deployment").pod
+    assert groomed["containers"][1]["args"][-1] == "3"
+
+
+def test_a_secret_host_of_elasticsearch_stays_secret() -> None:
+    program = deploy(arguments(remote_logging={"elasticsearch_host": "https://u:p@es:9200"}))
+    secret = program.get("analytics-environment", "Secret").inputs["stringData"]
+    assert secret["AIRFLOW__ELASTICSEARCH__HOST"] == "https://u:p@es:9200"
+    settings = program.get("analytics-settings", "ConfigMap").inputs["data"]
+    assert "AIRFLOW__ELASTICSEARCH__HOST" not in settings
+
+
+def test_metrics_for_prometheus() -> None:
+    metrics = {"exporter_image": "exporter", "service_monitor": True}
+    found = kinds(deploy(arguments(metrics=metrics)))
+    assert {("Deployment", "statsd"), ("Service", "statsd"), ("ServiceMonitor", "statsd")} <= found
+
+
+@pytest.mark.parametrize("version", ["2.7", "2.11", "3.0", "3.3"])
+def test_everything_at_once_can_be_previewed(version: str) -> None:
+    planned = deploy(
+        everything(airflow_version=version, image=pulumi.Output.from_input(IMAGE)), preview=True
+    )
+    assert planned.result["airflow_version"] == version
