@@ -78,7 +78,7 @@ CASES: dict[str, Any] = {
         worker_queues=[
             {"name": "a", "min_count": 1, "max_count": 2, "cpu": "1", "tolerations": [TOLERATION]}
         ],
-        **{process: SIZE for process in ("webserver", "scheduler", "triggerer", "dag_processor")},
+        **dict.fromkeys(("webserver", "scheduler", "triggerer", "dag_processor"), SIZE),
         autoscaling={"type": "cpu", "target_cpu_percent": 50, "cooldown_period_seconds": 60},
         service={"type": "NodePort", "node_port": 31000, "base_url": "https://a.b"},
         ingress={"host": "a.b", "path": "/", "annotations": {"c.d/e_f": "g"}},
