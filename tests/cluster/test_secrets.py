@@ -54,10 +54,15 @@ def test_no_secret_in_any_object_but_secrets(
     deployed: Deployed, secret_texts: dict[str, str]
 ) -> None:
     """Pods with their arguments and variables, ConfigMaps, events, annotations: everything."""
-    leaks = {
-        f"{item['kind']}/{item['metadata']['name']}": found
+    objects = [
+        item
         for item in deployed.kube.everything()
         if item["metadata"].get("namespace") == deployed.namespace and item["kind"] != "Secret"
+    ]
+    assert {"ConfigMap", "Event", "Job", "Pod"} <= {item["kind"] for item in objects}
+    leaks = {
+        f"{item['kind']}/{item['metadata']['name']}": found
+        for item in objects
         if (found := found_in(json.dumps(item, default=str), secret_texts))
     }
 

@@ -49,6 +49,7 @@ def page(tmp_path: Path) -> Iterator[Page]:
 def screenshot(page: Page, name: str) -> None:
     if os.environ.get("ASTRO_SCREENSHOTS"):
         IMAGES.mkdir(parents=True, exist_ok=True)
+        page.wait_for_timeout(2000)  # until the charts have been drawn
         page.screenshot(path=IMAGES / f"{name}.png")
 
 
