@@ -40,7 +40,9 @@ def logs(
     prefixes = {pod: f"{pod}: " if len(pods) > 1 else "" for pod in pods}
     threads = [
         threading.Thread(
-            target=_print_log, args=(deployed, pod, prefixes[pod], follow, tail), daemon=True
+            target=_print_log,
+            args=(deployed, pod, component, prefixes[pod], follow, tail),
+            daemon=True,
         )
         for pod in pods
     ]
@@ -55,20 +57,29 @@ def logs(
         sys.exit(130)
 
 
-def _print_log(deployed: Deployed, pod: str, prefix: str, follow: bool, tail: int) -> None:
-    for line in _lines(deployed, pod, follow, tail):
+def _print_log(
+    deployed: Deployed, pod: str, component: str, prefix: str, follow: bool, tail: int
+) -> None:
+    for line in _lines(deployed, pod, component, follow, tail):
         sys.stdout.write(f"{prefix}{line}\n")
         sys.stdout.flush()
 
 
-def _lines(deployed: Deployed, pod: str, follow: bool, tail: int) -> "Iterator[str]":
+def _lines(
+    deployed: Deployed, pod: str, component: str, follow: bool, tail: int
+) -> "Iterator[str]":
     from kubernetes.client import CoreV1Api
     from kubernetes.client.exceptions import ApiException
 
     api = CoreV1Api(deployed.cluster.api_client())
     try:
         response: Any = api.read_namespaced_pod_log(
-            pod, deployed.namespace, follow=follow, tail_lines=tail, _preload_content=False
+            pod,
+            deployed.namespace,
+            container=component,  # of its name; beside it may be one that deletes old logs
+            follow=follow,
+            tail_lines=tail,
+            _preload_content=False,
         )
     except ApiException as error:
         sys.stderr.write(f"{pod}: {error.reason}\n")
