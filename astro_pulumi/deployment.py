@@ -90,9 +90,12 @@ class Deployment(pulumi.ComponentResource):
         database, broker = self._run_backing_services(passwords)
         content = release_content(args, spec, rollback)
         migrated = self._run_release_job(environment, pull_secret, content, database)
+        findings = migrated.metadata.apply(ledger.read_findings)
+        origin = self._keep_origin(content, rollback)
+        title = ledger.title(name, origin, findings)
         self._expose_webserver()
-        workloads = self._roll_out(environment, pull_secret, [migrated, *broker])
-        record = self._record_release(args, content, rollback, migrated, workloads)
+        workloads = self._roll_out(environment, pull_secret, title, [migrated, *broker])
+        record = self._record_release(args, rollback, origin, findings, workloads)
 
         self.webserver_url = pulumi.Output.from_input(
             spec.exposure.base_url
@@ -253,24 +256,27 @@ class Deployment(pulumi.ComponentResource):
         manifest = release_job(self._spec, environment, pull_secret, content)
         return self._make("release-job", manifest, depends_on=[*database, *rights])
 
+    def _keep_origin(
+        self, content: str, rollback: Rollback | None
+    ) -> pulumi.Output[dict[str, str]]:
+        """Who deploys which commit, as it was when this content was deployed first.
+
+        It is another commit, person or machine each time, and would make every `up` a new release. This
+        object keeps what it was made with; its resource is another one when the content is.
+        """
+        origin = _config_map(self._spec, release_origin(self._spec, rollback))
+        return self._make(f"origin-{content}", origin, ignore_changes=["data"]).data
+
     def _record_release(
         self,
         args: DeploymentArgs,
-        content: str,
         rollback: Rollback | None,
-        job: KubernetesObject,
+        origin: pulumi.Output[dict[str, str]],
+        findings: pulumi.Output[dict[str, Any]],
         workloads: list[KubernetesObject],
     ) -> KubernetesObject:
         """Adds the record to the ledger, and makes it the current one."""
         spec = self._spec
-        # Who deploys what commit is a new one each time, and would make every `up` a new release. This
-        # object keeps what it was made with; its resource is another one when the content is.
-        origin = self._make(
-            f"origin-{content}",
-            _config_map(spec, release_origin(spec, rollback)),
-            ignore_changes=["data"],
-        ).data
-        findings = job.metadata.apply(ledger.read_findings)
         record = self._make(
             "release",
             ledger.release_record(
@@ -296,6 +302,7 @@ class Deployment(pulumi.ComponentResource):
         self,
         environment: AirflowEnvironment,
         pull_secret: pulumi.Output[str] | None,
+        title: pulumi.Output[str],
         after: list[KubernetesObject],
     ) -> list[KubernetesObject]:
         """Every Airflow process at once: faster than one by one, and safe within a version."""
@@ -305,7 +312,7 @@ class Deployment(pulumi.ComponentResource):
         processes = [
             self._make(
                 process.component,
-                airflow.process_workload(spec, process, environment, pull_secret),
+                airflow.process_workload(spec, process, environment, pull_secret, title),
                 depends_on=after,
             )
             for process in spec.processes

@@ -53,6 +53,7 @@ class Exposure:
     """How the webserver learns under which URL, and behind what, people reach it."""
 
     base_url: str  # the setting that carries the URL
+    instance_name: str  # the setting that carries the title of the UI
     proxy_arguments: tuple[str, ...]
     proxy_settings: dict[str, str]
     https_settings: dict[str, str]
@@ -182,6 +183,7 @@ _AIRFLOW_2: Final = AirflowFacts(
     release_job_reads=("metadata", "admin", "connections"),
     exposure=Exposure(
         base_url="AIRFLOW__WEBSERVER__BASE_URL",
+        instance_name="AIRFLOW__WEBSERVER__INSTANCE_NAME",
         proxy_arguments=(),
         proxy_settings={"AIRFLOW__WEBSERVER__ENABLE_PROXY_FIX": "True"},
         https_settings={"AIRFLOW__WEBSERVER__COOKIE_SECURE": "True"},
@@ -254,6 +256,7 @@ _AIRFLOW_3: Final = AirflowFacts(
     release_job_reads=("metadata", "admin", "connections"),
     exposure=Exposure(
         base_url="AIRFLOW__API__BASE_URL",
+        instance_name="AIRFLOW__API__INSTANCE_NAME",
         proxy_arguments=("--proxy-headers",),
         # Whoever may open a connection to the webserver may say whom it speaks for; NetworkPolicies
         # and the Service decide who may.

@@ -24,9 +24,13 @@ _SIMPLE_AUTH: Final = "/run/secrets/simple-auth"
 
 
 def process_workload(
-    spec: DeploymentSpec, process: Process, environment: AirflowEnvironment, pull_secret: Any | None
+    spec: DeploymentSpec,
+    process: Process,
+    environment: AirflowEnvironment,
+    pull_secret: Any | None,
+    title: Any | None = None,
 ) -> Manifest:
-    """Webserver, scheduler, triggerer or dag-processor."""
+    """Webserver, scheduler, triggerer or dag-processor. `title` is for the webserver's pages."""
     size = spec.sizes[process.component]
     if process.component == "webserver" and spec.exposure.behind_proxy:
         arguments = (*process.arguments, *spec.facts.exposure.proxy_arguments)
@@ -35,6 +39,9 @@ def process_workload(
     pod["terminationGracePeriodSeconds"] = _DEFAULT_GRACE_PERIOD + process.drain_seconds
     if process.component == "webserver" and "simple-auth" in environment.secrets:
         _add_simple_auth_passwords(pod, environment.secrets["simple-auth"])
+    setting = spec.facts.exposure.instance_name
+    if process.component == "webserver" and title is not None and setting not in spec.environment:
+        pod["containers"][0]["env"].append({"name": setting, "value": title})
     name = object_name(spec.name, process.component)
     return _workload(spec, name, process.component, size.replicas, pod, {})
 

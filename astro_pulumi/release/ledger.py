@@ -149,6 +149,19 @@ def _current_annotations(
     }
 
 
+def title(deployment: str, origin: Any, findings: Any) -> Any:
+    """What the Airflow UI shows of the release: `analytics, release 7 (3f2a91c)`."""
+    known = pulumi.Output.all(origin, findings)
+    return known.apply(lambda known: _title(deployment, *known))
+
+
+def _title(deployment: str, origin: Mapping[str, str], findings: Mapping[str, Any]) -> str:
+    git: Mapping[str, Any] = json.loads(origin.get("git", "{}"))
+    commit = str(git.get("commit", ""))[:7] + ("+" if git.get("dirty") else "")
+    suffix = f" ({commit})" if git.get("commit") else ""
+    return f"{deployment}, release {findings['number']}{suffix}"
+
+
 def read_findings(metadata: Mapping[str, Any] | None) -> Any:
     """What a finished release Job has annotated itself with; unknown in a preview of a new one."""
     text = ((metadata or {}).get("annotations") or {}).get(FINDINGS)

@@ -22,6 +22,10 @@ from astro_pulumi.spec import DeploymentSpec
 
 CONFIG_NAMESPACE: Final = "astro"
 CONFIG_KEY: Final = "rollbackTo"
+# The program has no image then, and the Pulumi CLI starts the Docker provider to forget the old one.
+_NO_DOCKER: Final = (
+    "Where there is no Docker daemon, `pulumi up` needs --exclude '**docker:index/image:Image**'."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,7 @@ def requested(deployment: str, args: Mapping[str, Any]) -> str | None:
         pulumi.log.warn(
             f"{deployment} is pinned to release {wanted}: its image and configuration are deployed, "
             f"not those of the project. To deploy the project again: "
-            f"`astro-pulumi deploy`, or `pulumi config rm {CONFIG_NAMESPACE}:{CONFIG_KEY}`."
+            f"`astro-pulumi deploy`, or `pulumi config rm {CONFIG_NAMESPACE}:{CONFIG_KEY}`. {_NO_DOCKER}"
         )
         return wanted
     given = args.get("rollback_to") if isinstance(args, Mapping) else None
@@ -74,7 +78,7 @@ def requested(deployment: str, args: Mapping[str, Any]) -> str | None:
         )
     pulumi.log.warn(
         f"{deployment} is pinned to release {given} by the argument rollback_to: its image and "
-        "configuration are deployed, not those of the project."
+        "configuration are deployed, not those of the project. " + _NO_DOCKER
     )
     return given
 

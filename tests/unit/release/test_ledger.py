@@ -100,3 +100,9 @@ def test_unpinning_leaves_the_rest_of_the_stack_file_alone() -> None:
         'config:\n  a:b: "1"  # why\nencryptionsalt: v1:x\n'
     )
     assert without_key('config:\n  astro:rollbackTo: "3"\n', "astro:rollbackTo") == ""
+
+
+def test_the_title_of_the_ui_says_which_release_runs(program: Program) -> None:
+    webserver = program.get("analytics-webserver", "Deployment")
+    environment = {entry["name"]: entry["value"] for entry in webserver.container["env"]}
+    assert environment["AIRFLOW__API__INSTANCE_NAME"].startswith("analytics, release 7")
