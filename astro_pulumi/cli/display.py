@@ -46,6 +46,7 @@ class Display:
         self.kind = kind
         self.stack = stack
         self.lock = threading.RLock()
+        self.errored = 0
         self._begun: dict[str, float] = {}
 
     def __enter__(self) -> Self:
@@ -64,6 +65,8 @@ class Display:
         with self.lock:
             if isinstance(event, Step) and event.phase == "started":
                 self._begun[event.resource.urn] = time.monotonic()
+            if isinstance(event, Step) and event.phase == "failed":
+                self.errored += 1
             self.show(event)
 
     def show(self, event: Event) -> None:
@@ -152,7 +155,7 @@ class Lines(Display):
                 self.write(f"      {line}")
 
     def summary(self, result: "Result") -> None:
-        for line in summary_lines(result):
+        for line in summary_lines(result, self.errored):
             self.write(line)
 
 
@@ -233,8 +236,8 @@ def property_diff(step: Step) -> Iterable[str]:
         yield f"{signs[kind.removesuffix('_REPLACE')]} {path}: {change}{forced}"
 
 
-def summary_lines(result: "Result") -> Iterable[str]:
-    """Outputs, counts and duration, as Pulumi prints them."""
+def summary_lines(result: "Result", errored: int) -> Iterable[str]:
+    """Outputs, counts and duration, as Pulumi prints them. `errored`: resources that failed."""
     if result.outputs:
         yield "\nOutputs:"
         for line in outputs_lines(result.outputs, result.old_outputs):
@@ -250,6 +253,8 @@ def summary_lines(result: "Result") -> Iterable[str]:
     pieces = [f"{total} changes"] if len(changes) > 1 else []
     if unchanged := result.counts.get("same"):
         pieces.append(f"{unchanged} unchanged")
+    if errored:
+        pieces.append(f"{errored} errored")
     if pieces:
         yield f"    {'. '.join(pieces)}"
     yield f"\nDuration: {seconds(result.seconds)}"

@@ -3,6 +3,7 @@
 Their modules are imported when they run: `--help` must not wait for the SDK.
 """
 
+import os
 import sys
 
 import typer
@@ -49,8 +50,10 @@ app.add_typer(config.app, name="config")
 
 def main() -> None:
     """Entry point. Errors made on purpose are shown as their message alone."""
+    # gRPC's own remarks ("Got goaway") are not for users, here and in the program that is run.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
         app()
     except AstroError as error:
         sys.stderr.write(f"error: {error}\n")
-        sys.exit(255)
+        sys.exit(1)

@@ -51,7 +51,7 @@ def _show(stack: "Stack", kind: "Kind", json: bool, act: "Callable[[Emit], Resul
         result = act(display.hear)
     display.summary(result)
     if not result.ok:
-        sys.exit(255)
+        sys.exit(1)
 
 
 def _on_interrupt(control: "Control", display: Display) -> None:

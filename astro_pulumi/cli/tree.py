@@ -118,7 +118,7 @@ class LiveTree(Display):
                 label = f"{severity}: " if style else ""
                 for line in f"{label}{text}".splitlines():
                     self._console.print(Text(f"    {line}", style=style))
-        for line in summary_lines(result):
+        for line in summary_lines(result, self.errored):
             self._console.print(Text(line))
 
     def _draw(self) -> Table:

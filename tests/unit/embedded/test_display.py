@@ -88,7 +88,7 @@ def test_lines(capsys: pytest.CaptureFixture[str]) -> None:
         '  ~ url: "x"\n'
         "\nResources:\n"
         "    +-1 replaced\n"
-        "    2 unchanged\n"
+        "    2 unchanged. 1 errored\n"
         "\nDuration: 3.2s\n"
     )
 
@@ -157,7 +157,7 @@ def test_properties_inside_of_secrets_are_secret() -> None:
 
 def test_summary_counts_kinds_of_changes() -> None:
     result = Result("preview", True, {"same": 3, "create": 2, "update": 1}, 75)
-    assert "\n".join(summary_lines(result)) == (
+    assert "\n".join(summary_lines(result, errored=0)) == (
         "\nResources:\n    + 2 to create\n    ~ 1 to update\n    3 changes. 3 unchanged\n"
         "\nDuration: 1m15s"
     )
