@@ -8,6 +8,7 @@ tonistiigi/fsutil for the walk. What a real `docker build` sends is tested in te
 
 import posixpath
 import re
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -138,6 +139,16 @@ def _without_trailing_glob(pattern: str) -> str:
     return pattern.removesuffix("/**").removesuffix("/*")
 
 
+def compile_quietly(regex: str, flags: int = 0) -> re.Pattern[str]:
+    """Compiles what users wrote; Python's warnings about it are not for them.
+
+    :raises re.error: when it is no regular expression.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        return re.compile(regex, flags)
+
+
 def _matcher(pattern: str) -> Callable[[str], object]:
     """What says whether a path matches; the counterpart of moby's `Pattern.compile`."""
     kind, text = _compile(pattern)
@@ -148,7 +159,7 @@ def _matcher(pattern: str) -> Callable[[str], object]:
     if kind is _Kind.SUFFIX:
         whole = text[1:] if text.startswith("/") else None  # `**/foo` is `foo` at the root as well
         return lambda path: path.endswith(text) or path == whole
-    return re.compile(text, re.ASCII).search
+    return compile_quietly(text, re.ASCII).search
 
 
 def _quick_check(patterns: Iterable[str]) -> Callable[[str], bool]:
@@ -165,7 +176,7 @@ def _quick_check(patterns: Iterable[str]) -> Callable[[str], bool]:
     )
     prefixes, suffixes = tuple(by_kind[_Kind.PREFIX]), tuple(by_kind[_Kind.SUFFIX])
     regexes = by_kind[_Kind.REGEX]
-    search = re.compile("|".join(f"(?:{regex})" for regex in regexes), re.ASCII).search
+    search = compile_quietly("|".join(f"(?:{regex})" for regex in regexes), re.ASCII).search
     if not regexes:
         return lambda path: path in names or path.startswith(prefixes) or path.endswith(suffixes)
     return lambda path: (

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Final, Literal
 
 from astro_pulumi.airflow.version import AirflowVersion
+from astro_pulumi.project.ignore import compile_quietly
 
 Syntax = Literal["glob", "regexp"]
 NAME: Final = ".airflowignore"
@@ -66,7 +67,7 @@ def _is_in(path: str, folder: str) -> bool:
 def _expression(line: str) -> re.Pattern[str] | None:
     text = re.sub(r"\s*#.*", "", line)
     try:
-        return re.compile(text) if text else None
+        return compile_quietly(text) if text else None
     except re.error:  # Airflow logs it and goes on
         return None
 
@@ -89,7 +90,7 @@ def _glob(line: str) -> tuple[re.Pattern[str], bool] | None:
         else:
             regex += _part(part) + ("" if last else "/")
     try:
-        return re.compile(regex + ("/" if only_folders else "/?") + r"\Z"), exclude
+        return compile_quietly(regex + ("/" if only_folders else "/?") + r"\Z"), exclude
     except re.error:
         return None
 

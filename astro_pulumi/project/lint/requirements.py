@@ -12,7 +12,7 @@ from astro_pulumi.project.findings import Finding
 from astro_pulumi.project.lint import rules
 from astro_pulumi.project.lint.subject import Subject
 
-_COMMENT = re.compile(r"(?:^|\s+)#.*$")
+_COMMENT = re.compile(r"(?:^|\s)#.*$")
 _VARIABLE = re.compile(r"\$\{[A-Z0-9_]+\}")
 # What pip takes on a line of its own; `--hash` and the like stand after a requirement.
 _OPTION = re.compile(
@@ -47,7 +47,7 @@ _AIRFLOW_PARTS: Final = ("apache-airflow-core", "apache-airflow-task-sdk")
 
 
 class Line(NamedTuple):
-    """A logical line: continued lines joined, the comment left out."""
+    """A logical line: continued lines joined, the comment left out, blanks made one."""
 
     number: int
     text: str
@@ -255,12 +255,12 @@ def logical_lines(text: str) -> Iterator[Line]:
         if line.endswith("\\") and not is_comment:
             pending += line[:-1]
             continue
-        whole = _COMMENT.sub("", pending + (" " if is_comment else "") + line).strip()
-        if whole:
-            yield Line(start, whole)
+        whole = _COMMENT.sub("", pending + (" " if is_comment else "") + line)
+        if whole.strip():
+            yield Line(start, " ".join(whole.split()))
         start, pending = 0, ""
     if pending.strip():
-        yield Line(start, pending.strip())
+        yield Line(start, " ".join(pending.split()))
 
 
 def _is_requirement(text: str) -> bool:

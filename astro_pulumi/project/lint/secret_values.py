@@ -71,7 +71,7 @@ CREDENTIALS: Final = (
 )
 
 URL_WITH_PASSWORD = re.compile(
-    r"[a-zA-Z][a-zA-Z0-9+.-]*://(?P<user>[^\s/:@\"'`<>${}()]*):(?P<password>[^\s/@\"'`<>${}()]+)@"
+    r"[a-zA-Z][a-zA-Z0-9+.-]{0,30}://(?P<user>[^\s/:@\"'`<>${}()]*):(?P<password>[^\s/@\"'`<>${}()]+)@"
     r"(?P<host>[^\s/:\"'`?]*)"
 )
 SENSITIVE_NAME: Final = (

@@ -38,6 +38,7 @@ _OR_IGNORE: Final = (
 
 # Larger files are data.
 _LARGEST_READ_CLOSELY: Final = 1 << 18
+_LONGEST_LINE: Final = 2000  # nobody writes longer ones
 _CODE_AND_CONFIGURATION: Final = (
     ".cfg",
     ".conf",
@@ -211,7 +212,7 @@ def _literals(path: str, text: str) -> Iterator[Finding]:
     patterns = [_LITERAL, _YAML_LITERAL] if path.endswith((".yaml", ".yml")) else [_LITERAL]
     for number, line in enumerate(text.splitlines(), 1):
         lower = line.lower()
-        if any(word in lower for word in _SECRET_WORDS):
+        if len(line) <= _LONGEST_LINE and any(word in lower for word in _SECRET_WORDS):
             what = _password_in(line, patterns)
             if what:
                 yield rules.PASSWORD_LITERAL.broken_by(
