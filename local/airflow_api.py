@@ -29,9 +29,10 @@ class LogRecord(NamedTuple):
     logger: str | None
 
     @property
-    def printed(self) -> bool:
-        """Whether the task's own code printed it."""
-        return self.logger == "task.stdout"
+    def of_dag(self) -> bool:
+        """Whether the DAG's own code wrote it, rather than Airflow."""
+        # Airflow imports a DAG file under a name with this prefix.
+        return self.logger == "task.stdout" or (self.logger or "").startswith("unusual_prefix_")
 
 
 class Airflow:

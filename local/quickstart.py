@@ -69,7 +69,8 @@ class Run:
     run_id: str
     new: bool
     workers: tuple[str, ...]
-    printed: tuple[str, ...]
+    # What the DAG's own code wrote into the log of the last task.
+    log: tuple[str, ...]
 
 
 @app.callback(invoke_without_command=True)
@@ -234,7 +235,7 @@ def run_dag(
         run_id=run_id,
         new=known is None,
         workers=tuple(pods.get(host, host) for host in hosts),
-        printed=tuple(record.text for record in log if record.printed),
+        log=tuple(record.text for record in log if record.of_dag),
     )
 
 
@@ -250,7 +251,7 @@ def summarize(
         "Image": outputs["image"],
         "Release": f"{outputs['release']} in namespace {outputs['namespace']}",
         "DAG run": f"{DAG_ID}, {run.run_id}: success on {', '.join(run.workers)}",
-        "Its log": " / ".join(run.printed),
+        "Its log": " / ".join(run.log),
         "Times": str(timings),
     }
     if not platform.own_cluster:

@@ -4,8 +4,8 @@ import pytest
 
 from tests.cluster.conftest import Deployed
 
-# What the last task of each DAG of the example prints.
-PRINTED = {
+# What the last task of each DAG of the example writes into its log.
+LOGGED = {
     "daily_revenue": "Rotterdam: 206.30",
     "delivery_distances": "longest way: 555 km",
     "low_stock": "Gdansk: 3 x chair",
@@ -15,14 +15,14 @@ PRINTED = {
 
 def test_every_dag_is_there_without_import_errors(deployed: Deployed) -> None:
     airflow = deployed.airflow
-    for dag_id in PRINTED:
+    for dag_id in LOGGED:
         airflow.wait_for_dag(dag_id, seconds=60)
 
     assert airflow.get("importErrors")["import_errors"] == []
-    assert airflow.dag_ids() == set(PRINTED)
+    assert airflow.dag_ids() == set(LOGGED)
 
 
-@pytest.mark.parametrize("dag_id", PRINTED)
+@pytest.mark.parametrize("dag_id", LOGGED)
 def test_a_run_succeeds_on_a_worker_and_its_log_is_readable(
     deployed: Deployed, dag_id: str
 ) -> None:
@@ -39,4 +39,4 @@ def test_a_run_succeeds_on_a_worker_and_its_log_is_readable(
     assert {task["hostname"] for task in tasks} <= workers
     last = max(tasks, key=lambda task: str(task["end_date"]))
     log = "\n".join(record.text for record in airflow.log(last))
-    assert PRINTED[dag_id] in log
+    assert LOGGED[dag_id] in log

@@ -27,7 +27,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-DAG_ID, PRINTED = "delivery_distances", "longest way: 555 km"
+DAG_ID, LOGGED = "delivery_distances", "longest way: 555 km"
 
 
 @pytest.fixture
@@ -70,5 +70,5 @@ def test_a_person_sees_the_dags_and_reads_a_log(deployed: Deployed, page: Page) 
     screenshot(page, "dags")
 
     page.goto(f"{outputs['webserver_url']}/dags/{DAG_ID}/runs/{run_id}/tasks/longest")
-    expect(page.get_by_text(PRINTED).first).to_be_visible(timeout=30_000)
+    expect(page.get_by_text(LOGGED).first).to_be_visible(timeout=30_000)
     screenshot(page, "log")

@@ -1,9 +1,13 @@
 """How far each order travels: one mapped task an order, with a package of `requirements.txt`."""
 
+import logging
+
 from airflow.sdk import dag, task
 from haversine import haversine
 from include.orders import read_orders
 from include.places import PLACES
+
+log = logging.getLogger(__name__)
 
 
 @dag(schedule=None, tags=["shop"])
@@ -16,12 +20,12 @@ def delivery_distances():
     def measure(route: list[str]) -> float:
         warehouse, city = route
         kilometres = haversine(PLACES[warehouse], PLACES[city])
-        print(f"{warehouse} to {city}: {kilometres:.0f} km")
+        log.info("%s to %s: %.0f km", warehouse, city, kilometres)
         return kilometres
 
     @task
     def longest(distances: list[float]) -> None:
-        print(f"longest way: {max(distances):.0f} km")
+        log.info("longest way: %.0f km", max(distances))
 
     longest(measure.expand(route=routes()))
 
