@@ -44,6 +44,8 @@ def _links(listing: Listing) -> Iterator[Finding]:
 
 
 def _link(file: ProjectFile, root: str, listing: Listing) -> Iterator[Finding]:
+    """A link that leads nowhere is an error: it is of no use in the image, and pulumi-docker, which
+    follows links to hash its build context, would stop at it with much less to say."""
     source = Path(file.source)
     target = source.readlink()
     shown = printable(os.fspath(target))
