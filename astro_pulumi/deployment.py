@@ -185,14 +185,15 @@ class Deployment(pulumi.ComponentResource):
             group: {key: values[value] for key, value in named.items()}
             for group, named in spec.facts.secret_settings.items()
         }
-        groups["admin"] = {
-            "ASTRO_ADMIN_USERNAME": _ADMIN,
-            "ASTRO_ADMIN_PASSWORD": passwords["admin"],
-        }
         groups["connections"] = connections_and_variables(spec)
         groups["user"] = secret_settings(spec)
         if spec.auth_manager == "simple":
             groups["simple-auth"] = {"passwords": simple_auth_passwords(_ADMIN, passwords["admin"])}
+        else:  # a user in the database, which the release Job makes
+            groups["admin"] = {
+                "ASTRO_ADMIN_USERNAME": _ADMIN,
+                "ASTRO_ADMIN_PASSWORD": passwords["admin"],
+            }
         if autoscaling.needs_connection(spec):
             groups["keda"] = {autoscaling.CONNECTION: values["plain_database_url"]}
         config = self._make("settings", _config_map(spec, settings(spec)))

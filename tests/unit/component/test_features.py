@@ -164,6 +164,7 @@ def test_the_simple_auth_manager_gets_the_generated_password() -> None:
     program = deploy(arguments(auth={"manager": "simple"}))
     passwords = program.get("analytics-simple-auth", "Secret").inputs["stringData"]["passwords"]
     assert passwords == '{"admin": "password-of-analytics-admin-password"}'
+    assert ("Secret", "admin") not in kinds(program), "the release Job makes no user then"
     (copies,) = program.get("analytics-webserver", "Deployment").pod["initContainers"]
     assert copies["securityContext"]["readOnlyRootFilesystem"] is True
 
