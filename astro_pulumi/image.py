@@ -1,5 +1,7 @@
 """`ProjectImage`: an Astro project, built into an image and pushed."""
 
+import hashlib
+
 import pulumi
 import pulumi_docker as docker
 
@@ -35,12 +37,19 @@ class ProjectImage(pulumi.ComponentResource):
 
 
 def image_tag(source: ImageSource) -> str:
-    """The tag of a project's image: the start of its content hash."""
-    return source.project.content_hash[:16]
+    """The tag of a project's image: 16 hex digits, the same for the same content and platform."""
+    content = f"{source.project.content_hash} {source.platform}"
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
 def build_and_push(name: str, source: ImageSource, opts: pulumi.ResourceOptions) -> docker.Image:
-    """The image resource of a project; its `repo_digest` is what pods run."""
+    """The image resource of a project; its `repo_digest` is what pods run.
+
+    What is doubtful about the project, though no error, is said as warnings.
+    """
+    for finding in source.project.findings:
+        if finding.code != "AP207":  # which Airflow it is: asked for as an argument by now
+            pulumi.log.warn(f"{source.project.directory / finding.place}: {finding.text}")
     return docker.Image(
         name,
         image_name=f"{source.registry.repository}:{image_tag(source)}",

@@ -88,7 +88,9 @@ def specify(name: str, args: DeploymentArgs) -> DeploymentSpec:
         raise ArgumentError(
             "project", "give either `project`, to build an image, or `image`, to deploy one"
         )
-    source = _image_source(given) if given.has("project") else None
+    # Who skips the parsing of DAGs may deploy a project without any.
+    accept = frozenset({"AP501"}) if given.flag("skip_dag_parse") else frozenset()
+    source = _image_source(given, accept) if given.has("project") else None
     version = _airflow_version(given, source)
     facts = AIRFLOW[version.major]
     given.choice("executor", "celery", ("celery",))
@@ -137,11 +139,11 @@ def specify(name: str, args: DeploymentArgs) -> DeploymentSpec:
     )
 
 
-def _image_source(given: Arguments) -> ImageSource:
+def _image_source(given: Arguments, accept: frozenset[str] = frozenset()) -> ImageSource:
     if not given.has("registry"):
         raise ArgumentError("registry", "is required with `project`: the image is pushed there")
     return ImageSource(
-        project=read_project(Path(given.text("project"))),
+        project=read_project(Path(given.text("project")), accept),
         registry=_registry(given),
         platform=given.text("platform", "linux/amd64"),
     )
