@@ -145,6 +145,9 @@ def _stateful_set(
         "spec": {
             "serviceName": name,
             "replicas": 1,
+            # With the default, OrderedReady, a pod that never became ready (an image that cannot be
+            # pulled) is not replaced by a repaired one: kubernetes/kubernetes issue 67250.
+            "podManagementPolicy": "Parallel",
             "selector": {"matchLabels": selector(spec.name, component)},
             # The data goes with the StatefulSet, since its password goes with the stack.
             "persistentVolumeClaimRetentionPolicy": {

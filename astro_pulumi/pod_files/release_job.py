@@ -179,13 +179,15 @@ def explain_import_errors(errors: dict[str, str], folder: str) -> str:
     """Every file with its last line first, then the ends of the tracebacks as far as there is room."""
     count = f"{len(errors)} DAG file{'s' if len(errors) > 1 else ''} cannot be imported"
     lines = [f"{count} by the new image; nothing that runs was changed."]
-    for path, text in sorted(errors.items()):
-        last = text.strip().splitlines()[-1] if text.strip() else "unknown error"
-        name = os.path.relpath(path, Path(folder).parent)
-        lines.append(f"  {name}: {last}")
-    for path, text in sorted(errors.items()):
-        tail = "\n    ".join(text.strip().splitlines()[-6:])
-        lines.append(f"{os.path.relpath(path, Path(folder).parent)}:\n    {tail}")
+    # Airflow 3 names files relative to the folder, Airflow 2 with their whole path.
+    named = {
+        os.path.relpath(Path(folder) / path, Path(folder).parent): text.strip().splitlines()
+        for path, text in sorted(errors.items())
+    }
+    lines += [f"  {name}: {text[-1] if text else 'unknown error'}" for name, text in named.items()]
+    for name, text in named.items():
+        tail = "\n    ".join(text[-6:])
+        lines.append(f"{name}:\n    {tail}")
     return "\n".join(lines)
 
 
