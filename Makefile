@@ -31,7 +31,7 @@ check: $(VENV)/.synced ## Format, lint, types and unit tests, in under a minute
 	@$(PY) -m pytest tests/unit
 
 down: $(VENV)/.synced ## Stop and remove all that `make quickstart` started, and nothing else
-	@$(PY) -m local down
+	@$(PY) -m local.quickstart down
 
 lock: ## Write requirements.lock anew from the ranges in pyproject.toml
 	@$(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 \

@@ -149,9 +149,10 @@ def _stateful_set(
             # pulled) is not replaced by a repaired one: kubernetes/kubernetes issue 67250.
             "podManagementPolicy": "Parallel",
             "selector": {"matchLabels": selector(spec.name, component)},
-            # The data goes with the StatefulSet, since its password goes with the stack.
+            # The data outlives the StatefulSet: a changed storage size replaces it. It goes with its
+            # namespace.
             "persistentVolumeClaimRetentionPolicy": {
-                "whenDeleted": "Delete",
+                "whenDeleted": "Retain",
                 "whenScaled": "Retain",
             },
             "template": {
