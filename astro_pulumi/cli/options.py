@@ -3,6 +3,7 @@
 import getpass
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from enum import StrEnum
@@ -57,6 +58,15 @@ def use_pulumi(engine: Engine | None, *, quiet: bool = False) -> bool:
         why = "" if engine else ": the Pulumi CLI is not on PATH"
         say(f"Engine: embedded{why}")
     return chosen is Engine.PULUMI
+
+
+def make_pulumi_stack(cwd: Path, stack: str | None) -> None:
+    """Makes the stack that `pulumi up` is to use if it is missing: `pulumi up` itself does not."""
+    if stack:
+        command = ["pulumi", "stack", "select", "--create", stack, "--cwd", str(cwd)]
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        if done.returncode != 0:
+            raise EngineError(f"pulumi stack select --create {stack}: {done.stderr.strip()}")
 
 
 def run_pulumi(command: str, cwd: Path, stack: str | None, *rest: str) -> NoReturn:

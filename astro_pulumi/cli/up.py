@@ -10,6 +10,7 @@ from astro_pulumi.cli.options import (
     StackName,
     Yes,
     find_project,
+    make_pulumi_stack,
     open_stack,
     run_pulumi,
     save_config,
@@ -29,6 +30,7 @@ def up(
     if use_pulumi(engine):
         settings = [word for item in config or () for word in ("--config", item)]
         flags = ["--yes"] * yes + ["--json"] * json
+        make_pulumi_stack(cwd, stack)
         run_pulumi("up", cwd, stack, *settings, *flags)
     from astro_pulumi.cli import session
     from astro_pulumi.embedded.program import Program
