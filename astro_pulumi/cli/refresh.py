@@ -2,17 +2,7 @@
 
 from pathlib import Path
 
-from astro_pulumi.cli.options import (
-    Cwd,
-    EngineChoice,
-    Json,
-    StackName,
-    Yes,
-    find_project,
-    open_stack,
-    run_pulumi,
-    use_pulumi,
-)
+from astro_pulumi.cli.options import Cwd, EngineChoice, Json, StackName, Yes
 
 
 def refresh(
@@ -23,16 +13,6 @@ def refresh(
     engine: EngineChoice = None,
 ) -> None:
     """Take over into the stack's state what its resources really are."""
-    if use_pulumi(engine):
-        run_pulumi("refresh", cwd, stack, *(["--yes"] * yes), *(["--json"] * json))
     from astro_pulumi.cli import session
 
-    session.require_consent(yes, json)
-    opened = open_stack(find_project(cwd), stack)
-    session.run(
-        opened,
-        "refresh",
-        json,
-        preview=None if yes else lambda emit: opened.preview_of("refresh", emit),
-        act=opened.refresh,
-    )
+    session.run_without_program("refresh", cwd, stack, yes, json, engine)

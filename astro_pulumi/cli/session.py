@@ -4,12 +4,20 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import typer
 
 from astro_pulumi.cli.display import Display, make_display
-from astro_pulumi.cli.options import is_terminal
+from astro_pulumi.cli.options import (
+    Engine,
+    find_project,
+    is_terminal,
+    open_stack,
+    run_pulumi,
+    use_pulumi,
+)
 from astro_pulumi.errors import EngineError
 
 if TYPE_CHECKING:
@@ -21,6 +29,28 @@ def require_consent(yes: bool, json: bool) -> None:
     """Refuses to change things when nobody can be asked and --yes was not given."""
     if not yes and (json or not is_terminal()):
         raise EngineError("--yes must be passed in to proceed when running in non-interactive mode")
+
+
+def run_without_program(
+    kind: Literal["destroy", "refresh"],
+    cwd: Path,
+    stack: str | None,
+    yes: bool,
+    json: bool,
+    engine: Engine | None,
+) -> None:
+    """An operation that needs the stack's state only, on whichever engine is to be used."""
+    if use_pulumi(engine):
+        run_pulumi(kind, cwd, stack, *(["--yes"] * yes), *(["--json"] * json))
+    require_consent(yes, json)
+    opened = open_stack(find_project(cwd), stack)
+    run(
+        opened,
+        kind,
+        json,
+        preview=None if yes else lambda emit: opened.preview_of(kind, emit),
+        act={"destroy": opened.destroy, "refresh": opened.refresh}[kind],
+    )
 
 
 def run(
