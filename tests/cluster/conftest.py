@@ -4,6 +4,7 @@ The user's own quickstart is not touched: the Pulumi project is a copy, with a b
 the component gives the stack a namespace of its own.
 """
 
+import random
 import shutil
 import sys
 import time
@@ -25,7 +26,7 @@ from local.stack import Stack
 from tests.cluster.kube import Kube
 
 ENGINES = [Engine.EMBEDDED, *([Engine.PULUMI] if shutil.which("pulumi") else [])]
-FIRST_NODE_PORT = 30100
+NODE_PORTS = range(30100, 32768)
 STACK_NAME = "test"
 
 
@@ -139,13 +140,13 @@ def copy_pulumi_project(directory: Path) -> Path:
 
 
 def free_node_port(kube: Kube) -> int:
-    """A port that no Service uses."""
+    """A port that no Service uses. Any of them: two test runs may look for one at the same time."""
     used = {
         port.get("nodePort")
         for service in kube.objects("Service")
         for port in service["spec"].get("ports", [])
     }
-    return next(port for port in range(FIRST_NODE_PORT, 32768) if port not in used)
+    return random.choice([port for port in NODE_PORTS if port not in used])  # noqa: S311
 
 
 @pytest.hookimpl(tryfirst=True)
