@@ -94,7 +94,8 @@ class Deployment(pulumi.ComponentResource):
         origin = self._keep_origin(content, rollback)
         title = ledger.title(name, origin, findings)
         self._expose_webserver()
-        workloads = self._roll_out(environment, pull_secret, title, [migrated, *broker])
+        after = [migrated, *broker]
+        workloads = self._roll_out(environment, pull_secret, title, findings, after)
         record = self._record_release(args, rollback, origin, findings, workloads)
 
         self.webserver_url = pulumi.Output.from_input(
@@ -304,25 +305,31 @@ class Deployment(pulumi.ComponentResource):
         environment: AirflowEnvironment,
         pull_secret: pulumi.Output[str] | None,
         title: pulumi.Output[str],
+        findings: pulumi.Output[dict[str, Any]],
         after: list[KubernetesObject],
     ) -> list[KubernetesObject]:
-        """Every Airflow process at once: faster than one by one, and safe within a version."""
+        """Every Airflow process at once: faster than one by one, and safe within a version.
+
+        To another version of Airflow: the webserver, which the others report to, then they, then the
+        workers, which run what the scheduler of their version sends.
+        """
         spec = self._spec
         for component, budget in availability.disruption_budgets(spec).items():
             self._make(component, budget)
-        processes = [
-            self._make(
-                process.component,
-                airflow.process_workload(spec, process, environment, pull_secret, title),
-                depends_on=after,
+        is_upgrade = findings.apply(lambda found: bool(found.get("airflowChanged")))
+        processes: list[KubernetesObject] = []
+        for process in sorted(spec.processes, key=lambda one: one.component != "webserver"):
+            webserver = processes[:1]
+            manifest = airflow.process_workload(spec, process, environment, pull_secret, title)
+            processes.append(
+                self._make(process.component, manifest, after, turn=_turn(is_upgrade, webserver))
             )
-            for process in spec.processes
-        ]
         workers = [
             self._make(
                 f"worker-{queue.name}",
                 airflow.worker_workload(spec, queue, environment, pull_secret),
-                depends_on=after,
+                after,
+                turn=_turn(is_upgrade, processes),
             )
             for queue in spec.worker_queues
         ]
@@ -339,9 +346,16 @@ class Deployment(pulumi.ComponentResource):
         depends_on: list[KubernetesObject] | None = None,
         retain_on_delete: bool | None = None,
         ignore_changes: list[str] | None = None,
+        turn: pulumi.Output[None] | None = None,
     ) -> KubernetesObject:
-        """Makes one object in the Deployment's namespace. Its resource is called `<name>-<component>`."""
-        metadata = {**manifest.get("metadata", {}), "namespace": self.namespace}
+        """Makes one object in the Deployment's namespace. Its resource is called `<name>-<component>`.
+
+        :param turn: what the object waits for, beside what it depends on for good.
+        """
+        namespace = self.namespace
+        if turn is not None:
+            namespace = pulumi.Output.all(namespace, turn).apply(lambda known: str(known[0]))
+        metadata = {**manifest.get("metadata", {}), "namespace": namespace}
         return KubernetesObject(
             object_name(self._spec.name, component),
             {**manifest, "metadata": metadata},
@@ -365,6 +379,24 @@ class Deployment(pulumi.ComponentResource):
             "stringData": {key: pulumi.Output.secret(value) for key, value in values.items()},
         }
         return self._make(component, manifest).object_name
+
+
+def _turn(
+    is_upgrade: pulumi.Output[bool], before: list[KubernetesObject]
+) -> pulumi.Output[None] | None:
+    """Known when `before` have rolled out; at once in a deploy that does not change Airflow's version.
+
+    No `depends_on`, which would hold in every deploy. Nobody has to wait in a preview, where nothing
+    would be known of an object that does.
+    """
+    if not before or pulumi.runtime.is_dry_run():
+        return None
+
+    def wait(needed: bool) -> pulumi.Input[None]:
+        ready = pulumi.Output.all(*(one.metadata for one in before))
+        return ready.apply(lambda _: None) if needed else None
+
+    return is_upgrade.apply(wait)
 
 
 # Secrets that are called otherwise than the group of settings they hold.

@@ -43,6 +43,13 @@ def next_number(records: list[dict[str, Any]], current: dict[str, Any] | None) -
     return max([*numbers, int(named) if named.isdigit() else 0]) + 1
 
 
+def is_other_version(current: dict[str, Any] | None, version: str) -> bool:
+    """Whether the current release runs another version of Airflow. Nothing runs without one."""
+    annotations = (current or {}).get("metadata", {}).get("annotations") or {}
+    running = annotations.get("astro-pulumi/airflow-version")
+    return running is not None and running != version
+
+
 def summary(records: list[dict[str, Any]]) -> dict[str, Any]:
     """number -> digest, and what a rollback restored: enough to choose one without reading them all."""
     return {

@@ -119,6 +119,7 @@ def report(
     findings = {
         "number": str(ledger.next_number(records, current)),
         "airflow": airflow.__version__,
+        "airflowChanged": ledger.is_other_version(current, airflow.__version__),
         "heads": migrations.current_heads(),
         "releases": ledger.summary(records),
     }
