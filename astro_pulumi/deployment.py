@@ -79,6 +79,8 @@ class Deployment(pulumi.ComponentResource):
             if rollback:
                 args = cast(DeploymentArgs, rollback.arguments(args))
             spec = self._spec = specify(name, args)
+            if rollback:
+                rollbacks.require_image(rollback, spec.registry)
 
         self.image = self._build_and_push()
         passwords = generate_passwords(spec, self)

@@ -4,7 +4,8 @@ The record is read through the Pulumi provider that the Deployment uses, so that
 whoever runs the program. Everything else of a rollback is an ordinary deploy.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,7 +19,8 @@ from astro_pulumi.release import origin
 from astro_pulumi.release.choice import Ledger, choose
 from astro_pulumi.release.configuration import fingerprint, restored
 from astro_pulumi.release.ledger import Release, current_name, parse_record, record_name
-from astro_pulumi.spec import DeploymentSpec
+from astro_pulumi.release.registry import Login, is_gone
+from astro_pulumi.spec import DeploymentSpec, Registry
 
 CONFIG_NAMESPACE: Final = "astro"
 CONFIG_KEY: Final = "rollbackTo"
@@ -115,6 +117,31 @@ def release_origin(spec: DeploymentSpec, rollback: Rollback | None) -> dict[str,
     }
 
 
+def require_image(rollback: Rollback, registry: Registry | None) -> None:
+    """Makes sure that the image of the release still exists, as far as that can be known here.
+
+    :raises ReleaseError: when the registry does not have it any more.
+    """
+    release = rollback.release
+    running = rollback.ledger.releases[rollback.ledger.current]
+    if release.digest == running.digest or not is_gone(release.image, _login(registry)):
+        return
+    commit = str(release.git.get("commit", ""))[:7]
+    source = f"its code again (git commit {commit})" if commit else "its code again"
+    raise ReleaseError(
+        f"The image of release {release.number}, {release.image}, is not in the registry any more. "
+        f"Nothing was changed. Choose another release, or deploy {source}."
+    )
+
+
+def _login(registry: Registry | None) -> Login | None:
+    if registry is None or registry.username is None:
+        return None
+    username = _known(pulumi.Output.from_input(registry.username))
+    password = _known(pulumi.Output.from_input(registry.password))
+    return Login(username, password) if username and password else None
+
+
 class _ConfigMap(pulumi.CustomResource):
     """A ConfigMap that is read, not made."""
 
@@ -140,17 +167,22 @@ def read(
     where = _known(namespace)
     if where is None:
         raise ReleaseError(f"{deployment} was never deployed: there is no release to go back to.")
-    current = _ConfigMap(
-        f"{deployment}-releases", f"{where}/{current_name(deployment)}", parent
-    ).metadata
-    ledger = Ledger.from_annotations(_known(current)["annotations"])
+    name = current_name(deployment)
+    current = _ConfigMap(f"{deployment}-releases", f"{where}/{name}", parent)
+    with _explained(
+        f"{deployment}: there is no release to go back to: ConfigMap {name} in {where}"
+    ):
+        ledger = Ledger.from_annotations(_known(current.metadata)["annotations"])
     number = choose(ledger, wanted)
     name = record_name(deployment, number)
     record = _ConfigMap(f"{deployment}-restored-release", f"{where}/{name}", parent)
-    metadata, data = _known(record.metadata), _known(record.data)
+    with _explained(f"The record of release {number}, ConfigMap {name} in {where}"):
+        metadata, data = _known(record.metadata), _known(record.data)
     release = parse_record({"metadata": metadata, "data": data})
     if release is None:
-        raise ReleaseError(f"The record of release {number}, ConfigMap {name}, cannot be read.")
+        raise ReleaseError(
+            f"The record of release {number}, ConfigMap {name}, was changed by hand."
+        )
     return Rollback(release, wanted, ledger)
 
 
@@ -172,6 +204,15 @@ def downgrade_warning(rollback: Rollback, policy: str | None) -> str | None:
         "running tasks have finished. Airflow's downgrade drops the columns and tables that are new in "
         f"{running}, with what is in them; DAG runs, task instances, XComs, Connections and Variables stay."
     )
+
+
+@contextmanager
+def _explained(what: str) -> Iterator[None]:
+    """The engine says that some object does not exist; not what for."""
+    try:
+        yield
+    except Exception as error:
+        raise ReleaseError(f"{what}, cannot be read: {error}") from error
 
 
 def _known(output: pulumi.Output[Any]) -> Any:

@@ -48,6 +48,7 @@ class Construction:
     resources: list[Resource] = field(default_factory=list)
     outputs: dict[str, Any] = field(default_factory=dict)
     secret_outputs: set[str] = field(default_factory=set)
+    said: list[str] = field(default_factory=list)  # messages and warnings
 
     def get(self, name: str, kind: str = "") -> Resource:
         """The one child of this name, and kind where several share the name."""
@@ -58,9 +59,13 @@ class Construction:
 class FakeEngine(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.EngineServicer):
     """A resource monitor and engine that carry nothing out."""
 
-    def __init__(self, preview: bool = False) -> None:
+    def __init__(
+        self, preview: bool = False, cluster: Mapping[str, Mapping[str, Any]] | None = None
+    ) -> None:
         self.resources: list[Resource] = []
+        self.said: list[str] = []
         self._preview = preview
+        self._cluster = cluster or {}
 
     def RegisterResource(self, request: Any, context: Any) -> Any:  # noqa: N802
         inputs = json_format.MessageToDict(request.object)
@@ -72,6 +77,14 @@ class FakeEngine(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.Engi
             object=_struct(state),
         )
 
+    def ReadResource(self, request: Any, context: Any) -> Any:  # noqa: N802
+        if request.id not in self._cluster:
+            context.abort(grpc.StatusCode.UNKNOWN, f"resource '{request.id}' does not exist")
+        return resource_pb2.ReadResourceResponse(
+            urn=f"urn:pulumi:stack::project::{request.type}::{request.name}",
+            properties=_struct(self._cluster[request.id]),
+        )
+
     def RegisterResourceOutputs(self, request: Any, context: Any) -> Any:  # noqa: N802
         return empty_pb2.Empty()
 
@@ -79,13 +92,15 @@ class FakeEngine(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.Engi
         return resource_pb2.SupportsFeatureResponse(hasSupport=request.id != "transforms")
 
     def Log(self, request: Any, context: Any) -> Any:  # noqa: N802
+        self.said.append(request.message)
         return empty_pb2.Empty()
 
 
 class Plugin:
     """A running plugin process."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, engine: FakeEngine) -> None:
+        self._engine = engine
         channel = grpc.insecure_channel(f"127.0.0.1:{port}")
         self._provider = provider_pb2_grpc.ResourceProviderStub(channel)
 
@@ -100,12 +115,16 @@ class Plugin:
         component: str = "Deployment",
         name: str = "analytics",
         preview: bool = False,
+        config: Mapping[str, str] | None = None,
+        cluster: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> Construction:
         """Constructs a component.
 
+        :param cluster: the objects that can be read, by id: `namespace/name`.
         :raises grpc.RpcError: as the engine would see it.
         """
-        engine = FakeEngine(preview)
+        engine = FakeEngine(preview, cluster)
+        self._engine.said.clear()
         with _served(engine) as address:
             response = self._provider.Construct(
                 provider_pb2.ConstructRequest(
@@ -116,6 +135,7 @@ class Plugin:
                     type=f"astro:index:{component}",
                     name=name,
                     inputs=_struct(inputs),
+                    config=config,
                 ),
                 timeout=30,
             )
@@ -123,6 +143,7 @@ class Plugin:
         return Construction(
             resources=engine.resources,
             outputs={key: plain(value) for key, value in state.items()},
+            said=list(self._engine.said),
             secret_outputs={key for key, value in state.items() if _is_secret(value)},
         )
 
@@ -130,7 +151,8 @@ class Plugin:
 @contextmanager
 def started_plugin(directory: Path) -> Iterator[Plugin]:
     """The plugin process of this repository, for a program in `directory`."""
-    with _served(FakeEngine()) as address:
+    engine = FakeEngine()
+    with _served(engine) as address:
         process = subprocess.Popen(
             [sys.executable, "-u", str(ROOT), address],
             cwd=directory,
@@ -140,7 +162,7 @@ def started_plugin(directory: Path) -> Iterator[Plugin]:
         )
         try:
             assert process.stdout is not None
-            yield Plugin(int(process.stdout.readline()))
+            yield Plugin(int(process.stdout.readline()), engine)
         finally:
             process.terminate()
             process.communicate(timeout=10)
