@@ -59,6 +59,10 @@ class WorkerQueueArgs(TypedDict):
     """CPU limit of one worker, a Kubernetes quantity: `500m`, `2`. Default: `2`."""
     memory: NotRequired[str]
     """Memory limit of one worker, a Kubernetes quantity: `2Gi`. Default: `2Gi`."""
+    cpu_request: NotRequired[str]
+    """CPU that a node keeps for one worker, at most `cpu`. Default: a fortieth of `cpu`."""
+    memory_request: NotRequired[str]
+    """Memory that a node keeps for one worker, at most `memory`. Default: half of `memory`."""
     ephemeral_storage: NotRequired[str]
     """Disk that one worker may use for logs and temporary files, a Kubernetes quantity. A worker that
     uses more is evicted. Default: `10Gi`."""
@@ -91,9 +95,13 @@ class ProcessArgs(TypedDict):
     replicas: NotRequired[int]
     """Number of pods. With more than one, a PodDisruptionBudget keeps all but one running. Default: 1."""
     cpu: NotRequired[str]
-    """CPU limit of one pod, a Kubernetes quantity. A fortieth is requested. Default: `2`."""
+    """CPU limit of one pod, a Kubernetes quantity: `500m`, `2`. Default: `2`."""
     memory: NotRequired[str]
-    """Memory limit of one pod, a Kubernetes quantity. Half is requested. Default: `1Gi`, webserver `2Gi`."""
+    """Memory limit of one pod, a Kubernetes quantity: `2Gi`. Default: `1Gi`, webserver `2Gi`."""
+    cpu_request: NotRequired[str]
+    """CPU that a node keeps for one pod, at most `cpu`. Default: a fortieth of `cpu`."""
+    memory_request: NotRequired[str]
+    """Memory that a node keeps for one pod, at most `memory`. Default: half of `memory`."""
 
 
 class DatabaseArgs(TypedDict):
@@ -126,6 +134,26 @@ class DatabaseArgs(TypedDict):
     confirm_change: NotRequired[bool]
     """Allows changing between the embedded database and one of yours. The history of runs stays in the
     old one, and an embedded one is deleted with it. Default: false, such a change is refused."""
+
+
+class PgBouncerArgs(TypedDict):
+    """PgBouncer between Airflow and its database: many processes share few connections. The release Job
+    migrates past it."""
+
+    image: str
+    """Image with `sh` and the program `pgbouncer` on its path, version 1.18 or later. It runs as any user."""
+    replicas: NotRequired[int]
+    """Number of pods. With more than one, a PodDisruptionBudget keeps all but one running. Default: 1."""
+    cpu: NotRequired[str]
+    """CPU limit of one pod, a Kubernetes quantity. Default: `1`."""
+    memory: NotRequired[str]
+    """Memory limit of one pod, a Kubernetes quantity. Default: `256Mi`."""
+    pool_size: NotRequired[int]
+    """Connections that one pod keeps to the database (`default_pool_size`). Default: 20."""
+    max_client_connections: NotRequired[int]
+    """Connections that one pod takes from Airflow (`max_client_conn`). Default: 1000."""
+    settings: NotRequired[Mapping[str, str]]
+    """More of `pgbouncer.ini`, by name: `{"max_prepared_statements": "200"}`."""
 
 
 class BrokerArgs(TypedDict):
@@ -360,6 +388,8 @@ class DeploymentArgs(TypedDict):
     same key that do."""
     database: NotRequired[DatabaseArgs]
     """PostgreSQL: yours, or the embedded one for trial and small use."""
+    pgbouncer: NotRequired[PgBouncerArgs]
+    """PgBouncer between Airflow and its database. Default: none."""
     broker: NotRequired[BrokerArgs]
     """Redis: yours, or the embedded one for trial and small use."""
     service: NotRequired[ServiceArgs]

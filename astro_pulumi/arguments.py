@@ -182,6 +182,21 @@ class Arguments:
         return dict(values)
 
 
+_UNITS = {
+    **{
+        unit: 1000.0**power
+        for power, unit in enumerate(("m", "", "k", "M", "G", "T", "P", "E"), -1)
+    },
+    **{unit: 1024.0**power for power, unit in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), 1)},
+}
+
+
+def amount_of(quantity: str) -> float:
+    """What a Kubernetes quantity that `Arguments.quantity` read amounts to: `500m` is 0.5."""
+    number = quantity.rstrip("mkMGTPEi")
+    return float(number) * _UNITS[quantity.removeprefix(number)]
+
+
 def check_label(value: str, path: str, longest: int) -> str:
     """`value`, when it is a name that Kubernetes takes.
 

@@ -5,7 +5,7 @@ from typing import Any, Final, cast
 
 import pulumi
 
-from astro_pulumi.airflow.services import certificates, service_urls
+from astro_pulumi.airflow.services import certificates, pgbouncer_files, service_urls
 from astro_pulumi.airflow.settings import connections_and_variables, secret_settings, settings
 from astro_pulumi.args import DeploymentArgs
 from astro_pulumi.image import build_and_push
@@ -24,6 +24,7 @@ from astro_pulumi.kubernetes import (
     exposure,
     monitoring,
     network,
+    pgbouncer,
 )
 from astro_pulumi.kubernetes.metadata import Manifest, labels, object_name
 from astro_pulumi.kubernetes.pods import AirflowEnvironment
@@ -88,15 +89,17 @@ class Deployment(pulumi.ComponentResource):
             self.namespace = self._find_or_make_namespace(name, spec.namespace)
         pull_secret = self._find_or_make_pull_secret()
         self._restrict_network()
-        environment = self._make_environment(passwords)
-        database, broker = self._run_backing_services(passwords)
+        urls = service_urls(spec, passwords, self.namespace, check_database_change(spec, self))
+        environment = self._make_environment(passwords, urls)
+        database, broker = self._run_backing_services(passwords, pull_secret)
+        pool = self._pool_connections(urls["plain_database_url"], pull_secret, database)
         content = release_content(args, spec, rollback)
         migrated = self._run_release_job(environment, pull_secret, content, database)
         findings = migrated.metadata.apply(ledger.read_findings)
         origin = self._keep_origin(content, rollback)
         title = ledger.title(name, origin, findings)
         self._expose_webserver()
-        after = [migrated, *broker]
+        after = [migrated, *broker, *pool]
         workloads = self._roll_out(environment, pull_secret, title, findings, after)
         record = self._record_release(args, rollback, origin, findings, workloads)
 
@@ -176,16 +179,18 @@ class Deployment(pulumi.ComponentResource):
         for component, policy in network.network_policies(self._spec).items():
             self._make(component, policy)
 
-    def _make_environment(self, passwords: dict[str, pulumi.Output[str]]) -> AirflowEnvironment:
+    def _make_environment(
+        self, passwords: dict[str, pulumi.Output[str]], urls: dict[str, pulumi.Output[str]]
+    ) -> AirflowEnvironment:
         spec = self._spec
         values = {
-            **service_urls(spec, passwords, check_database_change(spec, self)),
+            **urls,
             "fernet_key": passwords["fernet"].apply(fernet_key),
             "jwt_secret": passwords["jwt"],
             "api_secret_key": passwords["api"],
         }
         groups: dict[str, dict[str, Any]] = {
-            group: {key: values[value] for key, value in named.items()}
+            group: {key: values[value] for key, value in named.items() if value in values}
             for group, named in spec.facts.secret_settings.items()
         }
         groups["connections"] = connections_and_variables(spec)
@@ -198,7 +203,7 @@ class Deployment(pulumi.ComponentResource):
                 "ASTRO_ADMIN_PASSWORD": passwords["admin"],
             }
         if autoscaling.needs_connection(spec):
-            groups["keda"] = {autoscaling.CONNECTION: values["plain_database_url"]}
+            groups["keda"] = {autoscaling.CONNECTION: values["keda_database_url"]}
         config = self._make("settings", _config_map(spec, settings(spec)))
         files = self._make("files", _config_map(spec, _pod_files()))
         account = self._make("airflow", airflow.service_account(spec))
@@ -220,7 +225,7 @@ class Deployment(pulumi.ComponentResource):
         )
 
     def _run_backing_services(
-        self, passwords: dict[str, pulumi.Output[str]]
+        self, passwords: dict[str, pulumi.Output[str]], pull_secret: pulumi.Output[str] | None
     ) -> tuple[list[KubernetesObject], list[KubernetesObject]]:
         """The embedded PostgreSQL and Redis; nothing for those that the user brings."""
         spec = self._spec
@@ -228,15 +233,31 @@ class Deployment(pulumi.ComponentResource):
         if isinstance(spec.database, BackingService):
             password = self._make_secret("postgresql", {"password": passwords["postgresql"]})
             self._make("postgresql", backing.postgresql_service(spec))
-            database.append(
-                self._make("postgresql", backing.postgresql(spec, spec.database, password))
-            )
+            manifest = backing.postgresql(spec, spec.database, password, pull_secret)
+            database.append(self._make("postgresql", manifest))
         if isinstance(spec.broker, BackingService):
             file = passwords["redis"].apply(backing.redis_configuration)
             redis_conf = self._make_secret("redis", {"redis.conf": file})
             self._make("redis", backing.redis_service(spec))
-            broker.append(self._make("redis", backing.redis(spec, spec.broker, redis_conf)))
+            manifest = backing.redis(spec, spec.broker, redis_conf, pull_secret)
+            broker.append(self._make("redis", manifest))
         return database, broker
+
+    def _pool_connections(
+        self,
+        database_url: pulumi.Output[str],
+        pull_secret: pulumi.Output[str] | None,
+        database: list[KubernetesObject],
+    ) -> list[KubernetesObject]:
+        """PgBouncer, where it is asked for."""
+        spec = self._spec
+        if spec.pgbouncer is None:
+            return []
+        component = pgbouncer.COMPONENT
+        files = self._make_secret(component, pgbouncer_files(spec, spec.pgbouncer, database_url))
+        self._make(component, pgbouncer.service(spec))
+        manifest = pgbouncer.workload(spec, spec.pgbouncer, files, pull_secret)
+        return [self._make(component, manifest, depends_on=database)]
 
     def _expose_webserver(self) -> None:
         spec = self._spec
@@ -337,7 +358,7 @@ class Deployment(pulumi.ComponentResource):
         ]
         for component, scaler in autoscaling.autoscalers(spec, environment.secrets).items():
             self._make(component, scaler)
-        for manifest in monitoring.metrics_export(spec):
+        for manifest in monitoring.metrics_export(spec, pull_secret):
             self._make(monitoring.COMPONENT, manifest)
         return processes + workers
 

@@ -31,12 +31,14 @@ class Registry:
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """Replicas and limits of one kind of pod."""
+    """Replicas, limits and requests of one kind of pod. A request of None is a part of the limit."""
 
     replicas: int
     cpu: str
     memory: str
     ephemeral_storage: str = "10Gi"
+    cpu_request: str | None = None
+    memory_request: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,17 @@ class ExternalDatabase:
     password: pulumi.Input[str] | None
     ssl_mode: str | None
     ca_certificate: pulumi.Input[str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class PgBouncer:
+    """A pool of connections in front of the database."""
+
+    image: str
+    size: Size
+    pool_size: int
+    max_client_connections: int
+    settings: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +254,7 @@ class DeploymentSpec:
     variables: dict[str, pulumi.Input[str]]
     database: BackingService | ExternalDatabase
     confirm_database_change: bool
+    pgbouncer: PgBouncer | None
     broker: BackingService | ExternalBroker
     exposure: Exposure
     auth_manager: str

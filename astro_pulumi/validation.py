@@ -5,6 +5,7 @@ Every function raises `ArgumentError` with the argument's path.
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +25,7 @@ from astro_pulumi.args import (
     IngressArgs,
     MetricsArgs,
     NetworkPolicyArgs,
+    PgBouncerArgs,
     PodTemplateArgs,
     ProcessArgs,
     ProjectImageArgs,
@@ -34,7 +36,7 @@ from astro_pulumi.args import (
     TolerationArgs,
     WorkerQueueArgs,
 )
-from astro_pulumi.arguments import Arguments, check_label
+from astro_pulumi.arguments import Arguments, amount_of, check_label
 from astro_pulumi.errors import ArgumentError
 from astro_pulumi.project import read_project
 from astro_pulumi.spec import (
@@ -50,6 +52,7 @@ from astro_pulumi.spec import (
     Ingress,
     Metrics,
     NetworkPolicies,
+    PgBouncer,
     Placement,
     PodTemplate,
     Registry,
@@ -63,6 +66,16 @@ from astro_pulumi.spec import (
 _LONGEST_NAME: Final = 30
 _WEEK: Final = 7 * 24 * 3600
 _SSL_MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+_OWN_PGBOUNCER_SETTINGS: Final = {
+    "default_pool_size": "is set by the Deployment: use `pool_size`",
+    "max_client_conn": "is set by the Deployment: use `max_client_connections`",
+    "server_tls_sslmode": "is set by the Deployment: use `ssl_mode` in `database`",
+    "server_tls_ca_file": "is set by the Deployment: use `ca_certificate` in `database`",
+    **dict.fromkeys(
+        ("auth_file", "auth_type", "listen_addr", "listen_port", "unix_socket_dir", "user"),
+        "is what the Deployment's pods are built around; it cannot be set",
+    ),
+}
 _HOST = re.compile(r"^[A-Za-z0-9*]([-A-Za-z0-9.]*[A-Za-z0-9])?$")
 _LOG_FOLDER = re.compile(r"^(s3|gs|wasb|wasbs|abfs|cloudwatch|stackdriver|oss|hdfs)://\S+$")
 
@@ -118,6 +131,7 @@ def specify(name: str, args: DeploymentArgs) -> DeploymentSpec:
         variables=given.strings("variables", _check_variable_key),
         database=_database(database),
         confirm_database_change=database.flag("confirm_change"),
+        pgbouncer=_pgbouncer(given) if given.has("pgbouncer") else None,
         broker=_broker(given.section("broker", BrokerArgs.__annotations__)),
         exposure=_exposure(given),
         auth_manager=given.section("auth", AuthArgs.__annotations__).choice(
@@ -221,12 +235,29 @@ def _sizes(given: Arguments, facts: AirflowFacts) -> dict[str, Size]:
         if process.on_request and not given.has(key):
             continue
         args = given.section(key, ProcessArgs.__annotations__)
-        sizes[process.component] = Size(
-            args.number("replicas", 1, 1, 100),
-            args.quantity("cpu", "2"),
-            args.quantity("memory", "2Gi" if process.component == "webserver" else "1Gi"),
-        )
+        memory = "2Gi" if process.component == "webserver" else "1Gi"
+        sizes[process.component] = _size(args, args.number("replicas", 1, 1, 100), "2", memory)
     return sizes
+
+
+def _size(args: Arguments, replicas: int, cpu: str, memory: str) -> Size:
+    return Size(
+        replicas,
+        cpu=args.quantity("cpu", cpu),
+        memory=args.quantity("memory", memory),
+        cpu_request=_request(args, "cpu", cpu),
+        memory_request=_request(args, "memory", memory),
+    )
+
+
+def _request(args: Arguments, resource: str, default_limit: str) -> str | None:
+    key = f"{resource}_request"
+    if not args.has(key):
+        return None
+    request, limit = args.quantity(key), args.quantity(resource, default_limit)
+    if amount_of(request) > amount_of(limit):
+        raise ArgumentError(args.path(key), f"must be at most `{resource}`, which is {limit}")
+    return request
 
 
 def _worker_queues(given: Arguments) -> tuple[WorkerQueue, ...]:
@@ -257,11 +288,9 @@ def _worker_queues(given: Arguments) -> tuple[WorkerQueue, ...]:
             WorkerQueue(
                 name=name,
                 concurrency=args.number("concurrency", 5, 1, 1000),
-                size=Size(
-                    minimum,
-                    args.quantity("cpu", "2"),
-                    args.quantity("memory", "2Gi"),
-                    args.quantity("ephemeral_storage", "10Gi"),
+                size=replace(
+                    _size(args, minimum, "2", "2Gi"),
+                    ephemeral_storage=args.quantity("ephemeral_storage", "10Gi"),
                 ),
                 max_count=maximum,
                 termination_grace_period_seconds=args.number(
@@ -360,6 +389,26 @@ def _database(args: Arguments) -> BackingService | ExternalDatabase:
         if args.has("ssl_mode") or args.has("host")
         else None,
         ca_certificate=args.input_text("ca_certificate"),
+    )
+
+
+def _pgbouncer(given: Arguments) -> PgBouncer:
+    args = given.section("pgbouncer", PgBouncerArgs.__annotations__)
+    settings = args.plain_strings("settings")
+    for name, value in settings.items():
+        path = args.path(f"settings[{name!r}]")
+        if not re.fullmatch(r"[a-z_]+", name):
+            raise ArgumentError(path, "is not the name of a setting of pgbouncer.ini")
+        if problem := _OWN_PGBOUNCER_SETTINGS.get(name):
+            raise ArgumentError(path, problem)
+        if not value.strip() or "\n" in value:
+            raise ArgumentError(path, "must be one line that is not empty")
+    return PgBouncer(
+        image=args.text("image"),
+        size=_size(args, args.number("replicas", 1, 1, 100), "1", "256Mi"),
+        pool_size=args.number("pool_size", 20, 1, 10_000),
+        max_client_connections=args.number("max_client_connections", 1000, 1, 1_000_000),
+        settings=settings,
     )
 
 

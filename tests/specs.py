@@ -61,5 +61,6 @@ def everything(**more: Any) -> DeploymentArgs:
         },
         remote_logging={"folder": "s3://logs/analytics", "encrypt_s3": True},
         metrics={"exporter_image": "prom/statsd-exporter:v0.28.0", "service_monitor": True},
+        pgbouncer={"image": "ghcr.io/acme/pgbouncer@sha256:" + "1" * 64, "replicas": 2},
         **more,
     )

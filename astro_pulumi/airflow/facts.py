@@ -70,8 +70,8 @@ class AirflowFacts:
     # Service's name), `{base_path}` (the path of the base URL), `{default_queue}`,
     # `{task_queued_timeout}` and `{standalone_dag_processor}`.
     settings: dict[str, str]
-    # group -> environment variables, each with the name of the value it carries. There is one more
-    # group, "connections": the user's own Connections and Variables.
+    # group -> environment variables, each with the name of the value it carries; without a value there
+    # is none. There is one more group, "connections": the user's own Connections and Variables.
     secret_settings: dict[str, dict[str, str]]
     release_job_reads: tuple[str, ...]
     exposure: Exposure
@@ -109,6 +109,8 @@ _SECRETS_OF_EVERY_VERSION: Final = {
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "database_url",
         "AIRFLOW__CORE__FERNET_KEY": "fernet_key",
     },
+    # Past PgBouncer, where there is one: pooled by transaction, a migration would lose its locks.
+    "migration": {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "direct_database_url"},
     "broker": {
         "AIRFLOW__CELERY__BROKER_URL": "broker_url",
         "AIRFLOW__CELERY__RESULT_BACKEND": "result_backend",
@@ -180,7 +182,7 @@ _AIRFLOW_2: Final = AirflowFacts(
         **_SECRETS_OF_EVERY_VERSION,
         "api": {"AIRFLOW__WEBSERVER__SECRET_KEY": "api_secret_key"},
     },
-    release_job_reads=("metadata", "admin", "connections"),
+    release_job_reads=("metadata", "migration", "admin", "connections"),
     exposure=Exposure(
         base_url="AIRFLOW__WEBSERVER__BASE_URL",
         instance_name="AIRFLOW__WEBSERVER__INSTANCE_NAME",
@@ -253,7 +255,7 @@ _AIRFLOW_3: Final = AirflowFacts(
         "jwt": {"AIRFLOW__API_AUTH__JWT_SECRET": "jwt_secret"},
         "api": {"AIRFLOW__API__SECRET_KEY": "api_secret_key"},
     },
-    release_job_reads=("metadata", "admin", "connections"),
+    release_job_reads=("metadata", "migration", "admin", "connections"),
     exposure=Exposure(
         base_url="AIRFLOW__API__BASE_URL",
         instance_name="AIRFLOW__API__INSTANCE_NAME",

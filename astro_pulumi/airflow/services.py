@@ -1,35 +1,62 @@
 """URLs of the database and the broker, in the forms that Airflow, Celery and KEDA read."""
 
+from operator import itemgetter
 from typing import Any, Final
-from urllib.parse import quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 import pulumi
 
-from astro_pulumi.kubernetes import backing
+from astro_pulumi.kubernetes import backing, pgbouncer
 from astro_pulumi.kubernetes.metadata import object_name
 from astro_pulumi.kubernetes.pods import CERTIFICATES
-from astro_pulumi.spec import DeploymentSpec, ExternalBroker, ExternalDatabase
+from astro_pulumi.spec import DeploymentSpec, ExternalBroker, ExternalDatabase, PgBouncer
+from astro_pulumi.user_errors import shown_to_the_user
 
 DATABASE_CA: Final = "database-ca.pem"
 BROKER_CA: Final = "broker-ca.pem"
 
 
 def service_urls(
-    spec: DeploymentSpec, passwords: dict[str, pulumi.Output[str]], checked: pulumi.Output[None]
+    spec: DeploymentSpec,
+    passwords: dict[str, pulumi.Output[str]],
+    namespace: pulumi.Output[str],
+    checked: pulumi.Output[None],
 ) -> dict[str, pulumi.Output[str]]:
-    """By name of the value in `AirflowFacts.secret_settings`, and `plain_database_url` without a driver.
+    """By name of the value in `AirflowFacts.secret_settings`, and two plain URLs, without a driver:
+    `plain_database_url`, and `keda_database_url` as KEDA reaches the database from its own namespace.
 
     None of the database's is known before `checked` is: what must not go on has no URL to go on with.
     """
-    database = pulumi.Output.all(_database_url(spec, passwords), checked).apply(
+    direct = pulumi.Output.all(_database_url(spec, passwords), checked).apply(
         lambda values: str(values[0])
     )
+    pooled = direct.apply(lambda url: pgbouncer.pooled_url(spec, url)) if spec.pgbouncer else direct
+    keda = pulumi.Output.all(direct, namespace).apply(
+        lambda values: _as_seen_by_keda(spec, *map(str, values))
+    )
     return {
-        "plain_database_url": database,
-        "database_url": database.apply(lambda url: _with_driver(url)),
-        "result_backend": database.apply(lambda url: f"db+{_with_driver(url)}"),
+        "plain_database_url": direct,
+        "keda_database_url": keda,
+        "database_url": pooled.apply(_with_driver),
+        **({"direct_database_url": direct.apply(_with_driver)} if spec.pgbouncer else {}),
+        "result_backend": pooled.apply(lambda url: f"db+{_with_driver(url)}"),
         "broker_url": _broker_url(spec, passwords),
     }
+
+
+def pgbouncer_files(
+    spec: DeploymentSpec, pool: PgBouncer, database_url: pulumi.Output[str]
+) -> dict[str, pulumi.Output[str]]:
+    """The content of PgBouncer's Secret. `database_url` is the plain one."""
+    certificate = getattr(spec.database, "ca_certificate", None)
+
+    def files(values: list[Any]) -> dict[str, str]:
+        with shown_to_the_user():
+            return pgbouncer.files(pool, values[0], values[1])
+
+    made = pulumi.Output.all(database_url, certificate).apply(files)
+    names = pgbouncer.file_names(certificate is not None)
+    return {name: made.apply(itemgetter(name)) for name in names}
 
 
 def certificates(spec: DeploymentSpec) -> dict[str, pulumi.Input[str]]:
@@ -107,6 +134,18 @@ def _broker_url(
 def _login(parts: dict[str, Any]) -> str:
     username, password = (quote(parts.get(key) or "", safe="") for key in ("username", "password"))
     return f"{username}:{password}@" if password else f"{username}@" if username else ""
+
+
+def _as_seen_by_keda(spec: DeploymentSpec, url: str, namespace: str) -> str:
+    """KEDA has neither this namespace's names nor the pods' certificates: TLS, but nobody is verified."""
+    parts = urlsplit(url)
+    if not isinstance(spec.database, ExternalDatabase):
+        name = object_name(spec.name, "postgresql")
+        return url.replace(f"@{name}:", f"@{name}.{namespace}:")
+    if spec.database.ca_certificate is None:
+        return url
+    options = [(k, v) for k, v in parse_qsl(parts.query) if k not in ("sslmode", "sslrootcert")]
+    return urlunsplit(parts._replace(query=urlencode([*options, ("sslmode", "require")])))
 
 
 def _with_driver(url: str) -> str:

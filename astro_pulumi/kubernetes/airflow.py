@@ -16,6 +16,7 @@ from astro_pulumi.kubernetes.pods import (
     airflow_pod,
     container_security,
     resources,
+    spread,
 )
 from astro_pulumi.spec import DeploymentSpec, WorkerQueue
 
@@ -113,7 +114,7 @@ def _workload(
 ) -> Manifest:
     selected = selector(spec.name, component, **more)
     if replicas != 1 and not spec.pod_template.affinity:
-        pod["topologySpreadConstraints"] = _spread(selected)
+        pod["topologySpreadConstraints"] = spread(selected)
     if spec.log_retention_days:
         _add_log_groomer(pod, spec.log_retention_days)
     annotations = dict(spec.pod_template.annotations)
@@ -140,21 +141,6 @@ def _workload(
             },
         },
     }
-
-
-def _spread(selected: dict[str, str]) -> list[Manifest]:
-    """Replicas on several nodes and in several zones, if there are; a deploy never waits for it."""
-    return [
-        {
-            "maxSkew": 1,
-            "topologyKey": key,
-            "whenUnsatisfiable": "ScheduleAnyway",
-            "labelSelector": {"matchLabels": selected},
-            # Old and new pods of a rollout are counted apart.
-            "matchLabelKeys": ["pod-template-hash"],
-        }
-        for key in ("kubernetes.io/hostname", "topology.kubernetes.io/zone")
-    ]
 
 
 def _add_simple_auth_passwords(pod: Manifest, secret: Any) -> None:

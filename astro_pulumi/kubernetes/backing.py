@@ -3,7 +3,12 @@
 from typing import Any, Final
 
 from astro_pulumi.kubernetes.metadata import SKIP_AWAIT, Manifest, labels, object_name, selector
-from astro_pulumi.kubernetes.pods import container_security, pod_security, resources
+from astro_pulumi.kubernetes.pods import (
+    container_security,
+    pod_security,
+    pull_secrets,
+    resources,
+)
 from astro_pulumi.spec import BackingService, DeploymentSpec
 
 POSTGRESQL_PORT: Final = 5432
@@ -15,7 +20,12 @@ _RUN: Final = "/var/run/postgresql"
 _PGDATA: Final = "/var/lib/postgresql/data/pgdata"  # a folder of its own: volumes hold lost+found
 
 
-def postgresql(spec: DeploymentSpec, service: BackingService, password_secret: Any) -> Manifest:
+def postgresql(
+    spec: DeploymentSpec,
+    service: BackingService,
+    password_secret: Any,
+    pull_secret: Any | None,
+) -> Manifest:
     """`password_secret` is the name of a Secret with the key `password`."""
     container: Manifest = {
         "name": "postgresql",
@@ -48,10 +58,15 @@ def postgresql(spec: DeploymentSpec, service: BackingService, password_secret: A
         {"name": "tmp", "emptyDir": {}},
         {"name": "password", "secret": {"secretName": password_secret, "defaultMode": 0o440}},
     ]
-    return _stateful_set(spec, "postgresql", service, container, volumes)
+    return _stateful_set(spec, "postgresql", service, container, volumes, pull_secret)
 
 
-def redis(spec: DeploymentSpec, service: BackingService, configuration_secret: Any) -> Manifest:
+def redis(
+    spec: DeploymentSpec,
+    service: BackingService,
+    configuration_secret: Any,
+    pull_secret: Any | None,
+) -> Manifest:
     """`configuration_secret` is the name of a Secret with the key `redis.conf`."""
     container: Manifest = {
         "name": "redis",
@@ -81,7 +96,7 @@ def redis(spec: DeploymentSpec, service: BackingService, configuration_secret: A
             "secret": {"secretName": configuration_secret, "defaultMode": 0o440},
         },
     ]
-    return _stateful_set(spec, "redis", service, container, volumes)
+    return _stateful_set(spec, "redis", service, container, volumes, pull_secret)
 
 
 def redis_configuration(password: str) -> str:
@@ -130,6 +145,7 @@ def _stateful_set(
     service: BackingService,
     container: Manifest,
     volumes: list[Manifest],
+    pull_secret: Any | None,
 ) -> Manifest:
     name = object_name(spec.name, component)
     claim: Manifest = {
@@ -164,6 +180,7 @@ def _stateful_set(
                     "automountServiceAccountToken": False,
                     "enableServiceLinks": False,
                     "terminationGracePeriodSeconds": 60,
+                    **pull_secrets(pull_secret),
                 },
             },
             "volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": claim}],

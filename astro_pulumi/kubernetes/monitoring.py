@@ -1,10 +1,15 @@
 """Airflow's metrics for Prometheus: a statsd_exporter, its Service, and a ServiceMonitor."""
 
-from typing import Final
+from typing import Any, Final
 
 from astro_pulumi.airflow.settings import STATSD_PORT
 from astro_pulumi.kubernetes.metadata import SKIP_AWAIT, Manifest, labels, object_name, selector
-from astro_pulumi.kubernetes.pods import container_security, pod_security, resources
+from astro_pulumi.kubernetes.pods import (
+    container_security,
+    pod_security,
+    pull_secrets,
+    resources,
+)
 from astro_pulumi.spec import DeploymentSpec
 
 COMPONENT: Final = "statsd"
@@ -12,15 +17,15 @@ METRICS_PORT: Final = 9102
 _NOBODY: Final = 65534
 
 
-def metrics_export(spec: DeploymentSpec) -> list[Manifest]:
+def metrics_export(spec: DeploymentSpec, pull_secret: Any | None) -> list[Manifest]:
     """Everything that the Deployment's metrics need in the cluster."""
     if not spec.metrics.exporter_image:
         return []
     monitor = [_service_monitor(spec)] if spec.metrics.service_monitor else []
-    return [_service(spec), _exporter(spec), *monitor]
+    return [_service(spec), _exporter(spec, pull_secret), *monitor]
 
 
-def _exporter(spec: DeploymentSpec) -> Manifest:
+def _exporter(spec: DeploymentSpec, pull_secret: Any | None) -> Manifest:
     """The exporter: one pod, since what it counts is in its memory."""
     probe = {"httpGet": {"path": "/-/healthy", "port": METRICS_PORT}}
     container = {
@@ -53,6 +58,7 @@ def _exporter(spec: DeploymentSpec) -> Manifest:
                     "securityContext": pod_security(_NOBODY, _NOBODY),
                     "automountServiceAccountToken": False,
                     "enableServiceLinks": False,
+                    **pull_secrets(pull_secret),
                 },
             },
         },

@@ -8,13 +8,18 @@ from typing import Any, Final
 
 from astro_pulumi.airflow.facts import WEBSERVER_PORT, Process
 from astro_pulumi.airflow.settings import STATSD_PORT
-from astro_pulumi.kubernetes import backing, monitoring
+from astro_pulumi.kubernetes import autoscaling, backing, monitoring, pgbouncer
 from astro_pulumi.kubernetes.metadata import Manifest, labels, object_name, selector
 from astro_pulumi.release.job import COMPONENT as RELEASE_JOB
 from astro_pulumi.spec import BackingService, DeploymentSpec, ExternalBroker, ExternalDatabase
 
 _LOG_READERS: Final = ("webserver",)  # it shows the logs of running tasks
 _DNS: Final = 53
+# KEDA's operator counts the tasks. It has this label by its Helm chart and by its manifests.
+_KEDA: Final = {
+    "namespaceSelector": {},
+    "podSelector": {"matchLabels": {"app": "keda-operator"}},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +37,10 @@ def connections(spec: DeploymentSpec) -> list[Connection]:
     allowed = []
     for client, process in _clients(spec).items():
         uses_database = "metadata" in process.reads or "broker" in process.reads  # results
-        if uses_database and isinstance(spec.database, BackingService):
+        pooled = spec.pgbouncer is not None and "migration" not in process.reads
+        if uses_database and pooled:
+            allowed.append(Connection(client, pgbouncer.COMPONENT, pgbouncer.PORT))
+        elif uses_database and isinstance(spec.database, BackingService):
             allowed.append(Connection(client, "postgresql", backing.POSTGRESQL_PORT))
         if "broker" in process.reads and isinstance(spec.broker, BackingService):
             allowed.append(Connection(client, "redis", backing.REDIS_PORT))
@@ -42,6 +50,8 @@ def connections(spec: DeploymentSpec) -> list[Connection]:
             allowed.append(Connection(client, monitoring.COMPONENT, STATSD_PORT, "UDP"))
         if "logs" in process.ports:
             allowed += [Connection(r, client, process.ports["logs"]) for r in _LOG_READERS]
+    if spec.pgbouncer and isinstance(spec.database, BackingService):
+        allowed.append(Connection(pgbouncer.COMPONENT, "postgresql", backing.POSTGRESQL_PORT))
     return allowed
 
 
@@ -52,6 +62,7 @@ def network_policies(spec: DeploymentSpec) -> dict[str, Manifest]:
     clients = _clients(spec)
     components = [
         *clients,
+        *([pgbouncer.COMPONENT] if spec.pgbouncer else []),
         *(["postgresql"] if isinstance(spec.database, BackingService) else []),
         *(["redis"] if isinstance(spec.broker, BackingService) else []),
         *([monitoring.COMPONENT] if spec.metrics.exporter_image else []),
@@ -96,13 +107,16 @@ def _from_outside(spec: DeploymentSpec, component: str) -> list[Manifest]:
         return [{**({} if who is None else {"from": list(who)}), "ports": [port]}]
     if component == monitoring.COMPONENT:
         return [{"ports": [{"port": monitoring.METRICS_PORT, "protocol": "TCP"}]}]
+    if component == "postgresql" and autoscaling.needs_connection(spec):
+        port = {"port": backing.POSTGRESQL_PORT, "protocol": "TCP"}
+        return [{"from": [_KEDA], "ports": [port]}]
     return []
 
 
 def _to(spec: DeploymentSpec, component: str, process: Process | None) -> list[Manifest]:
-    if process is None:  # PostgreSQL and Redis answer, they never call
-        return []
-    if process.runs_dag_code:
+    if process is None and component != pgbouncer.COMPONENT:
+        return []  # PostgreSQL, Redis and the exporter answer, they never call
+    if process and process.runs_dag_code:
         return [{}]
     rules = [
         {
@@ -113,21 +127,29 @@ def _to(spec: DeploymentSpec, component: str, process: Process | None) -> list[M
         if allowed.source == component
     ]
     dns = [{"port": _DNS, "protocol": protocol} for protocol in ("UDP", "TCP")]
-    return [*rules, {"ports": dns}, {"ports": _ports_outside(spec)}]
+    outside = _ports_outside(spec, component)
+    return [*rules, {"ports": dns}, *([{"ports": outside}] if outside else [])]
 
 
-def _ports_outside(spec: DeploymentSpec) -> list[Manifest]:
-    """What Airflow's own processes may call anywhere: HTTPS, and the services that are the user's."""
-    ports = {(443, "TCP")}
-    for service in (spec.database, spec.broker):
+def _ports_outside(spec: DeploymentSpec, component: str) -> list[Manifest]:
+    """What pods that run no DAG code may call anywhere: the services that are the user's, and HTTPS."""
+    is_pool = component == pgbouncer.COMPONENT
+    services: list[Any] = [] if spec.pgbouncer and not is_pool else [spec.database]
+    ports = set() if is_pool else {(443, "TCP")}
+    if not is_pool:
+        services.append(spec.broker)
+        if spec.metrics.otel_host:
+            ports.add((spec.metrics.otel_port, "TCP"))
+        if spec.metrics.statsd_host:
+            ports.add((spec.metrics.statsd_port, "UDP"))
+    for service in services:
         if isinstance(service, ExternalDatabase | ExternalBroker):
             if service.url is not None:  # its port may be known to nobody yet
-                return [{"port": 1, "endPort": 65535, "protocol": "TCP"}]
+                return [
+                    {"port": 1, "endPort": 65535, "protocol": "TCP"},
+                    *({"port": port, "protocol": p} for port, p in sorted(ports) if p == "UDP"),
+                ]
             ports.add((service.port, "TCP"))
-    if spec.metrics.otel_host:
-        ports.add((spec.metrics.otel_port, "TCP"))
-    if spec.metrics.statsd_host:
-        ports.add((spec.metrics.statsd_port, "UDP"))
     return [{"port": port, "protocol": protocol} for port, protocol in sorted(ports)]
 
 

@@ -61,8 +61,14 @@ def container_security() -> Manifest:
     }
 
 
-def resources(cpu: str, memory: str, ephemeral_storage: str) -> Manifest:
-    """Limits as given; a fortieth of CPU and disk, and half of the memory, are requested.
+def resources(
+    cpu: str,
+    memory: str,
+    ephemeral_storage: str,
+    cpu_request: str | None = None,
+    memory_request: str | None = None,
+) -> Manifest:
+    """Limits as given; a fortieth of CPU and disk, and half of the memory, are requested unless said.
 
     Airflow's processes are idle most of the time and need their CPU at the start: a start-up that is
     throttled is a slow deploy. During a deploy the requests of old and new pods, of draining workers
@@ -71,8 +77,8 @@ def resources(cpu: str, memory: str, ephemeral_storage: str) -> Manifest:
     return {
         "limits": {"cpu": cpu, "memory": memory, "ephemeral-storage": ephemeral_storage},
         "requests": {
-            "cpu": fraction(cpu, 1 / 40),
-            "memory": fraction(memory, 1 / 2),
+            "cpu": cpu_request or fraction(cpu, 1 / 40),
+            "memory": memory_request or fraction(memory, 1 / 2),
             "ephemeral-storage": fraction(ephemeral_storage, 1 / 40),
         },
     }
@@ -105,6 +111,26 @@ def placement(template: PodTemplate, own: Placement | None = None) -> Manifest:
     }
 
 
+def pull_secrets(pull_secret: Any | None) -> Manifest:
+    """The login that a pod's images are pulled with."""
+    return {} if pull_secret is None else {"imagePullSecrets": [{"name": pull_secret}]}
+
+
+def spread(selected: dict[str, str]) -> list[Manifest]:
+    """Replicas on several nodes and in several zones, if there are; a deploy never waits for it."""
+    return [
+        {
+            "maxSkew": 1,
+            "topologyKey": key,
+            "whenUnsatisfiable": "ScheduleAnyway",
+            "labelSelector": {"matchLabels": selected},
+            # Old and new pods of a rollout are counted apart.
+            "matchLabelKeys": ["pod-template-hash"],
+        }
+        for key in ("kubernetes.io/hostname", "topology.kubernetes.io/zone")
+    ]
+
+
 def airflow_pod(
     process: Process,
     size: Size,
@@ -120,7 +146,13 @@ def airflow_pod(
         "args": list(process.arguments),
         "env": [{"name": "HOME", "value": "/tmp"}],  # noqa: S108 an emptyDir of this pod
         "envFrom": environment.sources(process.reads),
-        "resources": resources(size.cpu, size.memory, size.ephemeral_storage),
+        "resources": resources(
+            size.cpu,
+            size.memory,
+            size.ephemeral_storage,
+            size.cpu_request,
+            size.memory_request,
+        ),
         "securityContext": container_security(),
         "volumeMounts": [
             {"name": "files", "mountPath": FILES, "readOnly": True},
@@ -150,7 +182,7 @@ def airflow_pod(
         # Airflow reads variables such as REDIS_PORT otherwise, which Kubernetes makes of Services.
         "enableServiceLinks": False,
         **placement(environment.template, own_placement),
-        **({"imagePullSecrets": [{"name": pull_secret}]} if pull_secret is not None else {}),
+        **pull_secrets(pull_secret),
     }
     if environment.certificates is not None:
         _mount_secret(pod, "certificates", environment.certificates, CERTIFICATES)

@@ -25,6 +25,7 @@ NOT_RESTORED: Final[Mapping[str, str]] = {
     "connections": "secret",
     "variables": "secret",
     "database": "holds the data",
+    "pgbouncer": "how the database is reached",
     "broker": "holds the queued tasks",
     "service": "how people reach it",
     "ingress": "how people reach it",

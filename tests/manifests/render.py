@@ -22,6 +22,7 @@ DEPLOYMENTS = {
     "external-services": arguments(
         database={"host": "db.acme.com", "username": "airflow", "password": "p"},
         broker={"host": "redis.acme.com", "password": "p", "tls": True},
+        pgbouncer={"image": "ghcr.io/acme/pgbouncer@sha256:" + "1" * 64},
         worker_queues=[{"name": "default", "max_count": 5}],
         http_route={"gateway": "public", "host": "airflow.acme.com"},
     ),

@@ -22,7 +22,8 @@ TOLERATION = {
     "effect": "NoExecute",
     "toleration_seconds": 60,
 }
-SIZE = {"replicas": 2, "cpu": "1", "memory": "1Gi"}
+REQUESTS = {"cpu_request": "500m", "memory_request": "1Gi"}
+SIZE = {"replicas": 2, "cpu": "1", "memory": "1Gi", **REQUESTS}
 # Together they give every argument at least once; the tests see to it.
 CASES: dict[str, Any] = {
     "everything": everything(
@@ -58,6 +59,15 @@ CASES: dict[str, Any] = {
             "ca_certificate": "PEM",
             "confirm_change": True,
         },
+        pgbouncer={
+            "image": "p",
+            "replicas": 2,
+            "cpu": "2",
+            "memory": "1Gi",
+            "pool_size": 30,
+            "max_client_connections": 300,
+            "settings": {"max_prepared_statements": "200"},
+        },
         broker={
             "host": "redis.test",
             "port": 6380,
@@ -76,7 +86,14 @@ CASES: dict[str, Any] = {
         },
         registry={"repository": "a/b", "pull_repository": "c/d", "pull_secret": "e"},
         worker_queues=[
-            {"name": "a", "min_count": 1, "max_count": 2, "cpu": "1", "tolerations": [TOLERATION]}
+            {
+                "name": "a",
+                "min_count": 1,
+                "max_count": 2,
+                "cpu": "1",
+                "tolerations": [TOLERATION],
+                **REQUESTS,
+            }
         ],
         **dict.fromkeys(("webserver", "scheduler", "triggerer", "dag_processor"), SIZE),
         autoscaling={"type": "cpu", "target_cpu_percent": 50, "cooldown_period_seconds": 60},

@@ -32,6 +32,7 @@ LEAST: Final[dict[str, Any]] = {"image": IMAGE, "airflow_version": "3.3"}
 # What a section cannot be without.
 REQUIRED: Final[dict[str, dict[str, Any]]] = {
     "registry": {"repository": "ghcr.io/acme/analytics"},
+    "pgbouncer": {"image": "pgbouncer:1"},
     "worker_queues[0]": {"name": "default"},
     "worker_queues[0].tolerations[0]": {"key": "pool"},
     "pod_template.tolerations[0]": {"key": "pool"},
@@ -64,7 +65,14 @@ BESIDES: Final[dict[str, dict[str, Any]]] = {
 # have tests of their own.
 TESTED_ELSEWHERE: Final = {("project",), ("image",), ("platform",), ("rollback_to",)}
 # Strings that are quantities may be numbers as well.
-QUANTITIES: Final = {"cpu", "memory", "ephemeral_storage", "storage_size"}
+QUANTITIES: Final = {
+    "cpu",
+    "memory",
+    "cpu_request",
+    "memory_request",
+    "ephemeral_storage",
+    "storage_size",
+}
 A_MAPPING: Final = {"a": "b"}
 INPUT_TEXT: Final = get_args(RegistryArgs.__annotations__["username"])[0]  # pulumi.Input[str]
 WRONG: Final[dict[Any, tuple[Any, ...]]] = {

@@ -212,6 +212,37 @@ def test_external_database(database: dict[str, Any], url: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("database", "url"),
+    [
+        ({}, "postgresql://airflow:{password}@analytics-postgresql.data:5432/airflow"),
+        (
+            {"host": "h", "username": "u", "password": "p"},
+            "postgresql://u:p@h:5432/airflow?sslmode=require",
+        ),
+        (
+            {"url": "postgresql://u:p@h/d?sslmode=verify-full&a=b", "ca_certificate": "PEM"},
+            "postgresql://u:p@h/d?a=b&sslmode=require",
+        ),
+    ],
+)
+def test_keda_reaches_the_database_from_its_own_namespace(
+    database: dict[str, Any], url: str
+) -> None:
+    queues = [{"name": "default", "min_count": 0, "max_count": 2}]
+    program = deploy(
+        arguments(
+            namespace="data",
+            database=database,
+            worker_queues=queues,
+            autoscaling={"type": "keda"},
+            pgbouncer={"image": "pgbouncer"} if database else None,
+        )
+    )
+    password = "password-of-analytics-postgresql-password"
+    assert secrets_of(program, "keda")["connection"] == url.format(password=password)
+
+
+@pytest.mark.parametrize(
     ("broker", "url"),
     [
         ({"url": "redis://:p@h:1/2"}, "redis://:p@h:1/2"),

@@ -75,6 +75,33 @@ from tests.specs import VERSIONS, everything, spec
             "connections['a'].extra: is not JSON",
         ),
         ({"variables": {"a b": "x"}}, "variables['a b']: must have a name of"),
+        # requests
+        (
+            {"scheduler": {"cpu": "500m", "cpu_request": "1"}},
+            "scheduler.cpu_request: must be at most `cpu`, which is 500m",
+        ),
+        (
+            {"worker_queues": [{"name": "a", "memory_request": "3G"}]},
+            "worker_queues[0].memory_request: must be at most `memory`, which is 2Gi",
+        ),
+        # PgBouncer
+        ({"pgbouncer": {}}, "pgbouncer.image: is required"),
+        (
+            {"pgbouncer": {"image": "p", "settings": {"listen_port": "1"}}},
+            "pgbouncer.settings['listen_port']: is what the Deployment's pods are built around",
+        ),
+        (
+            {"pgbouncer": {"image": "p", "settings": {"default_pool_size": "1"}}},
+            "pgbouncer.settings['default_pool_size']: is set by the Deployment: use `pool_size`",
+        ),
+        (
+            {"pgbouncer": {"image": "p", "settings": {"[databases]": "1"}}},
+            "pgbouncer.settings['[databases]']: is not the name of a setting",
+        ),
+        (
+            {"pgbouncer": {"image": "p", "settings": {"pool_mode": "session\nuser = root"}}},
+            "pgbouncer.settings['pool_mode']: must be one line",
+        ),
         # external services
         (
             {"database": {"url": "mysql://u:p@h/db"}},

@@ -65,6 +65,45 @@ def test_matrix(version: str, allowed: dict[str, set[str]]) -> None:
     assert found == allowed
 
 
+POOLED = {"webserver", "scheduler", "triggerer", "dag-processor", "worker"}
+
+
+def test_only_pgbouncer_and_migrations_reach_a_pooled_database() -> None:
+    deployment = spec(pgbouncer={"image": "pgbouncer"})
+    everyone = {*PORTS, "pgbouncer"}
+    for target, port, allowed in (
+        ("pgbouncer", 6432, POOLED),
+        ("postgresql", 5432, {"pgbouncer", "release-job"}),
+    ):
+        found = {
+            source
+            for source in everyone - {target}
+            if may_connect(deployment, source, target, port)
+        }
+        assert found == allowed
+    for target in everyone - {"pgbouncer", "postgresql", "stranger"}:
+        assert not may_connect(deployment, "pgbouncer", target, PORTS[target]), target
+
+
+def test_pgbouncer_reaches_a_database_of_the_users_and_nothing_else() -> None:
+    database = {"host": "db.test", "port": 5555, "username": "u", "password": "p"}
+    deployment = spec(database=database, pgbouncer={"image": "pgbouncer"})
+    assert may_leave(deployment, "pgbouncer", "stranger", 5555)
+    assert may_leave(deployment, "pgbouncer", "stranger", 53, "UDP")
+    assert not may_leave(deployment, "pgbouncer", "stranger", 443)
+    assert not may_leave(deployment, "scheduler", "stranger", 5555), "only through the pool"
+
+
+@pytest.mark.parametrize(("type_", "reached"), [("keda", True), ("cpu", False)])
+def test_keda_counts_the_tasks_in_an_embedded_database(type_: str, reached: bool) -> None:
+    deployment = spec(
+        autoscaling={"type": type_}, worker_queues=[{"name": "a", "min_count": 1, "max_count": 2}]
+    )
+    rules = network_policies(deployment)["postgresql"]["spec"]["ingress"]
+    keda = {"namespaceSelector": {}, "podSelector": {"matchLabels": {"app": "keda-operator"}}}
+    assert any(keda in rule["from"] for rule in rules) is reached
+
+
 def test_no_pod_answers_on_another_port() -> None:
     deployment = spec()
     for source, target in itertools.permutations(PORTS, 2):

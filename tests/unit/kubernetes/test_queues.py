@@ -88,6 +88,15 @@ def test_a_fortieth_of_the_disk_is_requested() -> None:
     assert resources["requests"]["ephemeral-storage"] == "512Mi"
 
 
+def test_requests_may_be_given() -> None:
+    queue = {"name": "a", "cpu_request": "500m", "memory_request": "2Gi"}
+    deployment = spec(worker_queues=[queue], scheduler={"cpu_request": "1"})
+    resources = workload(deployment)["spec"]["template"]["spec"]["containers"][0]["resources"]
+    assert (resources["requests"]["cpu"], resources["requests"]["memory"]) == ("500m", "2Gi")
+    assert (resources["limits"]["cpu"], resources["limits"]["memory"]) == ("2", "2Gi")
+    assert deployment.sizes["scheduler"].cpu_request == "1"
+
+
 def test_replicas_are_left_to_the_autoscaler() -> None:
     assert "replicas" not in workload(spec(worker_queues=ONE_TO_FIVE))["spec"]
     assert workload(spec())["spec"]["replicas"] == 1

@@ -1,0 +1,125 @@
+"""PgBouncer: Airflow's processes reach the database through it, migrations past it."""
+
+from configparser import ConfigParser
+from typing import Any
+
+import pytest
+
+from astro_pulumi.errors import ArgumentError
+from astro_pulumi.kubernetes.pgbouncer import files, pooled_url
+from astro_pulumi.spec import PgBouncer, Size
+from tests.mock_engine import Program, deploy
+from tests.specs import VERSIONS, arguments, spec
+
+POOL = PgBouncer("pgbouncer:1", Size(1, "1", "256Mi"), 20, 1000, {})
+PGBOUNCER = {"image": "ghcr.io/acme/pgbouncer:1.24"}
+DATABASE = {"host": "db.test", "port": 5433, "username": "u@x", "password": "p\"'/w"}
+
+
+def read(ini: str) -> ConfigParser:
+    parser = ConfigParser(interpolation=None)
+    parser.read_string(ini)
+    return parser
+
+
+def secret(program: Program, name: str) -> dict[str, str]:
+    found: dict[str, str] = program.get(f"analytics-{name}", "Secret").inputs["stringData"]
+    return found
+
+
+def database_url(program: Program, workload: str, kind: str) -> str:
+    """What this workload reads of its secrets, the last one of a name being the one that counts."""
+    found = ""
+    for source in program.get(f"analytics-{workload}", kind).container["envFrom"]:
+        if "secretRef" in source:
+            name = source["secretRef"]["name"].removeprefix("analytics-").removesuffix("-abc123")
+            found = secret(program, name).get("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", found)
+    return found
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("database", [{}, DATABASE, {"url": "postgresql://u:p@db.test/airflow"}])
+def test_processes_are_pooled_and_migrations_are_not(version: str, database: Any) -> None:
+    program = deploy(arguments(airflow_version=version, pgbouncer=PGBOUNCER, database=database))
+    for workload in ("webserver", "scheduler", "triggerer"):
+        assert "@analytics-pgbouncer:6432/airflow" in database_url(program, workload, "Deployment")
+    result = secret(program, "broker")["AIRFLOW__CELERY__RESULT_BACKEND"]
+    assert "@analytics-pgbouncer:6432/airflow" in result
+    direct = database_url(program, "release-job", "Job")
+    assert "pgbouncer" not in direct
+    assert ("@db.test" if database else "@analytics-postgresql:5432/airflow") in direct
+
+
+def test_without_pgbouncer_there_is_one_url() -> None:
+    program = deploy(arguments())
+    assert not [r for r in program if "pgbouncer" in r.name or "migration" in r.name]
+    assert "analytics-postgresql" in database_url(program, "scheduler", "Deployment")
+    assert "analytics-postgresql" in database_url(program, "release-job", "Job")
+
+
+def test_no_workload_starts_before_its_database_can_be_reached() -> None:
+    program = deploy(arguments(pgbouncer=PGBOUNCER))
+    pool = program.get("analytics-pgbouncer", "Deployment")
+    assert "analytics-postgresql" in pool.dependencies
+    assert "analytics-pgbouncer" in program.get("analytics-scheduler", "Deployment").dependencies
+
+
+def test_login_and_address_come_from_the_database() -> None:
+    program = deploy(arguments(pgbouncer=PGBOUNCER, database={**DATABASE, "name": "it's"}))
+    made = secret(program, "pgbouncer")
+    ini = read(made["pgbouncer.ini"])
+    assert ini["databases"]["airflow"] == "host='db.test' port=5433 dbname='it''s'"
+    assert ini["pgbouncer"]["server_tls_sslmode"] == "require"
+    assert ini["pgbouncer"]["pool_mode"] == "transaction"
+    assert made["userlist.txt"] == '"u@x" "p""\'/w"\n'
+
+
+def test_tls_is_spoken_with_the_database() -> None:
+    url = "postgresql://u:p@h/d?sslmode=verify-full&sslrootcert=/x&application_name=a"
+    made = files(POOL, url, "PEM")
+    ini = read(made["pgbouncer.ini"])
+    assert ini["pgbouncer"]["server_tls_sslmode"] == "verify-full"
+    assert ini["pgbouncer"]["server_tls_ca_file"] == "/etc/pgbouncer/server-ca.pem"
+    assert made["server-ca.pem"] == "PEM"
+    assert pooled_url(spec(), url) == (
+        "postgresql://u:p@analytics-pgbouncer:6432/airflow?application_name=a"
+    )
+
+
+def test_sizes_and_settings_of_the_users() -> None:
+    given = {
+        **PGBOUNCER,
+        "pool_size": 7,
+        "max_client_connections": 70,
+        "settings": {"pool_mode": "session", "max_prepared_statements": "200"},
+    }
+    ini = read(secret(deploy(arguments(pgbouncer=given)), "pgbouncer")["pgbouncer.ini"])
+    expected = {
+        "default_pool_size": "7",
+        "max_client_conn": "70",
+        "pool_mode": "session",
+        "max_prepared_statements": "200",
+    }
+    assert expected.items() <= dict(ini["pgbouncer"]).items()
+
+
+def test_several_pods_are_spread_and_kept() -> None:
+    program = deploy(arguments(pgbouncer={**PGBOUNCER, "replicas": 2}))
+    assert program.get("analytics-pgbouncer", "PodDisruptionBudget")
+    assert program.get("analytics-pgbouncer", "Deployment").pod["topologySpreadConstraints"]
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("postgresql://u:p@a,b/d", "must have one host"),
+        ("postgresql://u:p@a:1,b:2/d", "must have one host"),
+        ("postgresql://h/d", "must have one host, a user"),
+        ("postgresql://u:p@h", "a database name"),
+        ("postgresql://u:p@h/d?sslcert=/x", "has a client certificate"),
+        ("postgresql://u:p@h/d?sslmode=verify-ca", "database.ca_certificate: is required"),
+    ],
+)
+def test_what_pgbouncer_cannot_do_is_said(url: str, says: str) -> None:
+    with pytest.raises(ArgumentError, match=says):
+        files(POOL, url, None)
