@@ -131,6 +131,9 @@ class DatabaseArgs(TypedDict):
     """Embedded: size of its persistent volume, a Kubernetes quantity. Default: `8Gi`."""
     storage_class: NotRequired[str]
     """Embedded: StorageClass of its volume. Default: the cluster's default."""
+    backup_before_downgrade: NotRequired[bool]
+    """Embedded: write a `pg_dump` of it to a volume of its own, of `storage_size`, before it is taken back to
+    an older Airflow. Without room for it nothing is downgraded. Default: false."""
     confirm_change: NotRequired[bool]
     """Allows changing between the embedded database and one of yours. The history of runs stays in the
     old one, and an embedded one is deleted with it. Default: false, such a change is refused."""

@@ -235,6 +235,8 @@ class Deployment(pulumi.ComponentResource):
             self._make("postgresql", backing.postgresql_service(spec))
             manifest = backing.postgresql(spec, spec.database, password, pull_secret)
             database.append(self._make("postgresql", manifest))
+            if spec.backup_before_downgrade:
+                self._make(backing.BACKUPS, backing.backup_claim(spec, spec.database))
         if isinstance(spec.broker, BackingService):
             file = passwords["redis"].apply(backing.redis_configuration)
             redis_conf = self._make_secret("redis", {"redis.conf": file})

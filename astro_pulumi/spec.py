@@ -255,6 +255,7 @@ class DeploymentSpec:
     database: BackingService | ExternalDatabase
     confirm_database_change: bool
     pgbouncer: PgBouncer | None
+    backup_before_downgrade: bool  # only of an embedded database
     broker: BackingService | ExternalBroker
     exposure: Exposure
     auth_manager: str

@@ -132,6 +132,7 @@ def specify(name: str, args: DeploymentArgs) -> DeploymentSpec:
         database=_database(database),
         confirm_database_change=database.flag("confirm_change"),
         pgbouncer=_pgbouncer(given) if given.has("pgbouncer") else None,
+        backup_before_downgrade=database.flag("backup_before_downgrade"),
         broker=_broker(given.section("broker", BrokerArgs.__annotations__)),
         exposure=_exposure(given),
         auth_manager=given.section("auth", AuthArgs.__annotations__).choice(
@@ -436,7 +437,8 @@ def _is_external(args: Arguments, yours: tuple[str, ...]) -> bool:
     if args.has("url") and args.has("host"):
         raise ArgumentError(args.path("host"), "must not be given with `url`")
     external = args.has("url") or args.has("host")
-    for key in ("image", "storage_size", "storage_class"):
+    embedded = ("image", "storage_size", "storage_class", "backup_before_downgrade")
+    for key in embedded:
         if external and args.has(key):
             raise ArgumentError(
                 args.path(key), "is of the embedded service; `url` or `host` is not"

@@ -13,6 +13,7 @@ from astro_pulumi.spec import BackingService, DeploymentSpec
 
 POSTGRESQL_PORT: Final = 5432
 REDIS_PORT: Final = 6379
+BACKUPS: Final = "backups"
 DATABASE_NAME: Final = "airflow"
 DATABASE_USER: Final = "airflow"
 _UID: Final = 999  # `postgres` and `redis` in the official images
@@ -59,6 +60,21 @@ def postgresql(
         {"name": "password", "secret": {"secretName": password_secret, "defaultMode": 0o440}},
     ]
     return _stateful_set(spec, "postgresql", service, container, volumes, pull_secret)
+
+
+def backup_claim(spec: DeploymentSpec, service: BackingService) -> Manifest:
+    """The volume for dumps of PostgreSQL. Nobody mounts it until one is made."""
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {
+            "name": object_name(spec.name, BACKUPS),
+            "labels": labels(spec.name, BACKUPS),
+            # Volumes of many storage classes are made for their first pod.
+            "annotations": SKIP_AWAIT,
+        },
+        "spec": _claim(service),
+    }
 
 
 def redis(
@@ -148,12 +164,6 @@ def _stateful_set(
     pull_secret: Any | None,
 ) -> Manifest:
     name = object_name(spec.name, component)
-    claim: Manifest = {
-        "accessModes": ["ReadWriteOnce"],
-        "resources": {"requests": {"storage": service.storage_size}},
-    }
-    if service.storage_class:
-        claim["storageClassName"] = service.storage_class
     return {
         "apiVersion": "apps/v1",
         "kind": "StatefulSet",
@@ -183,6 +193,16 @@ def _stateful_set(
                     **pull_secrets(pull_secret),
                 },
             },
-            "volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": claim}],
+            "volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": _claim(service)}],
         },
     }
+
+
+def _claim(service: BackingService) -> Manifest:
+    claim: Manifest = {
+        "accessModes": ["ReadWriteOnce"],
+        "resources": {"requests": {"storage": service.storage_size}},
+    }
+    if service.storage_class:
+        claim["storageClassName"] = service.storage_class
+    return claim

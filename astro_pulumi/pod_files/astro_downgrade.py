@@ -9,9 +9,12 @@ finds the database wherever a killed one has left it, and goes on from there.
 from __future__ import annotations
 
 import json
+import os
 import time
 from typing import TYPE_CHECKING, Any
 
+import astro_backup as backup
+import astro_jobs as jobs
 import astro_migrations as migrations
 import astro_records as ledger
 import astro_workloads as workloads
@@ -23,16 +26,12 @@ if TYPE_CHECKING:
     from astro_cluster import Cluster, Say
     from astro_migrations import Heads
 
-JOBS = "batch/jobs"
-PULL_PROBLEMS = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
-PULL_PATIENCE = 30  # a registry may be away for a moment
-
 
 def have_it_done(
     cluster: Cluster, deployment: str, job: str, records: list[dict[str, Any]], say: Say
 ) -> None:
     """In the older image: runs the Job that downgrades, and waits for it."""
-    own_job = cluster.request("GET", JOBS, job)
+    own_job = cluster.request("GET", jobs.JOBS, job)
     heads = migrations.current_heads()
     running = [
         workloads.image(workload) for workload in workloads.find_workloads(cluster, deployment)
@@ -46,78 +45,37 @@ def have_it_done(
         )
     image, origin = found
     say(f"the database is newer than this image: downgrading it in {image} ({origin})")
-    manifest = downgrade_job(deployment, own_job, image, migrations.image_heads())
-    made = cluster.request("POST", JOBS, body=manifest)["metadata"]["name"]
-    wait(cluster, made, image, origin)
+    from airflow import __version__
+
+    manifest = downgrade_job(deployment, own_job, image, migrations.image_heads(), __version__)
+    jobs.run(
+        cluster, manifest, f"The database has to be downgraded in {image} ({origin}), but the image"
+    )
 
 
 def downgrade_job(
-    deployment: str, own_job: dict[str, Any], image: str, target_heads: Heads
+    deployment: str, own_job: dict[str, Any], image: str, target_heads: Heads, target_version: str
 ) -> dict[str, Any]:
     """The release Job's own manifest with another image. It goes when that one goes."""
     template = own_job["spec"]["template"]
     pod = template["spec"]
     container = dict(pod["containers"][0], image=image)
-    replaced = ("ASTRO_DOWNGRADES_FOR", "ASTRO_HEADS")
+    replaced = ("ASTRO_DOWNGRADES_FOR", "ASTRO_HEADS", "ASTRO_TARGET_AIRFLOW")
     container["env"] = [
         *(variable for variable in container["env"] if variable["name"] not in replaced),
         {"name": "ASTRO_DOWNGRADES_FOR", "value": own_job["metadata"]["name"]},
         {"name": "ASTRO_HEADS", "value": json.dumps(target_heads)},
+        {"name": "ASTRO_TARGET_AIRFLOW", "value": target_version},
     ]
-    own = ("app.kubernetes.io/", "astro-pulumi/")
-    labels = {k: v for k, v in template["metadata"]["labels"].items() if k.startswith(own)}
-    return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {
-            "generateName": f"{deployment}-downgrade-",
-            "labels": labels,
-            "ownerReferences": [
-                {
-                    "apiVersion": "batch/v1",
-                    "kind": "Job",
-                    "name": own_job["metadata"]["name"],
-                    "uid": own_job["metadata"]["uid"],
-                }
-            ],
-        },
-        "spec": {
-            "backoffLimit": 0,
-            "activeDeadlineSeconds": own_job["spec"]["activeDeadlineSeconds"],
-            "template": {
-                "metadata": {"labels": labels},
-                "spec": dict(pod, containers=[container]),
-            },
-        },
-    }
-
-
-def wait(cluster: Cluster, job: str, image: str, origin: str) -> None:
-    """Returns when the Job is done; refuses the release when it failed."""
-    pulls_since = None
-    while True:
-        status = cluster.request("GET", JOBS, job).get("status", {})
-        ended = {c["type"] for c in status.get("conditions", []) if c["status"] == "True"}
-        if "Complete" in ended:
-            return
-        statuses = [
-            container
-            for pod in cluster.list("pods", {"job-name": job})
-            for container in pod["status"].get("containerStatuses", [])
-        ]
-        if "Failed" in ended:
-            messages = [s["state"].get("terminated", {}).get("message", "") for s in statuses]
-            raise ReleaseRefusedError("\n".join(filter(None, messages)) or f"Job {job} failed.")
-        waiting = [s["state"].get("waiting", {}) for s in statuses]
-        problems = [w for w in waiting if w.get("reason") in PULL_PROBLEMS]
-        pulls_since = (pulls_since or time.monotonic()) if problems else None
-        if pulls_since and time.monotonic() - pulls_since > PULL_PATIENCE:
-            cluster.request("DELETE", JOBS, job, propagationPolicy="Background")
-            raise ReleaseRefusedError(
-                f"The database has to be downgraded in {image} ({origin}), which cannot be pulled: "
-                f"{problems[0].get('message', problems[0]['reason'])}. Nothing was changed."
-            )
-        time.sleep(0.5)
+    labels = jobs.own_labels(template["metadata"]["labels"])
+    made: dict[str, Any] = jobs.manifest(
+        name=f"{deployment}-downgrade-",
+        labels=labels,
+        pod=dict(pod, containers=[container]),
+        deadline=own_job["spec"]["activeDeadlineSeconds"],
+        owner=own_job,
+    )
+    return made
 
 
 def carry_out(cluster: Cluster, deployment: str, target_heads: Heads, say: Say) -> None:
@@ -127,9 +85,15 @@ def carry_out(cluster: Cluster, deployment: str, target_heads: Heads, say: Say) 
 
     current, own = migrations.current_heads(), migrations.image_heads()
     steps = way_back(current, target_heads, own, migrations.knows, __version__)
+    target_version = os.environ["ASTRO_TARGET_AIRFLOW"]
+    refuse_what_airflow_cannot(__version__, target_version, migrations.waiting_triggers())
     say(f"database: {migrations.described(current)} -> {migrations.described(target_heads)}")
     try:
         workloads.stop_all(cluster, deployment, say)
+        # A task that ran until now may have been deferred.
+        refuse_what_airflow_cannot(__version__, target_version, migrations.waiting_triggers())
+        if claim := os.environ.get("ASTRO_BACKUP_CLAIM"):
+            backup.dump(cluster, deployment, claim, say)
         for name, revision in steps:
             start = time.monotonic()
             downgrade(name, revision)
@@ -167,6 +131,29 @@ def way_back(
     ]
     core = target[migrations.CORE]
     return [*providers, *([(migrations.CORE, core)] if core != current[migrations.CORE] else [])]
+
+
+def refuse_what_airflow_cannot(version: str, target: str, triggers: int) -> None:
+    """What `airflow db downgrade` does not say, or would leave for the older Airflow to stumble over.
+
+    - Before 3.0.5 it could not go back to Airflow 2 (apache/airflow pull request 54371).
+    - Airflow 3.2 writes down triggers, and the arguments of what they wake, in a form that older ones cannot
+      read: their triggerer and scheduler end with an error (apache/airflow issue 68317).
+
+    :param triggers: how many there are in the database.
+    """
+    own, to = ledger.version_key(version), ledger.version_key(target)
+    if own[0] >= 3 > to[0] and own < (3, 0, 5):
+        raise ReleaseRefusedError(
+            f"Airflow {version} cannot take its database back to Airflow 2; 3.0.5 and later can. "
+            "Nothing was changed. Deploy one of those first."
+        )
+    if triggers and own >= (3, 2) > to:
+        raise ReleaseRefusedError(
+            f"{triggers} deferred task{'s wait' if triggers > 1 else ' waits'} for a trigger that Airflow "
+            f"{target} could not read. The database was not changed. Deploy again when "
+            f"{'they are' if triggers > 1 else 'it is'} done."
+        )
 
 
 def downgrade(name: str, revision: str) -> None:

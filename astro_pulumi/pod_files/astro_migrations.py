@@ -38,6 +38,15 @@ def current_heads() -> Heads:
     return heads
 
 
+def waiting_triggers() -> int:
+    """How many triggers there are: of deferred tasks, and of assets that are watched."""
+    from airflow.settings import Session
+    from sqlalchemy import text
+
+    with Session() as session:
+        return int(session.execute(text('SELECT count(*) FROM "trigger"')).scalar() or 0)
+
+
 def image_heads() -> Heads:
     """The heads that this image's Airflow works with."""
     return {name: scripts(name).get_current_head() for name in (CORE, *managers())}

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import astro_downgrade as downgrade
+import astro_jobs as jobs
 import astro_migrations as migrations
 import astro_records as ledger
 import astro_workloads as workloads
@@ -111,7 +112,7 @@ def report(
     """Annotates this Job with what only it knows. The engine reads it there and writes the record."""
     import airflow
 
-    own_image = workloads.image(cluster.request("GET", downgrade.JOBS, job))
+    own_image = workloads.image(cluster.request("GET", jobs.JOBS, job))
     started = workloads.start_again(cluster, deployment, lambda w: workloads.image(w) == own_image)
     if started:
         say(f"started again what an interrupted downgrade had stopped: {', '.join(started)}")
@@ -126,9 +127,7 @@ def report(
     if dags is not None and len(json.dumps(dags)) <= MOST_DAG_IDS_BYTES:
         findings["dags"] = dags
     text = json.dumps(findings, sort_keys=True)
-    cluster.patch(
-        downgrade.JOBS, job, {"metadata": {"annotations": {"astro-pulumi/findings": text}}}
-    )
+    cluster.patch(jobs.JOBS, job, {"metadata": {"annotations": {"astro-pulumi/findings": text}}})
     for record in ledger.records_to_delete(records, int(os.environ["ASTRO_HISTORY_LIMIT"])):
         cluster.request("DELETE", ledger.RECORDS, record["name"])
         say(f"forgot release {record['number']}: history_limit")

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from astro_pulumi.airflow.facts import FILES, Process, ScriptProbe
+from astro_pulumi.kubernetes import backing
 from astro_pulumi.kubernetes.metadata import Manifest, labels, object_name
 from astro_pulumi.kubernetes.pods import AirflowEnvironment, airflow_pod
 from astro_pulumi.spec import DeploymentSpec, Size
@@ -30,6 +31,12 @@ _RULES: Final[list[Manifest]] = [
     {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["list", "patch"]},
     {"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]},
 ]
+# A dump is made by a Job like the database's own pod.
+_BACKUP_RULE: Final[Manifest] = {
+    "apiGroups": ["apps"],
+    "resources": ["statefulsets"],
+    "verbs": ["get"],
+}
 
 
 def release_job(
@@ -92,6 +99,11 @@ def _environment(spec: DeploymentSpec, content: str, deadline: int) -> Iterator[
         "ASTRO_DATABASE_DOWNGRADE": spec.database_downgrade,
         "ASTRO_HISTORY_LIMIT": str(spec.history_limit),
         "ASTRO_LEASE_PATIENCE": str(deadline // 2),
+        **(
+            {"ASTRO_BACKUP_CLAIM": object_name(spec.name, backing.BACKUPS)}
+            if spec.backup_before_downgrade
+            else {}
+        ),
         **({"ASTRO_SKIP_DAG_PARSE": "true"} if spec.skip_dag_parse else {}),
     }
     for name, value in values.items():
@@ -101,6 +113,7 @@ def _environment(spec: DeploymentSpec, content: str, deadline: int) -> Iterator[
 def release_job_rights(spec: DeploymentSpec) -> list[Manifest]:
     """ServiceAccount, Role and RoleBinding of the release Job: the only pod here that has a token."""
     name = object_name(spec.name, COMPONENT)
+    rules = [*_RULES, *([_BACKUP_RULE] if spec.backup_before_downgrade else [])]
     metadata: Manifest = {"name": name, "labels": labels(spec.name, COMPONENT)}
     rbac = "rbac.authorization.k8s.io"
     return [
@@ -110,7 +123,7 @@ def release_job_rights(spec: DeploymentSpec) -> list[Manifest]:
             "metadata": metadata,
             "automountServiceAccountToken": False,
         },
-        {"apiVersion": f"{rbac}/v1", "kind": "Role", "metadata": metadata, "rules": _RULES},
+        {"apiVersion": f"{rbac}/v1", "kind": "Role", "metadata": metadata, "rules": rules},
         {
             "apiVersion": f"{rbac}/v1",
             "kind": "RoleBinding",

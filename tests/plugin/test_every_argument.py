@@ -120,7 +120,12 @@ CASES: dict[str, Any] = {
         autoscaling={"type": "keda", "polling_interval_seconds": 5},
     ),
     "embedded": arguments(
-        database={"image": "a", "storage_size": "1Gi", "storage_class": "c"},
+        database={
+            "image": "a",
+            "storage_size": "1Gi",
+            "storage_class": "c",
+            "backup_before_downgrade": True,
+        },
         broker={"image": "b", "storage_size": "1Gi", "storage_class": "c"},
     ),
 }

@@ -84,6 +84,29 @@ def test_airflow_2_keeps_its_users_among_its_own_tables() -> None:
     assert steps == [("core", "h211")]
 
 
+@pytest.mark.parametrize(
+    ("version", "target", "triggers"),
+    [("3.3.2", "3.2.2", 5), ("3.3.2", "2.11.2", 0), ("3.0.5", "2.10.5", 5), ("2.11.2", "2.9.3", 5)],
+)
+def test_what_airflow_can_take_back(version: str, target: str, triggers: int) -> None:
+    downgrade.refuse_what_airflow_cannot(version, target, triggers)
+
+
+@pytest.mark.parametrize(
+    ("version", "target", "triggers", "says"),
+    [
+        ("3.0.4", "2.11.2", 0, "3.0.5 and later can"),
+        ("3.3.2", "3.1.8", 1, "1 deferred task waits for a trigger that Airflow 3.1.8 could not"),
+        ("3.2.0", "2.11.2", 7, "7 deferred tasks wait"),
+    ],
+)
+def test_what_airflow_cannot_take_back_is_refused(
+    version: str, target: str, triggers: int, says: str
+) -> None:
+    with pytest.raises(ReleaseRefusedError, match=says):
+        downgrade.refuse_what_airflow_cannot(version, target, triggers)
+
+
 def test_the_webserver_stops_last_since_running_tasks_report_to_it() -> None:
     cluster = FakeCluster(
         apps_deployments=[
@@ -142,13 +165,14 @@ def test_the_job_that_downgrades_is_the_release_job_in_another_image() -> None:
             },
         },
     }
-    job = downgrade.downgrade_job("analytics", own, "new", {"core": "h32"})
+    job = downgrade.downgrade_job("analytics", own, "new", {"core": "h32"}, "3.2.2")
     container = job["spec"]["template"]["spec"]["containers"][0]
     assert container["image"] == "new"
     assert {e["name"]: e["value"] for e in container["env"]} == {
         "A": "1",
         "ASTRO_DOWNGRADES_FOR": "analytics-release-job-1",
         "ASTRO_HEADS": '{"core": "h32"}',
+        "ASTRO_TARGET_AIRFLOW": "3.2.2",
     }
     assert job["metadata"]["ownerReferences"][0]["name"] == "analytics-release-job-1"
     assert "job-name" not in job["spec"]["template"]["metadata"]["labels"]

@@ -1,0 +1,77 @@
+"""A dump of the embedded PostgreSQL before it is downgraded, by `pg_dump` of its own image."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+import astro_jobs as jobs
+import astro_records as ledger
+from astro_refusal import ReleaseRefusedError
+
+if TYPE_CHECKING:
+    from astro_cluster import Cluster, Say
+
+FOLDER = "/backups"
+# Under another name until it is whole. The password is in a file, as the server's own pod has it.
+COMMAND = """
+set -eu
+export PGPASSWORD="$(cat "$POSTGRES_PASSWORD_FILE")"
+pg_dump --format=custom --host="$0" --username="$POSTGRES_USER" --file="$1.part" "$POSTGRES_DB"
+mv "$1.part" "$1"
+"""
+
+
+def dump(cluster: Cluster, deployment: str, claim: str, say: Say) -> None:
+    """Writes a dump to the volume `claim`, named after the current release and the time.
+
+    :raises ReleaseRefusedError: when there is none then; the database was not touched.
+    """
+    current = cluster.find(ledger.RECORDS, f"{deployment}-release") or {"metadata": {}}
+    number = (current["metadata"].get("annotations") or {}).get("astro-pulumi/release", "unknown")
+    now = datetime.now(timezone.utc)  # noqa: UP017 Python 3.8 as well
+    file = f"{FOLDER}/release-{number}-{now:%Y%m%dT%H%M%SZ}.dump"
+    server = cluster.request("GET", "apps/statefulsets", f"{deployment}-postgresql")
+    own_job = cluster.request("GET", jobs.JOBS, os.environ["ASTRO_JOB"])
+    say(f"writing {file} to the volume {claim}")
+    try:
+        jobs.run(
+            cluster,
+            backup_job(deployment, server, own_job, claim, file),
+            "The database has to be dumped before it is downgraded, but PostgreSQL's image",
+        )
+    except ReleaseRefusedError as error:
+        raise ReleaseRefusedError(
+            f"The database could not be dumped to the volume {claim}, so it was not downgraded: {error}"
+        ) from error
+
+
+def backup_job(
+    deployment: str, server: dict[str, Any], own_job: dict[str, Any], claim: str, file: str
+) -> dict[str, Any]:
+    """PostgreSQL's own pod with another command, and the volume for backups in place of the data."""
+    template = server["spec"]["template"]["spec"]
+    container = {
+        key: value for key, value in template["containers"][0].items() if not key.endswith("Probe")
+    }
+    container["args"] = ["sh", "-c", COMMAND, f"{deployment}-postgresql", file]
+    container["terminationMessagePolicy"] = "FallbackToLogsOnError"
+    container["volumeMounts"] = [
+        *(mount for mount in container["volumeMounts"] if mount["name"] != "data"),
+        {"name": "backups", "mountPath": FOLDER},
+    ]
+    container.pop("ports", None)
+    volumes = [
+        *template["volumes"],
+        {"name": "backups", "persistentVolumeClaim": {"claimName": claim}},
+    ]
+    made: dict[str, Any] = jobs.manifest(
+        name=f"{deployment}-backup-",
+        # As a release Job: those may talk to PostgreSQL.
+        labels=jobs.own_labels(own_job["spec"]["template"]["metadata"]["labels"]),
+        pod=dict(template, containers=[container], volumes=volumes, restartPolicy="Never"),
+        deadline=own_job["spec"]["activeDeadlineSeconds"],
+        owner=own_job,
+    )
+    return made

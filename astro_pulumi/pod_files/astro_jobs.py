@@ -1,0 +1,84 @@
+"""The Jobs that the release Job runs, and waits for."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from astro_refusal import ReleaseRefusedError
+
+if TYPE_CHECKING:
+    from astro_cluster import Cluster
+
+JOBS = "batch/jobs"
+PULL_PROBLEMS = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
+PULL_PATIENCE = 30  # a registry may be away for a moment
+
+
+def own_labels(labels: dict[str, str]) -> dict[str, str]:
+    """The labels of a pod without those that Kubernetes gave it."""
+    own = ("app.kubernetes.io/", "astro-pulumi/")
+    return {key: value for key, value in labels.items() if key.startswith(own)}
+
+
+def manifest(
+    name: str, labels: dict[str, str], pod: dict[str, Any], deadline: int, owner: dict[str, Any]
+) -> dict[str, Any]:
+    """A Job that runs once. It goes when `owner`, a Job, goes.
+
+    :param name: its beginning.
+    """
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "generateName": name,
+            "labels": labels,
+            "ownerReferences": [
+                {
+                    "apiVersion": "batch/v1",
+                    "kind": "Job",
+                    "name": owner["metadata"]["name"],
+                    "uid": owner["metadata"]["uid"],
+                }
+            ],
+        },
+        "spec": {
+            "backoffLimit": 0,
+            "activeDeadlineSeconds": deadline,
+            "template": {"metadata": {"labels": labels}, "spec": pod},
+        },
+    }
+
+
+def run(cluster: Cluster, manifest: dict[str, Any], purpose: str) -> None:
+    """Returns when the Job is done.
+
+    :param purpose: the beginning of the sentence that says that its image cannot be pulled.
+    :raises ReleaseRefusedError: with its last words when it failed.
+    """
+    job = cluster.request("POST", JOBS, body=manifest)["metadata"]["name"]
+    pulls_since = None
+    while True:
+        status = cluster.request("GET", JOBS, job).get("status", {})
+        ended = {c["type"] for c in status.get("conditions", []) if c["status"] == "True"}
+        if "Complete" in ended:
+            return
+        statuses = [
+            container
+            for pod in cluster.list("pods", {"job-name": job})
+            for container in pod["status"].get("containerStatuses", [])
+        ]
+        if "Failed" in ended:
+            messages = [s["state"].get("terminated", {}).get("message", "") for s in statuses]
+            raise ReleaseRefusedError("\n".join(filter(None, messages)) or f"Job {job} failed.")
+        waiting = [s["state"].get("waiting", {}) for s in statuses]
+        problems = [w for w in waiting if w.get("reason") in PULL_PROBLEMS]
+        pulls_since = (pulls_since or time.monotonic()) if problems else None
+        if pulls_since and time.monotonic() - pulls_since > PULL_PATIENCE:
+            cluster.request("DELETE", JOBS, job, propagationPolicy="Background")
+            reason = problems[0].get("message", problems[0]["reason"])
+            raise ReleaseRefusedError(
+                f"{purpose} cannot be pulled: {reason}. The database was not changed."
+            )
+        time.sleep(0.5)
