@@ -1,8 +1,6 @@
 """`astro-pulumi deploy`: as `astro deploy`, for a Deployment of a Pulumi program."""
 
 import json as json_format
-import os
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +13,7 @@ from astro_pulumi.cli.deployments import (
     connect,
     in_cluster,
     in_stack,
-    stack_name,
+    stacks,
 )
 from astro_pulumi.cli.options import (
     Cwd,
@@ -74,15 +72,10 @@ def deploy(
 
 def _choose_stack(project: "Project", name: str | None, given: str | None) -> str:
     """The stack that `--stack` names; else the one whose Deployment is called `name`; else asks."""
-    from astro_pulumi.embedded.backend import open_backend
-
-    if given or shutil.which("pulumi"):  # stacks are the Pulumi CLI's to list
-        chosen = stack_name(project, given)
-        if chosen is None:
-            raise ArgumentError("--stack", "no stack is selected: name one")
-        return chosen
-    stacks = open_backend(project, os.environ).stacks()
-    here = {stack: in_stack(project, stack) for stack in stacks}
+    if given:
+        return given
+    known = stacks(project)
+    here = {stack: in_stack(project, stack) for stack in known}
     matching = [
         stack
         for stack, found in here.items()
@@ -90,10 +83,10 @@ def _choose_stack(project: "Project", name: str | None, given: str | None) -> st
     ]
     if len(matching) == 1:
         return matching[0]
-    lines = [_described(stack, [one.name for one in here[stack]]) for stack in matching or stacks]
+    lines = [_described(stack, [one.name for one in here[stack]]) for stack in matching or known]
     if not matching and name:
         raise ArgumentError("name", f"no stack has a Deployment {name!r}. {'; '.join(lines)}")
-    if not stacks:
+    if not known:
         raise ArgumentError("--stack", "there is no stack yet: name the one to make")
     if not is_terminal():
         raise ArgumentError("--stack", f"which Deployment? Name its stack: {'; '.join(lines)}")

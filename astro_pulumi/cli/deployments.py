@@ -1,9 +1,7 @@
 """The Deployments that the commands around releases work on: found in the cluster, or in a stack."""
 
-import json
 import os
 import shutil
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -168,14 +166,24 @@ def project_here() -> "Project | None":
 
 def stack_name(project: "Project", given: str | None) -> str | None:
     """The stack that is meant; None when none is selected."""
-    from astro_pulumi.embedded.backend import open_backend
     from astro_pulumi.embedded.project import selected_stack
 
     name = given or selected_stack(project)
-    if name is None and not shutil.which("pulumi"):
-        stacks = open_backend(project, os.environ).stacks()
-        return stacks[0] if len(stacks) == 1 else None
+    if name is None:
+        found = stacks(project)
+        return found[0] if len(found) == 1 else None
     return name
+
+
+def stacks(project: "Project") -> list[str]:
+    """Every stack of the project, as the engine at hand lists them."""
+    if shutil.which("pulumi"):
+        from astro_pulumi.cli import automation
+
+        return automation.stack_names(project)
+    from astro_pulumi.embedded.backend import open_backend
+
+    return open_backend(project, os.environ).stacks()
 
 
 def in_stack_here(stack: str | None) -> list[InStack]:
@@ -200,13 +208,10 @@ def in_stack(project: "Project", stack: str) -> list[InStack]:
 def _resources(project: "Project", stack: str) -> list[Mapping[str, Any]]:
     from astro_pulumi.embedded.backend import open_backend
 
-    if pulumi := shutil.which("pulumi"):
-        command = [pulumi, "stack", "export", "--stack", stack]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            return []
-        exported: Mapping[str, Any] = json.loads(done.stdout)
-        return list((exported.get("deployment") or {}).get("resources") or [])
+    if shutil.which("pulumi"):
+        from astro_pulumi.cli import automation
+
+        return automation.resources(project.file.parent, stack)
     data = open_backend(project, os.environ).read(stack)
     checkpoint: Mapping[str, Any] = (data or {}).get("checkpoint") or {}
     return list((checkpoint.get("latest") or {}).get("resources") or [])

@@ -5,7 +5,7 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import typer
 
@@ -22,7 +22,24 @@ from astro_pulumi.errors import EngineError
 
 if TYPE_CHECKING:
     from astro_pulumi.embedded.events import Emit
-    from astro_pulumi.embedded.operations import Control, Kind, Result, Stack
+    from astro_pulumi.embedded.operations import Control, Kind, Result
+    from astro_pulumi.embedded.project import Project
+
+
+class Runnable(Protocol):
+    """A stack, whichever engine has it."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def project(self) -> "Project":
+        """What it is a stack of."""
+
+    @property
+    def control(self) -> "Control":
+        """How Ctrl-C reaches what is under way."""
 
 
 def require_consent(yes: bool, json: bool) -> None:
@@ -54,7 +71,7 @@ def run_without_program(
 
 
 def run(
-    stack: "Stack",
+    stack: Runnable,
     kind: "Kind",
     json: bool,
     *,
@@ -74,7 +91,7 @@ def run(
     _show(stack, kind, json, act)
 
 
-def _show(stack: "Stack", kind: "Kind", json: bool, act: "Callable[[Emit], Result]") -> None:
+def _show(stack: Runnable, kind: "Kind", json: bool, act: "Callable[[Emit], Result]") -> None:
     display = make_display(kind, stack.name, json)
     _on_interrupt(stack.control, display)
     with display:

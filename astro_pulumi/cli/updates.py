@@ -1,7 +1,5 @@
 """Runs an update of a stack with the engine at hand, and edits the stack's configuration for it."""
 
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,26 +12,32 @@ if TYPE_CHECKING:
 
 NAMESPACE: Final = "astro"
 ROLLBACK: Final = "rollbackTo"
+_IMAGES: Final = ("**docker:index/image:Image**",)
 
 
 def up(project: "Project", stack: str, *, yes: bool, json: bool, pulumi: bool) -> None:
     """Deploys what the program says. Ends the process when that does not go well."""
+    from astro_pulumi.cli import session
+
+    session.require_consent(yes, json)
     if pulumi:
-        command = ["pulumi", "up", "--cwd", str(project.file.parent), "--stack", stack]
+        from astro_pulumi.cli.automation import PulumiStack
+
+        driven = PulumiStack(project, stack)
         # A program that is pinned to a release has no docker.Image. Without this the engine would load
         # the Docker provider to forget the image, and that does not start without a daemon.
-        if _is_pinned(project, stack):
-            command += ["--exclude", "**docker:index/image:Image**"]
-        command += ["--yes"] * yes + ["--json"] * json
-        code = subprocess.run(command, check=False).returncode
-        if code:
-            sys.exit(code)
+        exclude = _IMAGES if _is_pinned(project, stack) else ()
+        session.run(
+            driven,
+            "update",
+            json,
+            preview=None if yes else driven.preview,
+            act=lambda emit: driven.up(emit, exclude),
+        )
         return
-    from astro_pulumi.cli import session
     from astro_pulumi.cli.options import open_stack
     from astro_pulumi.embedded.program import Program
 
-    session.require_consent(yes, json)
     program = Program(project)  # loads the SDK while the stack is opened
     opened = open_stack(project, stack, create=True)
     session.run(
@@ -47,13 +51,14 @@ def up(project: "Project", stack: str, *, yes: bool, json: bool, pulumi: bool) -
 
 def preview(project: "Project", stack: str, *, json: bool, pulumi: bool) -> None:
     """Shows what `up` would do."""
-    if pulumi:
-        command = ["pulumi", "preview", "--cwd", str(project.file.parent), "--stack", stack]
-        code = subprocess.run([*command, *["--json"] * json], check=False).returncode
-        if code:
-            sys.exit(code)
-        return
     from astro_pulumi.cli import session
+
+    if pulumi:
+        from astro_pulumi.cli.automation import PulumiStack
+
+        driven = PulumiStack(project, stack)
+        session.run(driven, "preview", json, act=driven.preview)
+        return
     from astro_pulumi.cli.options import open_stack
 
     opened = open_stack(project, stack, create=True)
