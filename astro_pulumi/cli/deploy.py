@@ -28,6 +28,7 @@ from astro_pulumi.cli.options import (
 from astro_pulumi.errors import ArgumentError, ResourceError
 
 if TYPE_CHECKING:
+    from astro_pulumi.cli.phases import Phases
     from astro_pulumi.embedded.project import Project
     from astro_pulumi.release.ledger import Release
 
@@ -49,25 +50,31 @@ def deploy(
     engine: EngineChoice = None,
 ) -> None:
     """Deploy the project, and show what runs then. Ends a pin to an earlier release."""
+    from astro_pulumi.cli.phases import Phases
+
     pulumi = use_pulumi(engine)
     project = updates.go_to_project(cwd)
     stack = _choose_stack(project, name, stack)
     pin = updates.pins(project, stack)
     settings = {"description": description, "skipDagParse": "true" if force else None}
-    with updates.for_this_update(project, stack, settings):
-        if pin is not None:
-            say(f"The stack is no longer pinned to release {pin}.")
-            updates.set_config(project, stack, updates.ROLLBACK, None)
-        try:
+    phases = Phases()
+    try:
+        with (
+            updates.pinned_to(project, stack, None, phases),
+            updates.for_this_update(project, stack, settings),
+        ):
             if dry_run:
                 updates.preview(project, stack, json=json, pulumi=pulumi)
             else:
-                updates.up(project, stack, yes=yes, json=json, pulumi=pulumi)
-        finally:
-            if pin is not None and dry_run:
-                updates.set_config(project, stack, updates.ROLLBACK, pin)
-    if not dry_run:
-        _show_live(project, stack, json)
+                updates.up(project, stack, phases, yes=yes, json=json, pulumi=pulumi)
+    finally:
+        if pin is not None and dry_run:
+            updates.set_config(project, stack, updates.ROLLBACK, pin)
+    if dry_run:
+        return
+    if pin is not None:
+        say(f"The stack is no longer pinned to release {pin}.")
+    _show_live(project, stack, phases, json)
 
 
 def _choose_stack(project: "Project", name: str | None, given: str | None) -> str:
@@ -126,7 +133,7 @@ def _with_health(project: "Project", stacks: list[str], lines: list[str]) -> lis
     return told
 
 
-def _show_live(project: "Project", stack: str, json: bool) -> None:
+def _show_live(project: "Project", stack: str, phases: "Phases", json: bool) -> None:
     """What runs now: URL, release, DAGs, and what still drains."""
     from astro_pulumi.cli.open import webserver_url
     from astro_pulumi.cli.status import read, when
@@ -149,6 +156,7 @@ def _show_live(project: "Project", stack: str, json: bool) -> None:
                         "release": one.current,
                         "dags": dags,
                         "draining": [pod.pod for pod in status.draining],
+                        "phases": phases.seconds(),
                     }
                 )
             )
@@ -156,6 +164,8 @@ def _show_live(project: "Project", stack: str, json: bool) -> None:
         typer.echo(f"\n{one.name}: release {one.current}, Airflow {one.airflow_version}")
         if url:
             typer.echo(f"  {url}")
+        for line in phases.lines():
+            typer.echo(f"  {line}")
         if dags:
             typer.echo(f"  {len(dags)} DAGs: {', '.join(dags)}")
         workers = [pod for pod in status.draining if pod.component == "worker"]

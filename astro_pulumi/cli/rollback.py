@@ -1,5 +1,6 @@
 """`astro-pulumi rollback`."""
 
+import json as json_format
 from pathlib import Path
 from typing import Annotated
 
@@ -29,6 +30,7 @@ def rollback(
 
     The stack stays pinned to it until the next `astro-pulumi deploy`. Needs neither the project nor Docker.
     """
+    from astro_pulumi.cli.phases import Phases
     from astro_pulumi.release.choice import Ledger, choose
 
     pulumi = use_pulumi(engine)
@@ -50,10 +52,18 @@ def rollback(
         f"{target.digest.removeprefix('sha256:')[:12]})"
     )
     pin = merged_pin(updates.pins(project, stack), deployed.name, number, len(known))
-    updates.set_config(project, stack, updates.ROLLBACK, pin)
-    with updates.for_this_update(project, stack, {"description": description}):
-        updates.up(project, stack, yes=yes, json=json, pulumi=pulumi)
+    phases = Phases()
+    with (
+        updates.pinned_to(project, stack, pin, phases),
+        updates.for_this_update(project, stack, {"description": description}),
+    ):
+        updates.up(project, stack, phases, yes=yes, json=json, pulumi=pulumi)
     now = find(deployed.name, deployed.namespace, None, stack)
+    if json:
+        result = {"name": now.name, "release": now.current, "restores": number}
+        typer.echo(json_format.dumps({**result, "phases": phases.seconds()}))
+    for line in phases.lines():
+        say(line)
     if now.current == deployed.current:
         say(f"Release {now.current} has the content of release {number} already: nothing changed.")
     else:

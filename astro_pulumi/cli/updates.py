@@ -5,9 +5,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from astro_pulumi.errors import EngineError
+from astro_pulumi.errors import AstroError, EngineError
 
 if TYPE_CHECKING:
+    from astro_pulumi.cli.phases import Phases
     from astro_pulumi.embedded.project import Project
 
 NAMESPACE: Final = "astro"
@@ -15,8 +16,13 @@ ROLLBACK: Final = "rollbackTo"
 _IMAGES: Final = ("**docker:index/image:Image**",)
 
 
-def up(project: "Project", stack: str, *, yes: bool, json: bool, pulumi: bool) -> None:
-    """Deploys what the program says. Ends the process when that does not go well."""
+def up(
+    project: "Project", stack: str, phases: "Phases", *, yes: bool, json: bool, pulumi: bool
+) -> None:
+    """Deploys what the program says. Ends the process when that does not go well.
+
+    :param phases: hears what happens.
+    """
     from astro_pulumi.cli import session
 
     session.require_consent(yes, json)
@@ -32,7 +38,7 @@ def up(project: "Project", stack: str, *, yes: bool, json: bool, pulumi: bool) -
             "update",
             json,
             preview=None if yes else driven.preview,
-            act=lambda emit: driven.up(emit, exclude),
+            act=lambda emit: driven.up(phases.listening(emit), exclude),
         )
         return
     from astro_pulumi.cli.options import open_stack
@@ -45,7 +51,7 @@ def up(project: "Project", stack: str, *, yes: bool, json: bool, pulumi: bool) -
         "update",
         json,
         preview=None if yes else lambda emit: opened.preview(emit, program),
-        act=lambda emit: opened.up(emit, program if yes else None),
+        act=lambda emit: opened.up(phases.listening(emit), program if yes else None),
     )
 
 
@@ -100,6 +106,25 @@ def without_key(text: str, key: str) -> str:
     if not any(line.startswith((" ", "\t")) and line.strip() for line in kept):
         kept = [line for line in kept if line.strip() != "config:"]
     return "".join(kept)
+
+
+@contextmanager
+def pinned_to(
+    project: "Project", stack: str, value: str | None, phases: "Phases"
+) -> Iterator[None]:
+    """Pins the stack, or ends its pin when `value` is None.
+
+    An update that changed nothing, because it was refused or not confirmed, leaves the pin as it was. One
+    that stopped half-way keeps the new one: the next `up` carries on.
+    """
+    before = pins(project, stack)
+    set_config(project, stack, ROLLBACK, value)
+    try:
+        yield
+    except (AstroError, SystemExit):
+        if not phases.changes:
+            set_config(project, stack, ROLLBACK, before)
+        raise
 
 
 @contextmanager

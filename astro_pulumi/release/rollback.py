@@ -13,6 +13,7 @@ import pulumi
 from pulumi.runtime.sync_await import _sync_await
 
 from astro_pulumi.airflow.version import AirflowVersion
+from astro_pulumi.args import DeploymentArgs
 from astro_pulumi.errors import ArgumentError, ReleaseError
 from astro_pulumi.kubernetes.resources import VERSION
 from astro_pulumi.release import origin
@@ -42,6 +43,12 @@ class Rollback:
         """The program's arguments with those of the release in their place."""
         arguments = restored(args, self.release.configuration)
         arguments.pop("project", None)  # neither read nor built
+        for name in self.release.configuration.keys() - DeploymentArgs.__annotations__.keys():
+            pulumi.log.warn(
+                f"{name}, which release {self.release.number} has, is no argument of this version of "
+                "astro_pulumi: it is left out."
+            )
+            arguments.pop(name, None)
         return {
             **arguments,
             "image": self.release.image,

@@ -1,5 +1,6 @@
 """What a program declares when it goes back to a release."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,21 @@ def test_the_configuration_is_that_of_the_release(program: Program) -> None:
     assert worker.inputs["spec"]["replicas"] == 2
     # Not given then: the default, not what the program says now.
     assert worker.pod["terminationGracePeriodSeconds"] == 600
+
+
+def test_a_release_of_another_version_of_this_package_can_be_deployed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has an argument that there is no more, and lacks one that there was not."""
+    monkeypatch.chdir(tmp_path)
+    back = going_back("3.3.2", "3.3.2")
+    configuration = {**back.release.configuration, "flux_capacitor": {"size": 3}}
+    older = replace(back, release=replace(back.release, configuration=configuration))
+    monkeypatch.setattr(rollbacks, "read", lambda *_: older)
+    program = deploy({"image": "unused@sha256:1", "rollback_to": "3", "log_retention_days": 0})
+    assert any("flux_capacitor" in warning for warning in program.warnings)
+    # The default, as then.
+    assert len(program.get("analytics-scheduler", "Deployment").pod["containers"]) == 2
 
 
 def test_the_new_record_says_what_it_restored(program: Program) -> None:
