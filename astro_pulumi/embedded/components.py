@@ -72,6 +72,10 @@ class ComponentPlugins:
             call.protect = options.protect
         if options.HasField("retain_on_delete"):
             call.retainOnDelete = options.retain_on_delete
+        if options.HasField("replacement_trigger"):
+            call.replacement_trigger.CopyFrom(options.replacement_trigger)
+        for field, names in options.hooks.ListFields():
+            getattr(call.resource_hooks, field.name).extend(names)
         try:
             response: provider_pb2.ConstructResponse = self._plugin(package).Construct(call)
         except grpc.RpcError as error:

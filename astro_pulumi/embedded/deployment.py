@@ -16,6 +16,7 @@ from typing import Final
 
 from astro_pulumi.embedded import paths, plan, urns
 from astro_pulumi.embedded.events import Emit, Message, OutputsRegistered, Step
+from astro_pulumi.embedded.hooks import HookKind, Hooks
 from astro_pulumi.embedded.journal import Journal, Ticket
 from astro_pulumi.embedded.plan import Goal, Op
 from astro_pulumi.embedded.provider import (
@@ -59,6 +60,7 @@ class Deployment:
         self.counts: Counter[Op] = Counter()
         self.stopped = threading.Event()  # no new steps
         self.failed = False
+        self.hooks = Hooks(self.preview, lambda text, urn: self._say("warning", text, urn))
         self._journal = journal
         self._package_config = package_config
         self._emit = emit
@@ -72,6 +74,8 @@ class Deployment:
         self._providers: dict[str, Provider] = {}  # by reference
         self._default_providers: dict[tuple[str, str], str] = {}
         self._said: set[str] = set()
+        # Components whose outputs are awaited: URN -> (hook that is due then, old state).
+        self._unfinished: dict[str, tuple[HookKind, ResourceState | None]] = {}
 
     # -- what the program asks for
 
@@ -101,7 +105,10 @@ class Deployment:
             # Equal ones are kept as they were, with the ciphertexts of their secrets.
             state = replace(old, outputs=old.outputs if old.outputs == outputs else outputs)
             self._news[urn] = state
+            due, before = self._unfinished.pop(urn, (None, None))
         self._record(amend=(old, state), lazily=True)
+        if due:
+            self._run_after(due, state, before)
         self._emit(OutputsRegistered(state))
 
     def read(self, wanted: ResourceState) -> ResourceState:
@@ -249,7 +256,7 @@ class Deployment:
             self._record(amend=(old, marked))
         elif kind == "deleting":
             for doomed in [s for s in self._last if (s.urn, s.id) == (state.urn, state.id)]:
-                self._delete(doomed, ())
+                self._delete(doomed, (), hooks=False)  # the program that has them does not run yet
                 self._last = tuple(s for s in self._last if s is not doomed)
                 if doomed is old:
                     del self._olds[state.urn]
@@ -362,7 +369,13 @@ class Deployment:
         op: Op = "update" if old else "create"
         if visible:
             self._emit(Step("started", op, new, old))
+        self.hooks.run("BeforeUpdate" if old else "BeforeCreate", new, old)
         self._record(done=[old] if old else [], add=new, lazily=True)
+        due: HookKind = "AfterUpdate" if old else "AfterCreate"
+        if new.is_provider:
+            self._run_after(due, new, old)
+        else:
+            self._unfinished[new.urn] = (due, old)
         if visible:
             self._finish(op, new, old)
         return new
@@ -423,15 +436,20 @@ class Deployment:
         """Creates or updates, with its record in state before and after."""
         self._check_running()
         self._emit(Step("started", op, new, old, diff))
-        ticket = self._begin("updating" if op == "update" else "creating", new)
+        updating = op == "update"
+        try:
+            self.hooks.run("BeforeUpdate" if updating else "BeforeCreate", new, old)
+        except AstroError as error:
+            raise self.fail(new, error, op) from error
+        ticket = self._begin("updating" if updating else "creating", new)
         failure: InitializationError | None = None
         try:
-            id, outputs = act()
+            id, outputs = self.hooks.attempt("update" if updating else "create", new, old, act)
         except InitializationError as error:
             id, outputs, failure = error.id, error.outputs, error
         except AstroError as error:
             found = None
-            if not self.preview and op != "update":
+            if not self.preview and not updating:
                 try:
                     found = self._find_made(new)
                 except AstroError:  # nobody knows: the operation stays pending, for the next run
@@ -447,12 +465,13 @@ class Deployment:
             id=id,
             outputs=plan.mark_secrets(outputs, new.inputs, new.additional_secret_outputs),
             init_errors=failure.reasons if failure else (),
-            created=new.created if op == "update" else stamp,
+            created=new.created if updating else stamp,
             modified=stamp,
         )
         self._record(ticket, done=[old] if old and not kept else [], add=state, amend=kept)
         if failure:
             raise self.fail(state, failure, op) from failure
+        self._run_after("AfterUpdate" if updating else "AfterCreate", state, old)
         self._finish(op, state, old, diff)
         return state
 
@@ -476,13 +495,20 @@ class Deployment:
                 self._delete(state, {s.urn for s in condemned}, pending_replacement=True)
 
     def _delete(
-        self, state: ResourceState, doomed: Iterable[str], pending_replacement: bool = False
+        self,
+        state: ResourceState,
+        doomed: Iterable[str],
+        pending_replacement: bool = False,
+        hooks: bool = True,
     ) -> None:
         """Deletes one resource; `pending_replacement` keeps it in state as one to be made anew."""
         self._check_running()
         replacing = state.delete or pending_replacement
         if visible := not _is_default(state):
             self._emit(Step("started", "delete", state, state, replacing=replacing))
+        hooks = hooks and not state.pending_replacement
+        if hooks:
+            self.hooks.run("BeforeDelete", state, state)
         spared = (
             (not state.custom or state.is_provider or state.external or state.retain_on_delete)
             or state.pending_replacement
@@ -492,11 +518,15 @@ class Deployment:
         if not self.preview and not spared:
             ticket = self._begin("deleting", state)
             timeout = state.custom_timeouts.get("delete", 0)
-            try:
+
+            def act() -> None:
                 self.provider(state.provider).delete(
                     *(_resource(state), state.id, state.inputs, state.outputs),
                     *(timeout, self._log(state.urn)),
                 )
+
+            try:
+                self.hooks.attempt("delete", state, state, act)
             except AstroError as error:
                 self._record(ticket)
                 raise self.fail(state, error, "delete") from error
@@ -507,6 +537,8 @@ class Deployment:
                 self._olds[state.urn] = gone
         else:
             self._record(ticket, done=[state], lazily=spared)
+        if hooks:
+            self._run_after("AfterDelete", state, state)
         if visible:
             self._finish("delete", state, state, replacing=replacing)
 
@@ -598,6 +630,15 @@ class Deployment:
         self, provider: Provider, old: ResourceState, news: Properties, ignore: Sequence[str]
     ) -> DiffResult:
         return provider.diff(_resource(old), old.id, old.inputs, old.outputs, news, ignore)
+
+    def _run_after(self, kind: HookKind, state: ResourceState, old: ResourceState | None) -> None:
+        """What was done stays done when a hook fails after it; the update goes no further."""
+        try:
+            self.hooks.run(kind, state, old)
+        except AstroError as error:
+            self.failed = True
+            self.stopped.set()
+            self._say("error", str(error), state.urn)
 
     def _begin(self, kind: str, state: ResourceState) -> Ticket | None:
         return self._journal.begin(kind, state) if self._journal else None

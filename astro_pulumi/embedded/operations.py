@@ -38,7 +38,7 @@ from astro_pulumi.embedded.state import (
     stack_outputs,
 )
 from astro_pulumi.embedded.values import Properties
-from astro_pulumi.errors import StateError
+from astro_pulumi.errors import EngineError, StateError
 
 Kind = Literal["preview", "update", "refresh", "destroy"]
 # What the SDK says when the engine refused to go on: the reason was told before.
@@ -129,6 +129,7 @@ class Stack:
         """Deletes everything in the stack; the stack itself and its history stay."""
 
         def act(deployment: Deployment, snapshot: Snapshot) -> None:
+            _refuse_delete_hooks(snapshot)
             deployment.recover(snapshot)
             if not deployment.stopped.is_set():
                 deployment.delete_rest()
@@ -150,6 +151,8 @@ class Stack:
         started = time.monotonic()
         snapshot = self.snapshot()
         deployment = self._deployment(snapshot, None, emit)
+        if kind == "destroy":
+            _refuse_delete_hooks(snapshot)
         with self.control.watching(lambda at_once: _stop(deployment, at_once)):
             if kind == "destroy":
                 deployment.delete_rest()
@@ -293,6 +296,27 @@ def _result(
         outputs,
         stack_outputs(before),
     )
+
+
+def _refuse_delete_hooks(snapshot: Snapshot) -> None:
+    """`destroy` does not run the program, so it cannot run the program's hooks."""
+    hooked = [
+        f"  {state.urn}: {', '.join(names)}"
+        for state in snapshot.resources
+        if (
+            names := [
+                *state.resource_hooks.get("BeforeDelete", ()),
+                *state.resource_hooks.get("AfterDelete", ()),
+            ]
+        )
+    ]
+    if hooked:
+        raise EngineError(
+            "these resources have delete hooks, which the embedded engine cannot run in `destroy`:\n"
+            + "\n".join(hooked)
+            + "\nRemove the resources from the program and run `up`, or install the Pulumi CLI and run "
+            "`pulumi destroy --run-program`."
+        )
 
 
 def _stop(deployment: Deployment, at_once: bool) -> None:

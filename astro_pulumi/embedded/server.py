@@ -9,7 +9,8 @@ import re
 import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import fields, replace
+from functools import partial
 from typing import Any, Final, NoReturn
 
 import grpc
@@ -27,6 +28,7 @@ from astro_pulumi.embedded import urns
 from astro_pulumi.embedded.components import ComponentPlugins
 from astro_pulumi.embedded.deployment import PARALLEL, Deployment
 from astro_pulumi.embedded.events import Emit, Message
+from astro_pulumi.embedded.hooks import Hook, HookCall
 from astro_pulumi.embedded.plan import Goal
 from astro_pulumi.embedded.project import Config, Project
 from astro_pulumi.embedded.provider import Severity
@@ -58,7 +60,6 @@ _FEATURES: Final = (
     "parameterization",
     "resourceHooks",
     "errorHooks",
-    "sendsOptionsToHooks",
 )
 # Features that only have a number.
 _NEWER_FEATURES: Final = ("BYTE_STRING", "INVOKE_DEPENDS_ON", "INVOKE_PARENT")
@@ -205,6 +206,7 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
             ignore_changes=tuple(options.ignore_changes),
             replace_on_changes=tuple(options.replace_on_changes),
             replacement_trigger=from_wire(json_format.MessageToDict(trigger)) if trigger else None,
+            resource_hooks=_hook_names(options.hooks),
         )
         first = options.delete_before_replace if options.HasField("delete_before_replace") else None
         goal = Goal(wanted, first, tuple(_alias(alias) for alias in options.aliases))
@@ -298,10 +300,16 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
     def RegisterStackInvokeTransform(self, request: Any, context: _Context) -> empty_pb2.Empty:
         return empty_pb2.Empty()  # no invoke that it could transform is offered
 
-    def RegisterResourceHook(self, request: Any, context: _Context) -> Any:
-        _not_offered(context, "resource hooks")
+    def RegisterResourceHook(self, request: Any, context: _Context) -> empty_pb2.Empty:
+        ask, answer = resource_pb2.ResourceHookRequest, resource_pb2.ResourceHookResponse
+        dry, lenient = request.on_dry_run, request.ignore_errors
+        call = partial(self._call_hook, request.callback, ask, answer)
+        return self._register_hook(Hook(request.name, call, False, dry, lenient), context)
 
-    RegisterErrorHook = RegisterResourceHook
+    def RegisterErrorHook(self, request: Any, context: _Context) -> empty_pb2.Empty:
+        ask, answer = resource_pb2.ErrorHookRequest, resource_pb2.ErrorHookResponse
+        call = partial(self._call_hook, request.callback, ask, answer)
+        return self._register_hook(Hook(request.name, call, is_error_hook=True), context)
 
     def RegisterPackage(self, request: Any, context: _Context) -> Any:
         if request.HasField("parameterization") or request.HasField("extension"):
@@ -376,14 +384,38 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
                 options=options,
             )
             answer = resource_pb2.TransformResponse()
-            answer.ParseFromString(self._call_back(callback, call.SerializeToString()))
+            done = self._call_back("a transform failed: ", callback, call.SerializeToString())
+            answer.ParseFromString(done)
             if answer.HasField("properties"):
                 inputs = json_format.MessageToDict(answer.properties)
             if answer.HasField("options"):
                 options = answer.options
         return inputs, options, bool(callbacks)
 
-    def _call_back(self, callback: callback_pb2.Callback, request: bytes) -> bytes:
+    def _register_hook(self, hook: Hook, context: _Context) -> empty_pb2.Empty:
+        try:
+            self._deployment.hooks.register(hook)
+        except EngineError as error:
+            context.abort(grpc.StatusCode.ALREADY_EXISTS, str(error))
+        return empty_pb2.Empty()
+
+    def _call_hook(
+        self, callback: callback_pb2.Callback, ask: Any, answer: Any, told: HookCall
+    ) -> bool:
+        given = {field.name: getattr(told, field.name) for field in fields(told)}
+        message = ask(
+            **{
+                name: _struct(value, secrets=True) if isinstance(value, dict) else value
+                for name, value in given.items()
+                if value not in (None, "", ())
+            }
+        )
+        said = answer.FromString(self._call_back("", callback, message.SerializeToString()))
+        if said.error:
+            raise EngineError(said.error)
+        return bool(getattr(said, "retry", False))
+
+    def _call_back(self, what: str, callback: callback_pb2.Callback, request: bytes) -> bytes:
         with self._lock:
             stub = self._channels.get(callback.target)
             if stub is None:
@@ -394,7 +426,7 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
             return bytes(stub.Invoke(call).response)
         except grpc.RpcError as error:
             detail = error.details() if isinstance(error, grpc.Call) else error
-            raise EngineError(f"a transform failed: {detail}") from error
+            raise EngineError(f"{what}{detail}") from error
 
 
 class Engine(engine_pb2_grpc.EngineServicer):
@@ -447,6 +479,7 @@ def _options(request: Any, provider: str) -> resource_pb2.TransformResourceOptio
         additional_secret_outputs=request.additionalSecretOutputs,
         providers=request.providers,
         replace_with=request.replace_with,
+        hooks=request.hooks if request.HasField("hooks") else None,
         **{"import": request.importId},
     )
     for urn in request.aliasURNs:
@@ -467,6 +500,14 @@ def _alias(alias: Any) -> Mapping[str, str] | str:
         return str(alias.urn)
     return {
         key: str(value) for key, value in json_format.MessageToDict(alias.spec).items() if value
+    }
+
+
+def _hook_names(binding: Any) -> dict[str, list[str]]:
+    """The names of a resource's hooks by kind, as state has them: `BeforeCreate`."""
+    return {
+        "".join(word.title() for word in field.name.split("_")): list(names)
+        for field, names in binding.ListFields()
     }
 
 

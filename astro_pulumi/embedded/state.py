@@ -48,6 +48,7 @@ class ResourceState:
     ignore_changes: tuple[str, ...] = ()
     replace_on_changes: tuple[str, ...] = ()
     replacement_trigger: Value = None
+    resource_hooks: Mapping[str, list[str]] = field(default_factory=dict)  # BeforeCreate: [names]
     # What Pulumi wrote and this engine has no use for; kept while the resource stays as it is.
     rest: Mapping[str, Any] = field(default_factory=dict)
 
@@ -113,7 +114,10 @@ _JSON_NAMES: Final = {
     "ignore_changes": "ignoreChanges",
     "replace_on_changes": "replaceOnChanges",
     "replacement_trigger": "replacementTrigger",
+    "resource_hooks": "resourceHooks",
 }
+# What makes a checkpoint one of version 4, so that older engines refuse it: field -> feature.
+_FEATURES: Final = {"resourceHooks": "hooks", "replaceWith": "replaceWith"}
 _FIELDS: Final = {_JSON_NAMES.get(f.name, f.name): f.name for f in fields(ResourceState)}
 _ENCRYPTED: Final = {"inputs", "outputs", "replacementTrigger"}
 
@@ -165,8 +169,14 @@ def checkpoint_to_json(
     if pending:
         operations = [f'{{"resource":{text},"type":"{kind}"}}' for kind, text in pending]
         latest += f',"pending_operations":[{",".join(operations)}]'
+    # An input of such a name says so needlessly; that does no harm.
+    used = (f for field, f in _FEATURES.items() if any(f'"{field}":' in r for r in resources))
+    features = sorted(used)
+    version_field = f'"version":4,"features":{compact(features)}' if features else '"version":3'
     name = compact(stack)
-    return f'{{"version":3,"checkpoint":{{"stack":{name},"latest":{{{latest},"metadata":{{}}}}}}}}'
+    return (
+        f'{{{version_field},"checkpoint":{{"stack":{name},"latest":{{{latest},"metadata":{{}}}}}}}}'
+    )
 
 
 def checkpoint_salt(data: Mapping[str, Any]) -> str | None:
@@ -200,10 +210,13 @@ def compact(value: Any) -> str:
 
 
 def _latest(data: Mapping[str, Any]) -> Mapping[str, Any]:
-    if data.get("version") != 3 or data.get("features"):
+    version, features = data.get("version"), {*(data.get("features") or ())}
+    unknown = sorted(features - {*_FEATURES.values()})
+    if unknown or version not in (3, 4):
+        what = f"needs {', '.join(unknown)}" if unknown else f"has version {version}"
         raise StateError(
-            f"the state file has version {data.get('version')} and features {data.get('features')}: "
-            "the embedded engine reads version 3 without features. Install the Pulumi CLI instead."
+            f"the state file {what}, which the embedded engine cannot handle: install the Pulumi CLI to "
+            "go on with this stack."
         )
     return data["checkpoint"].get("latest") or {}
 

@@ -10,13 +10,14 @@ import pytest
 
 from astro_pulumi.embedded.deployment import Deployment, Stopped
 from astro_pulumi.embedded.events import Event, Message, Step
+from astro_pulumi.embedded.hooks import Hook, HookCall
 from astro_pulumi.embedded.journal import Journal
 from astro_pulumi.embedded.plan import Goal
 from astro_pulumi.embedded.secrets import Crypter
 from astro_pulumi.embedded.state import Operation, ResourceState, Snapshot
 from astro_pulumi.embedded.urns import make_urn
 from astro_pulumi.embedded.values import UNKNOWN, Secret
-from astro_pulumi.errors import ResourceError
+from astro_pulumi.errors import EngineError, ResourceError
 from tests.unit.embedded.cloud import Cloud
 
 TYPE = "cloud:index:Thing"
@@ -633,3 +634,156 @@ def test_when_nobody_knows_what_was_made_it_stays_pending(
     assert [operation.kind for operation in stack.snapshot.pending] == ["creating"]
     assert not stack.up(things("a")).failed
     assert (len(stack.cloud.objects()), stack.snapshot.pending) == (1, ())
+
+
+class TestHooks:
+    """What hooks are told, and what they may do."""
+
+    @pytest.fixture
+    def heard(self) -> list[HookCall]:
+        """What hooks were called with."""
+        return []
+
+    @staticmethod
+    def body(heard: list[HookCall], size: int, *failing: str, **options: Any) -> Any:
+        """A program with one thing and one hook of each kind, named after it."""
+
+        def body(program: Program) -> None:
+            for name in ("before", "after", "deleting", "deleted"):
+
+                def call(told: HookCall, name: str = name) -> bool:
+                    heard.append(told)
+                    if name in failing:
+                        raise EngineError(f"{name} says no")
+                    return False
+
+                program.deployment.hooks.register(Hook(name, call, **options))
+            hooks = {
+                "BeforeCreate": ["before"],
+                "AfterCreate": ["after"],
+                "BeforeUpdate": ["before"],
+                "AfterUpdate": ["after"],
+                "BeforeDelete": ["deleting"],
+                "AfterDelete": ["deleted"],
+            }
+            if size:
+                program.thing("a", size=size, resource_hooks=hooks)
+
+        return body
+
+    def test_each_is_told_what_applies(self, stack: Stack, heard: list[HookCall]) -> None:
+        for size in (1, 2, 2, 0):
+            assert not stack.up(self.body(heard, size)).failed
+        names = ("new_inputs", "new_outputs", "old_inputs", "old_outputs")
+        told = [
+            (bool(call.id), *((getattr(call, name) or {}).get("size") for name in names))
+            for call in heard
+        ]
+        assert told == [
+            (False, 1, None, None, None),
+            (True, 1, 1, None, None),
+            (True, 2, None, 1, 1),
+            (True, 2, 2, 1, 1),
+            (True, None, None, 2, 2),
+            (True, None, None, 2, 2),
+        ]
+        assert {(call.name, call.type) for call in heard} == {("a", TYPE)}
+
+    def test_in_a_preview_only_those_that_want_to(
+        self, stack: Stack, heard: list[HookCall]
+    ) -> None:
+        stack.preview(self.body(heard, 1))
+        assert heard == []
+        stack.preview(self.body(heard, 1, on_dry_run=True))
+        assert len(heard) == 2
+        assert heard[1].new_outputs and heard[1].new_outputs["serial"] is UNKNOWN
+
+    def test_one_that_fails_before_prevents_the_step(
+        self, stack: Stack, heard: list[HookCall]
+    ) -> None:
+        assert stack.up(self.body(heard, 1, "before")).failed
+        assert stack.errors() == ['before hook "before" failed: before says no']
+        assert stack.names() == [] and stack.cloud.objects() == {}
+        assert stack.snapshot.pending == ()
+        stack.up(self.body(heard, 1))
+        assert stack.up(self.body(heard, 0, "deleting")).failed
+        assert stack.names() == ["a"]
+
+    def test_one_that_fails_after_fails_the_update_and_undoes_nothing(
+        self, stack: Stack, heard: list[HookCall]
+    ) -> None:
+        def body(program: Program) -> None:
+            self.body(heard, 1, "after")(program)
+            program.thing("b")
+
+        assert stack.up(body).failed
+        assert stack.errors() == ['after hook "after" failed: after says no']
+        assert stack.names() == ["a"]
+        assert stack.state("a").init_errors == ()
+        assert stack.up(self.body(heard, 0, "deleted")).failed
+        assert stack.names() == []
+
+    def test_failures_may_be_warnings(self, stack: Stack, heard: list[HookCall]) -> None:
+        deployment = stack.up(self.body(heard, 1, "before", "after", ignore_errors=True))
+        assert not deployment.failed
+        said = [e.text for e in stack.events if isinstance(e, Message)]
+        assert 'BeforeCreate hook "before" failed: before says no' in said
+
+    def test_of_a_component_run_when_its_outputs_are_known(
+        self, stack: Stack, heard: list[HookCall]
+    ) -> None:
+        counts: list[int] = []
+
+        def body(program: Program) -> None:
+            def call(told: HookCall) -> bool:
+                heard.append(told)
+                return False
+
+            program.deployment.hooks.register(Hook("h", call))
+            urn = make_urn("dev", "proj", STACK, "my:index:Component", "c")
+            hooks = {"BeforeCreate": ["h"], "AfterCreate": ["h"]}
+            wanted = ResourceState(
+                urn=urn, type="my:index:Component", custom=False, resource_hooks=hooks
+            )
+            program.deployment.register(Goal(wanted))
+            program.thing("a", parent=urn)
+            counts.append(len(heard))
+            program.deployment.register_outputs(urn, {"url": "u"})
+
+        stack.up(body)
+        assert [call.new_outputs for call in heard] == [None, {"url": "u"}]
+        stack.up(body)
+        assert counts == [1, 2]
+        assert len(heard) == 2
+
+    def test_a_step_is_tried_again_while_an_error_hook_wants_it(self, stack: Stack) -> None:
+        answers = [True, True, False]
+        heard: list[HookCall] = []
+
+        def call(told: HookCall) -> bool:
+            heard.append(told)
+            return answers.pop(0)
+
+        def body(program: Program) -> None:
+            program.deployment.hooks.register(Hook("again", call, is_error_hook=True))
+            program.thing("a", fail="no room", resource_hooks={"OnError": ["again"]})
+
+        assert stack.up(body).failed
+        assert stack.cloud.calls == ["create a"] * 3
+        assert [(told.failed_operation, len(told.errors)) for told in heard] == [
+            ("create", 1),
+            ("create", 2),
+            ("create", 3),
+        ]
+        assert stack.errors() == ["no room"]
+
+    def test_names_are_unique_and_known(self, stack: Stack) -> None:
+        def twice(program: Program) -> None:
+            hook = Hook("h", lambda _: False)
+            program.deployment.hooks.register(hook)
+            with pytest.raises(EngineError, match="already registered"):
+                program.deployment.hooks.register(hook)
+            program.thing("a", resource_hooks={"BeforeCreate": ["g"]})
+
+        assert stack.up(twice).failed
+        assert stack.errors() == ['hook "g" was not registered']

@@ -305,6 +305,58 @@ def test_interrupted_twice_what_is_under_way_is_given_up(project: Project) -> No
     assert "Traceback" not in output
 
 
+HOOKED = """
+from pulumi import ResourceHook, ResourceHookArgs, ResourceHookBinding, ResourceHookOptions
+
+def say(args: ResourceHookArgs):
+    known = {k: v for k, v in vars(args).items() if k.startswith(("new", "old")) and v is not None}
+    colors = [f"{k}={v.get('color')}" for k, v in sorted(known.items())]
+    print(f"{args.name}: {' '.join(colors)} id={'yes' if args.id else 'no'}")
+
+async def refuse(args: ResourceHookArgs):
+    raise ValueError(f"{args.name} is not wanted")
+
+plan = ResourceHook("plan", say, ResourceHookOptions(on_dry_run=True))
+bye = ResourceHook("bye", say)
+hooks = ResourceHookBinding(
+    before_create=[plan], after_create=[say], before_update=[plan], before_delete=[bye]
+)
+"""
+
+
+def test_resource_hooks(project: Project) -> None:
+    project.write(HOOKED + 'Thing("a", color="red", opts=Opts(hooks=hooks))\n')
+    preview = project.run("preview", "-s", "dev", "--engine", "embedded")
+    assert "a: new_inputs=red id=no" in preview
+    assert "new_outputs" not in preview
+    output = project.up()
+    assert "a: new_inputs=red id=no" in output
+    assert "a: new_inputs=red new_outputs=red id=yes" in output
+    stored = json.loads((project.root / "state/.pulumi/stacks/proj/dev.json").read_text())
+    assert (stored["version"], stored["features"]) == (4, ["hooks"])
+    assert project.resources()["a"]["resourceHooks"] == {
+        "BeforeCreate": ["plan"],
+        "AfterCreate": ["cloud:index:Thing_a_after_create_0"],
+        "BeforeUpdate": ["plan"],
+        "BeforeDelete": ["bye"],
+    }
+    changed = project.up(HOOKED + 'Thing("a", color="blue", opts=Opts(hooks=hooks))\n')
+    assert "a: new_inputs=blue old_inputs=red old_outputs=red id=yes" in changed
+    refused = project.run("destroy", "--yes", "--engine", "embedded", fails=True)
+    assert "pulumi destroy --run-program" in refused
+    assert project.objects() == ["a"]
+    assert "a: old_inputs=blue old_outputs=blue id=yes" in project.up(HOOKED)
+    assert project.objects() == []
+
+
+def test_a_hook_that_fails(project: Project) -> None:
+    body = HOOKED + "never = ResourceHookBinding(before_create=[refuse])\n"
+    output = project.up(body + 'Thing("a", opts=Opts(hooks=never))\n', fails=True)
+    assert output.count("failed: a is not wanted") == 1
+    assert "Traceback" not in output
+    assert project.objects() == []
+
+
 PLUGIN = """
 from typing import Optional, TypedDict
 import pulumi
@@ -320,10 +372,15 @@ class Pair(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: PairArgs, opts: Optional[pulumi.ResourceOptions] = None):
         super().__init__("shapes:index:Pair", name, {}, opts)
+        def announce(args: pulumi.ResourceHookArgs) -> None:
+            pulumi.log.warn(f"about to make {args.name}")
+
+        hook = pulumi.ResourceHook(f"{name}-announce", announce)
+        hooks = pulumi.ResourceHookBinding(before_create=[hook])
         things = []
         for size in args.get("sizes") or []:
             inputs = {"name": None, "serial": None, "color": args["color"], "size": size}
-            child = pulumi.ResourceOptions(parent=self)
+            child = pulumi.ResourceOptions(parent=self, hooks=hooks)
             things.append(pulumi.CustomResource("cloud:index:Thing", f"{name}-{int(size)}", inputs, child))
         self.names = pulumi.Output.all(*[t.id for t in things]).apply(lambda ids: f"{len(ids)} things")
         self.secret = pulumi.Output.secret("hush")
@@ -356,12 +413,19 @@ def paint(args):
         return pulumi.ResourceTransformResult({**args.props, "color": "blue"}, args.opts)
 
 first = Thing("first", color="red")
-pair = Pair("pair", {"color": first.color, "sizes": [1, 2]}, Opts(protect=False, transforms=[paint]))
+def cheer(args):
+    print(f"made {args.name} with {args.new_outputs['names']}")
+
+binding = pulumi.ResourceHookBinding(after_create=[pulumi.ResourceHook("cheer", cheer)])
+options = Opts(protect=False, transforms=[paint], hooks=binding)
+pair = Pair("pair", {"color": first.color, "sizes": [1, 2]}, options)
 export("names", pair.names)
 export("secret", pair.secret)
 """
     output = project.up(program)
     assert 'names : "2 things"' in output
+    assert output.count("about to make pair-") == 2  # a hook of the plugin
+    assert output.count("made pair with 2 things") == 1  # one of the program, on its component
     assert "secret: [secret]" in output
     resources = project.resources()
     child = resources["pair-2"]

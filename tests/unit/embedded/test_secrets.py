@@ -84,9 +84,16 @@ def test_other_secrets_providers_are_refused_by_name() -> None:
         checkpoint_salt(data)
 
 
-def test_other_versions_of_the_format_are_refused(crypter: Crypter) -> None:
-    with pytest.raises(StateError, match="version 4"):
-        checkpoint_from_json({"version": 4, "checkpoint": {}}, crypter)
+@pytest.mark.parametrize(
+    ("version", "features", "said"),
+    [(5, [], "has version 5"), (4, ["hooks", "views"], "needs views"), (None, [], "version None")],
+)
+def test_other_versions_of_the_format_are_refused(
+    crypter: Crypter, version: int | None, features: list[str], said: str
+) -> None:
+    data: dict[str, object] = {"version": version, "features": features, "checkpoint": {}}
+    with pytest.raises(StateError, match=said):
+        checkpoint_from_json(data, crypter)
 
 
 def test_an_empty_stack(crypter: Crypter) -> None:
