@@ -418,7 +418,7 @@ class Deployment:
         def act() -> tuple[str, Properties]:
             outputs = provider.update(
                 *(_resource(new), old.id, old.inputs, old.outputs, new.inputs),
-                *(timeout, self.preview, log),
+                *(new.ignore_changes, timeout, self.preview, log),
             )
             return old.id, outputs
 

@@ -109,6 +109,7 @@ class Provider(Protocol):
         old_inputs: Properties,
         old_outputs: Properties,
         news: Properties,
+        ignore_changes: Sequence[str],
         timeout: float,
         preview: bool,
         log: Log,

@@ -149,12 +149,13 @@ class DockerProvider:
         old_inputs: Properties,
         old_outputs: Properties,
         news: Properties,
+        ignore_changes: Sequence[str],
         timeout: float,
         preview: bool,
         log: Log,
     ) -> Properties:
         """Builds the image again and pushes it."""
-        del id, old_inputs, old_outputs
+        del id, old_inputs, old_outputs, ignore_changes
         return self.create(resource, news, timeout, preview, log)[1]
 
     def read(

@@ -231,12 +231,13 @@ class RandomProvider:
         old_inputs: Properties,
         old_outputs: Properties,
         news: Properties,
+        ignore_changes: Sequence[str],
         timeout: float,
         preview: bool,
         log: Log,
     ) -> Properties:
         """Nothing can be changed in place but what does not matter: `diff` replaces."""
-        del resource, id, old_inputs, timeout, preview, log
+        del resource, id, old_inputs, ignore_changes, timeout, preview, log
         return {**old_outputs, **news}
 
     def read(

@@ -94,6 +94,7 @@ class Cloud:
         old_inputs: Properties,
         old_outputs: Properties,
         news: Properties,
+        ignore_changes: Sequence[str],
         timeout: float,
         preview: bool,
         log: Log,

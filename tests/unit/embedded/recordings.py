@@ -130,12 +130,19 @@ class RecordedProvider:
         old_inputs: Properties,
         old_outputs: Properties,
         news: Properties,
+        ignore_changes: Sequence[str],
         timeout: float,
         preview: bool,
         log: Log,
     ) -> Properties:
         call = self._answer(
-            "Update", resource, id=id, oldInputs=old_inputs, olds=old_outputs, news=news
+            "Update",
+            resource,
+            id=id,
+            oldInputs=old_inputs,
+            olds=old_outputs,
+            news=news,
+            ignoreChanges=list(ignore_changes),
         )
         outputs: Properties = from_wire(call["response"]["properties"])
         return outputs

@@ -1,6 +1,7 @@
 """Who set which field of an object: what `metadata.managedFields` says, and taking fields over."""
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from astro_pulumi.embedded.providers.kubernetes.objects import Object, describe, dig
@@ -76,6 +77,32 @@ def _merge(one: Any, other: Any) -> Any:
             merged[key] = _merge(merged[key], value) if key in merged else value
         return merged
     return one
+
+
+def keep_ignored(
+    obj: Object, live: Object, manager: str, ignored: Iterable[tuple[str | int, ...]]
+) -> Object:
+    """`obj` without changes to the `ignored` fields: each is as it is in the cluster, or left out when
+    only somebody else set it, an autoscaler for instance, so that it stays theirs.
+
+    As with pulumi-kubernetes, paths into lists are not looked at.
+    """
+    obj = copy.deepcopy(obj)
+    for path in ignored:
+        *above, last = path
+        value, inside = dig(live, *path), dig(obj, *above)
+        if value is None or not isinstance(inside, dict):
+            continue
+        setters = {
+            entry.get("manager") == manager
+            for entry in _managers(live)
+            if dig(entry, "fieldsV1", *(f"f:{key}" for key in path)) is not None
+        }
+        if setters == {False}:
+            inside.pop(last, None)
+        else:
+            inside[last] = value
+    return obj
 
 
 def are_all_ours(causes: Sequence[Object]) -> bool:

@@ -159,10 +159,11 @@ class KubernetesProvider:
         self, resource: Resource, inputs: Properties, timeout: float, preview: bool, log: Log
     ) -> tuple[str, Properties]:
         """Applies the object and waits until it is ready."""
-        if preview:
-            return "", self._preview(resource, inputs, {}, log)
         obj = to_object(inputs)
-        manager = annotation(obj, FIELD_MANAGER) or field_manager(resource.urn)
+        manager = self._manager(resource, obj, {})
+        if preview:
+            known = not has_unknown(inputs)
+            return "", self._preview(normalise(obj), inputs, {}, manager, log) if known else inputs
         kind = self._kind_to_come(obj, log)
         self._make_way(kind, obj, manager, timeout, log)
         applied = self._apply(kind, obj, manager, log, is_new=True)
@@ -177,16 +178,21 @@ class KubernetesProvider:
         old_inputs: Properties,  # noqa: ARG002
         old_outputs: Properties,
         news: Properties,
+        ignore_changes: Sequence[str],
         timeout: float,
         preview: bool,
         log: Log,
     ) -> Properties:
         """Applies the changed object and waits until it is ready again."""
-        if preview:
-            return self._preview(resource, news, old_outputs, log)
         _, live = split_checkpoint(old_outputs)
         obj = normalise(to_object(news))
         manager = self._manager(resource, obj, old_outputs)
+        if preview and has_unknown(news):
+            return news
+        if ignore_changes:
+            obj = self._keep_ignored(obj, manager, ignore_changes)
+        if preview:
+            return self._preview(obj, news, live, manager, log)
         kind = self._kind(obj)
         if ownership.is_made_by_client_side_tool(live):
             self._take_ownership(kind, obj, manager)
@@ -405,6 +411,17 @@ class KubernetesProvider:
             else:
                 return
 
+    def _keep_ignored(self, obj: Object, manager: str, ignored: Sequence[str]) -> Object:
+        kind = self._cluster.resource_kind(str(obj.get("apiVersion")), str(obj.get("kind")))
+        if kind is None:
+            return obj
+        try:
+            live = self._cluster.get(kind.path(namespace_of(obj), name_of(obj)))
+        except (ApiUnreachableError, ApiError):  # what follows says so, or does without
+            return obj
+        paths = [diff.parse_path(path) for path in ignored]
+        return ownership.keep_ignored(obj, live, manager, paths)
+
     def _finish(
         self,
         kind: ResourceKind,
@@ -424,15 +441,12 @@ class KubernetesProvider:
         return checkpoint(obj, live, inputs, manager)
 
     def _preview(
-        self, resource: Resource, inputs: Properties, old_outputs: Properties, log: Log
+        self, obj: Object, inputs: Properties, live: Object, manager: str, log: Log
     ) -> Properties:
-        """What the API server would make of the inputs; the inputs alone where it cannot say."""
-        obj = normalise(to_object(inputs))
+        """What the API server would make of `obj`; the inputs alone where it cannot say."""
         kind = self._cluster.resource_kind(str(obj.get("apiVersion")), str(obj.get("kind")))
-        if kind is None or has_unknown(inputs):
+        if kind is None:
             return inputs
-        manager = self._manager(resource, obj, old_outputs)
-        _, live = split_checkpoint(old_outputs)
         force = (
             not live
             or is_annotated(obj, PATCH_FORCE)

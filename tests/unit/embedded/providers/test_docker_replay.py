@@ -72,6 +72,7 @@ def test_create_and_update(call: Call, project: Path, monkeypatch: pytest.Monkey
             call.given("oldInputs"),
             call.given("olds"),
             call.given("news"),
+            (),
             0,
             preview,
             _no_log,

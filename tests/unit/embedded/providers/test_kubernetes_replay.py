@@ -142,6 +142,7 @@ def test_update(call: Call) -> None:
         call.given("oldInputs"),
         call.given("olds"),
         call.given("news"),
+        call.request.get("ignoreChanges", ()),
     )
     if call.request.get("preview"):
         outputs = _provider(api).update(*arguments, 0, True, _no_log)

@@ -478,9 +478,45 @@ def test_update_of_an_object_that_someone_deleted_makes_it_anew(api: FakeApi) ->
     api.remove(DEPLOYMENT)
     news = deployment(annotations=annotations)
     outputs = up.provider.update(
-        up.resource, "ns/web", {}, up.outputs, news, 5, False, lambda *_: None
+        up.resource, "ns/web", {}, up.outputs, news, (), 5, False, lambda *_: None
     )
     assert outputs["kind"] == "Deployment" and DEPLOYMENT in api.objects
+
+
+@pytest.mark.parametrize(
+    ("managers", "sent"),
+    [
+        (["autoscaler"], None),  # it stays the autoscaler's
+        (["ours", "autoscaler"], 7),  # left out it would be unset, should the autoscaler go
+        (["ours"], 7),
+        ([], 7),
+    ],
+)
+@pytest.mark.parametrize("preview", [False, True])
+def test_what_an_update_ignores_is_left_as_it_is(
+    api: FakeApi, managers: list[str], sent: int | None, preview: bool
+) -> None:
+    annotations = {"pulumi.com/skipAwait": "true", "pulumi.com/patchFieldManager": "ours"}
+    up = Up(api, deployment(annotations=annotations)).join()
+    live = api.objects[DEPLOYMENT]
+    live["metadata"]["managedFields"] = [
+        {"manager": name, "operation": "Update", "fieldsV1": {"f:spec": {"f:replicas": {}}}}
+        for name in managers
+    ]
+    api.change(DEPLOYMENT, spec={**live["spec"], "replicas": 7})
+    news = deployment(annotations=annotations)
+    news["spec"]["replicas"] = 2
+    ignored = [
+        "spec.replicas",
+        'metadata.annotations["not.there"]',
+        "spec.template.spec.containers",
+    ]
+    outputs = up.provider.update(
+        *(up.resource, "ns/web", {}, up.outputs, news, ignored, 5, preview, lambda *_: None)
+    )
+    applied = next(body for method, _, _, body in reversed(api.requests) if method == "PATCH")
+    assert applied["spec"].get("replicas") == sent
+    assert outputs["__inputs"]["spec"].get("replicas") == sent
 
 
 class TestDelete:
