@@ -4,6 +4,7 @@ Values are shown as Pulumi shows them: secrets as `[secret]`, what a preview can
 """
 
 import json
+import math
 import sys
 import threading
 import time
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from astro_pulumi.embedded import paths
 from astro_pulumi.embedded.events import Event, Message, OutputsRegistered, Printed, Step
+from astro_pulumi.embedded.state import ResourceState
 from astro_pulumi.embedded.urns import name_of
 from astro_pulumi.embedded.values import UNKNOWN, Properties, Secret, Value
 
@@ -149,7 +151,9 @@ class Lines(Display):
                 if self.kind == "preview"
                 else f"{done} ({seconds(self.elapsed(step.resource.urn))})"
             )
-        self.write(f" {sign} {step.resource.type} {step.resource.name} {word}{reason(step)}")
+        self.write(
+            f" {sign} {type_name(step.resource.type)} {step.resource.name} {word}{reason(step)}"
+        )
         if self.kind in ("preview", "refresh") and step.phase == "finished":
             for line in property_diff(step):
                 self.write(f"      {line}")
@@ -189,7 +193,8 @@ class JsonLines(Display):
             "summaryEvent",
             {
                 "result": "succeeded" if result.ok else "failed",
-                "durationSeconds": round(result.seconds, 3),
+                "isPreview": result.kind == "preview",
+                "durationSeconds": math.ceil(result.seconds),
                 "resourceChanges": dict(result.counts),
                 "outputs": as_json(result.outputs),
             },
@@ -207,8 +212,22 @@ def make_display(kind: "Kind", stack: str, as_json: bool) -> Display:
     return Lines(kind, stack)
 
 
+def type_name(type: str) -> str:
+    """A type as Pulumi shows it: `docker:index/image:Image` -> `docker:index:Image`."""
+    package, module, name = [*type.split(":"), "", ""][:3]
+    above, slash, file = module.rpartition("/")
+    # What code generators make of a name has its module after it; `apps/v1` has not.
+    return f"{package}:{above}:{name}" if slash and file == name[:1].lower() + name[1:] else type
+
+
 def reason(step: Step) -> str:
-    """Why a delete or a replacement, if that is not plain."""
+    """Why a delete or a replacement, and that the object stays, if that is not plain."""
+    if step.op in ("delete", "replace") and step.old and step.old.retain_on_delete:
+        return f" [retain]{_reason(step)}"
+    return _reason(step)
+
+
+def _reason(step: Step) -> str:
     if step.op == "delete" and step.replacing:
         return " (replaced)"
     if step.op == "replace" and step.diff and step.diff.replaces:
@@ -305,19 +324,37 @@ def _brief(value: Value) -> str:
 
 
 def _metadata(step: Step) -> dict[str, Any]:
-    op = f"{step.op}-replaced" if step.op == "delete" and step.replacing else step.op
+    """A step as `apitype.StepEventMetadata` has it."""
+    replaced = step.op == "delete" and step.replacing
     states = {"old": step.old, "new": step.resource if step.op != "delete" else None}
     return {
-        "op": op,
+        "op": "delete-replaced" if replaced else step.op,
         "urn": step.resource.urn,
         "type": step.resource.type,
         "provider": step.resource.provider,
-        **{
-            name: {"id": s.id, "inputs": as_json(s.inputs), "outputs": as_json(s.outputs)}
-            for name, s in states.items()
-            if s
-        },
-        "detailedDiff": {p: {"kind": kind} for p, kind in step.diff.detailed.items()}
+        **{name: _state(state) if state else None for name, state in states.items()},
+        "keys": list(step.diff.replaces) if step.diff else [],
+        "detailedDiff": {
+            path: {"diffKind": kind.lower().replace("_", "-"), "inputDiff": True}
+            for path, kind in step.diff.detailed.items()
+        }
         if step.diff
         else None,
+        "logical": not replaced,
+    }
+
+
+def _state(state: ResourceState) -> dict[str, Any]:
+    return {
+        "type": state.type,
+        "urn": state.urn,
+        "custom": state.custom,
+        "id": state.id,
+        "parent": state.parent,
+        "provider": state.provider,
+        "protect": state.protect,
+        "retainOnDelete": state.retain_on_delete,
+        "inputs": as_json(state.inputs),
+        "outputs": as_json(state.outputs),
+        "initErrors": list(state.init_errors),
     }

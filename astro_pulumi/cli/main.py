@@ -23,6 +23,7 @@ from astro_pulumi.cli import (
     status,
     up,
 )
+from astro_pulumi.cli.options import TAKES_PULUMI_FLAGS
 from astro_pulumi.errors import AstroError
 
 app = typer.Typer(
@@ -33,10 +34,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-app.command()(up.up)
-app.command()(preview.preview)
-app.command()(refresh.refresh)
-app.command()(destroy.destroy)
+for command in (up.up, preview.preview, refresh.refresh, destroy.destroy):
+    app.command(context_settings=TAKES_PULUMI_FLAGS)(command)
 app.command()(outputs.outputs)
 app.command()(lint.lint)
 app.command()(deploy.deploy)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 
 import typer
 
@@ -43,6 +43,23 @@ ConfigValues = Annotated[
     list[str] | None,
     typer.Option("--config", "-c", help="key=value, saved in the stack's configuration file."),
 ]
+
+
+# Lets a command take what it does not know: `pulumi_flags` looks at it.
+TAKES_PULUMI_FLAGS: Final = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
+def pulumi_flags(context: typer.Context, pulumi: bool) -> list[str]:
+    """Arguments that are not the command's own, `--target` for instance: for the Pulumi CLI, and refused
+    by name without it."""
+    given = list(context.args)
+    if given and not pulumi:
+        raise ArgumentError(
+            given[0].partition("=")[0],
+            "the embedded engine does not offer this. If it is an option of the Pulumi CLI, install that "
+            "(https://www.pulumi.com/docs/install/) and run this again: it takes over the stack as it is",
+        )
+    return given
 
 
 def use_pulumi(engine: Engine | None, *, quiet: bool = False) -> bool:

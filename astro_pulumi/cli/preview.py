@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import typer
+
 from astro_pulumi.cli.options import (
     ConfigValues,
     Cwd,
@@ -10,6 +12,7 @@ from astro_pulumi.cli.options import (
     StackName,
     find_project,
     open_stack,
+    pulumi_flags,
     run_pulumi,
     save_config,
     use_pulumi,
@@ -17,6 +20,7 @@ from astro_pulumi.cli.options import (
 
 
 def preview(
+    context: typer.Context,
     cwd: Cwd = Path(),
     stack: StackName = None,
     config: ConfigValues = None,
@@ -24,9 +28,11 @@ def preview(
     engine: EngineChoice = None,
 ) -> None:
     """Show what `up` would do, with the properties that change. Changes nothing."""
-    if use_pulumi(engine):
+    pulumi = use_pulumi(engine)
+    more = pulumi_flags(context, pulumi)
+    if pulumi:
         settings = [word for item in config or () for word in ("--config", item)]
-        run_pulumi("preview", cwd, stack, "--diff", *settings, *(["--json"] * json))
+        run_pulumi("preview", cwd, stack, "--diff", *settings, *(["--json"] * json), *more)
     from astro_pulumi.cli import session
     from astro_pulumi.embedded.program import Program
 

@@ -3,7 +3,9 @@
 import os
 import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -15,6 +17,7 @@ from astro_pulumi.cli.options import (
     find_project,
     is_terminal,
     open_stack,
+    pulumi_flags,
     run_pulumi,
     use_pulumi,
 )
@@ -50,6 +53,7 @@ def require_consent(yes: bool, json: bool) -> None:
 
 def run_without_program(
     kind: Literal["destroy", "refresh"],
+    context: typer.Context,
     cwd: Path,
     stack: str | None,
     yes: bool,
@@ -57,8 +61,10 @@ def run_without_program(
     engine: Engine | None,
 ) -> None:
     """An operation that needs the stack's state only, on whichever engine is to be used."""
-    if use_pulumi(engine):
-        run_pulumi(kind, cwd, stack, *(["--yes"] * yes), *(["--json"] * json))
+    pulumi = use_pulumi(engine)
+    more = pulumi_flags(context, pulumi)
+    if pulumi:
+        run_pulumi(kind, cwd, stack, *(["--yes"] * yes), *(["--json"] * json), *more)
     require_consent(yes, json)
     opened = open_stack(find_project(cwd), stack)
     run(
@@ -93,25 +99,36 @@ def run(
 
 def _show(stack: Runnable, kind: "Kind", json: bool, act: "Callable[[Emit], Result]") -> None:
     display = make_display(kind, stack.name, json)
-    _on_interrupt(stack.control, display)
-    with display:
+    with display, _interruptible(stack.control, display):
         result = act(display.hear)
     display.summary(result)
     if not result.ok:
         sys.exit(1)
 
 
-def _on_interrupt(control: "Control", display: Display) -> None:
+@contextmanager
+def _interruptible(control: "Control", display: Display) -> Iterator[None]:
+    """Ctrl-C once: stop cleanly. Twice: at once."""
+
+    def stop() -> None:
+        if control.interrupt() == 1:
+            display.remark(
+                "interrupted: cancelling what is under way; press Ctrl-C again to terminate at once"
+            )
+            return
+        # What is under way stands in state as pending: the next run takes it up.
+        display.__exit__(None, None, None)
+        display.remark("interrupted again: terminating")
+        os._exit(130)
+
     def handle(number: int, frame: object) -> None:
         del number, frame
-        control.interrupt()
-        if control.presses > 2:
-            os._exit(130)  # what is under way is in state as pending: the next run takes it up
-        display.remark(
-            "interrupted: waiting for what is under way; press Ctrl-C again to give it up"
-            if control.presses == 1
-            else "interrupted again: giving up what is under way"
-        )
+        # In a thread of its own: the handler itself may run while this one holds any lock.
+        threading.Thread(target=stop, daemon=True).start()
 
-    signal.signal(signal.SIGINT, handle)
-    signal.signal(signal.SIGTERM, handle)
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

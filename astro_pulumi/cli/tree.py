@@ -17,6 +17,7 @@ from astro_pulumi.cli.display import (
     reason,
     seconds,
     summary_lines,
+    type_name,
 )
 from astro_pulumi.embedded.events import Event, Message, Printed, Step
 
@@ -79,7 +80,9 @@ class LiveTree(Display):
     def show(self, event: Event) -> None:
         if isinstance(event, Step):
             state = event.resource
-            row = self._rows.setdefault(state.urn, _Row(state.type, state.name, state.parent))
+            row = self._rows.setdefault(
+                state.urn, _Row(type_name(state.type), state.name, state.parent)
+            )
             if event.replacing and row.step and row.step.op == "replace":
                 # The delete that follows a replacement must not hide it.
                 row.news = "deleting the old one" if event.phase == "started" else ""

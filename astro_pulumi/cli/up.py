@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import typer
+
 from astro_pulumi.cli.options import (
     ConfigValues,
     Cwd,
@@ -12,6 +14,7 @@ from astro_pulumi.cli.options import (
     find_project,
     make_pulumi_stack,
     open_stack,
+    pulumi_flags,
     run_pulumi,
     save_config,
     use_pulumi,
@@ -19,6 +22,7 @@ from astro_pulumi.cli.options import (
 
 
 def up(
+    context: typer.Context,
     cwd: Cwd = Path(),
     stack: StackName = None,
     config: ConfigValues = None,
@@ -27,11 +31,13 @@ def up(
     engine: EngineChoice = None,
 ) -> None:
     """Create or update the stack's resources. Makes the stack named by --stack if it is missing."""
-    if use_pulumi(engine):
+    pulumi = use_pulumi(engine)
+    more = pulumi_flags(context, pulumi)
+    if pulumi:
         settings = [word for item in config or () for word in ("--config", item)]
         flags = ["--yes"] * yes + ["--json"] * json
         make_pulumi_stack(cwd, stack)
-        run_pulumi("up", cwd, stack, *settings, *flags)
+        run_pulumi("up", cwd, stack, *settings, *flags, *more)
     from astro_pulumi.cli import session
     from astro_pulumi.embedded.program import Program
 

@@ -14,10 +14,11 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -101,8 +102,9 @@ class Backend:
         write_atomically(directory / f"{prefix}.checkpoint.json", text)
 
     @contextmanager
-    def lock(self, stack: str) -> Iterator[None]:
-        """Holds the stack against every other engine; says who holds it otherwise."""
+    def lock(self, stack: str) -> Iterator[Callable[[], None]]:
+        """Holds the stack against every other engine; says who holds it otherwise. Gives what releases
+        it early."""
         directory = self.root / ".pulumi" / "locks" / "organization" / self.project / stack
         mine = directory / f"{uuid.uuid4()}.json"
         owner = {
@@ -116,7 +118,7 @@ class Backend:
         try:
             # Two that wrote at the same moment both see the other: better none than both.
             self._refuse_if_locked(directory, mine)
-            yield
+            yield partial(mine.unlink, missing_ok=True)
         finally:
             mine.unlink(missing_ok=True)
 

@@ -299,7 +299,7 @@ class Deployment:
         return Stopped("the update was stopped")
 
     def cancel(self) -> None:
-        """Ends all waiting at once."""
+        """Lets no new step start, and ends what those under way wait for."""
         self.stopped.set()
         with self._lock:
             for provider in self._providers.values():

@@ -8,7 +8,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Literal
@@ -64,16 +64,18 @@ class Control:
         self.presses = 0
         self._cancel: list[Callable[[bool], None]] = []
 
-    def interrupt(self) -> None:
-        """Once: nothing new is begun. Twice: what is under way is given up as well."""
+    def interrupt(self) -> int:
+        """Once: nothing new is begun, and waits end; what is under way is brought to an end and recorded.
+        Twice: prepares for the process to be ended at once. -> how often it was called."""
         self.presses += 1
-        for cancel in self._cancel:
+        for cancel in [*self._cancel]:
             cancel(self.presses > 1)
+        return self.presses
 
     @contextmanager
     def watching(self, cancel: Callable[[bool], None]) -> Iterator[None]:
-        """Calls `cancel(at_once)` on interrupts meanwhile."""
-        self._cancel.append(cancel)
+        """Calls `cancel(at_once)` on interrupts meanwhile. What is watched last hears first."""
+        self._cancel.insert(0, cancel)
         try:
             yield
         finally:
@@ -109,7 +111,8 @@ class Stack:
         started = time.monotonic()
         snapshot = self.snapshot()
         deployment = self._deployment(snapshot, None, emit)
-        self._run(program or Program(self.project), deployment, snapshot, emit)
+        with self._interruptible(deployment):
+            self._run(program or Program(self.project), deployment, snapshot, emit)
         return _result("preview", deployment, snapshot, started, deployment.stack_outputs())
 
     def up(self, emit: Emit, program: Program | None = None) -> Result:
@@ -153,7 +156,7 @@ class Stack:
         deployment = self._deployment(snapshot, None, emit)
         if kind == "destroy":
             _refuse_delete_hooks(snapshot)
-        with self.control.watching(lambda at_once: _stop(deployment, at_once)):
+        with self._interruptible(deployment):
             if kind == "destroy":
                 deployment.delete_rest()
             else:
@@ -166,13 +169,16 @@ class Stack:
         self, kind: Kind, emit: Emit, act: Callable[[Deployment, Snapshot], None]
     ) -> Result:
         started, wall_clock = time.monotonic(), int(time.time())
-        with self.backend.lock(self.name):
+        with (
+            self.backend.lock(self.name) as unlock,
+            self.control.watching(lambda at_once: unlock() if at_once else None),
+        ):
             snapshot = self.snapshot()
             self.backend.back_up(self.name)
             journal = Journal(snapshot, self.crypter, self._write)
             deployment = self._deployment(snapshot, journal, emit)
             try:
-                with self.control.watching(lambda at_once: _stop(deployment, at_once)):
+                with self._interruptible(deployment):
                     act(deployment, snapshot)
             finally:
                 journal.close()
@@ -199,12 +205,20 @@ class Stack:
 
         server = Server()
         config = self.config()
+
+        def give_up(at_once: bool) -> None:
+            if at_once:
+                program.stop()
+                server.kill_plugins()
+
         try:
             server.start(self.project, deployment, config, hear)
             program.go(server.address, self.name, deployment.preview, config, hear)
-            while not server.ended.wait(0.02) and program.poll() is None:
-                if self.control.presses > 1:
-                    program.stop()
+            with self.control.watching(give_up):
+                while not server.ended.wait(0.02) and program.poll() is None:
+                    # An interrupted program may have more to do than to wait for the engine.
+                    if self.control.presses and server.is_idle():
+                        program.stop()
             if server.ended.is_set() and not deployment.stopped.is_set():
                 deployment.delete_rest()
             server.release()
@@ -216,6 +230,9 @@ class Stack:
             if code != SAID_SO:
                 emit(Message("error", f"program exited with non-zero exit code: {code}"))
             deployment.failed = True
+
+    def _interruptible(self, deployment: Deployment) -> AbstractContextManager[None]:
+        return self.control.watching(lambda _: deployment.cancel())
 
     def _deployment(self, snapshot: Snapshot, journal: Journal | None, emit: Emit) -> Deployment:
         package_config = self.config().of_package
@@ -317,9 +334,3 @@ def _refuse_delete_hooks(snapshot: Snapshot) -> None:
             + "\nRemove the resources from the program and run `up`, or install the Pulumi CLI and run "
             "`pulumi destroy --run-program`."
         )
-
-
-def _stop(deployment: Deployment, at_once: bool) -> None:
-    deployment.stopped.set()
-    if at_once:
-        deployment.cancel()

@@ -134,5 +134,5 @@ class Provider(Protocol):
         ...
 
     def cancel(self) -> None:
-        """Ends every wait in progress soon: the user pressed Ctrl-C twice."""
+        """Ends every wait in progress soon: the user pressed Ctrl-C."""
         ...

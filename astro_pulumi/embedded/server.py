@@ -92,6 +92,15 @@ class Server:
         engine_pb2_grpc.add_EngineServicer_to_server(Engine(emit), self._server)
         self._server.start()
 
+    def is_idle(self) -> bool:
+        """Whether no registration is under way."""
+        return not (self.monitor and self.monitor.busy)
+
+    def kill_plugins(self) -> None:
+        """Ends the processes of remote components."""
+        if self.plugins:
+            self.plugins.stop()
+
     def release(self) -> None:
         """Lets the program end: it waits for the engine to be done."""
         if self.monitor:
@@ -100,8 +109,7 @@ class Server:
     def stop(self) -> None:
         """Ends the service; calls still waiting are refused."""
         self.release()
-        if self.plugins:
-            self.plugins.stop()
+        self.kill_plugins()
         self._server.stop(grace=None).wait()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
@@ -117,6 +125,7 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
         ended: threading.Event,
     ) -> None:
         self.shut_down = threading.Event()
+        self.busy = 0  # registrations under way
         self._deployment = deployment
         self._config = config
         self._plugins = plugins
@@ -157,10 +166,15 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
 
     def RegisterResource(self, request: Any, context: _Context) -> Any:
         # An exception that gRPC sees would end the program with a riddle.
+        with self._lock:
+            self.busy += 1
         try:
             return self._register(request)
         except Exception as error:
             self._refuse(context, _nameless(request, self._deployment), error)
+        finally:
+            with self._lock:
+                self.busy -= 1
 
     def _register(self, request: resource_pb2.RegisterResourceRequest) -> Any:
         custom, is_provider = request.custom, urns.is_provider(request.type)

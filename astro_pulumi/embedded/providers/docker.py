@@ -8,10 +8,12 @@ pulumi-docker's, so that a stack goes from one engine to the other without a reb
 import hashlib
 import os
 import platform
+import queue
 import re
 import stat
 import tarfile
 import tempfile
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -63,7 +65,7 @@ class DockerProvider:
         """`directory` is what relative paths in build options are relative to: the program's."""
         self._config = reveal(config)
         self._directory = directory
-        self._client: Any = None
+        self._cancelled = threading.Event()
 
     def check(
         self, resource: Resource, olds: Properties, news: Properties, random_seed: bytes
@@ -177,9 +179,8 @@ class DockerProvider:
         """Leaves the image where it is: an earlier release may run it."""
 
     def cancel(self) -> None:
-        """Drops the connection to the daemon, which ends a build or push."""
-        if self._client:
-            self._client.close()
+        """Ends a build or push: the daemon stops when this process ends, and its connection with it."""
+        self._cancelled.set()
 
     def _build_and_push(self, inputs: Properties, preview: bool, log: Log) -> Properties:
         plain = reveal(inputs)
@@ -215,13 +216,11 @@ class DockerProvider:
             settings["base_url"] = host
             try:
                 # "auto" asks the daemon for its version: the first proof that there is one.
-                self._client = APIClient(version="auto", timeout=_BUILD_TIMEOUT, **settings)
+                return APIClient(version="auto", timeout=_BUILD_TIMEOUT, **settings)
             except (DockerException, OSError) as error:
                 missing = host.startswith("ssh:") and find_spec("paramiko") is None
                 cause = "this needs the Python package paramiko" if missing else _last_cause(error)
                 problems.append(f"{host} ({cause})")
-            else:
-                return self._client
         raise ResourceError(
             f"no Docker daemon answers at {', '.join(problems)}. Start Docker, or set DOCKER_HOST;"
             " an image that was built elsewhere needs none"
@@ -259,11 +258,36 @@ class DockerProvider:
                     forcerm=True,
                     decode=True,
                 )
-                for event in events:
+                for event in self._until_cancelled(events):
                     _tell(log, progress.hear(event))
         if not progress.image_id:
             raise ResourceError(f"building {image} failed: the daemon named no image")
         return progress.image_id
+
+    def _until_cancelled(self, events: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        """The daemon's events. A step of a build may be silent for minutes: they are awaited elsewhere."""
+        arrived: queue.SimpleQueue[dict[str, Any] | Exception | None] = queue.SimpleQueue()
+
+        def read() -> None:
+            try:
+                for event in events:
+                    arrived.put(event)
+                arrived.put(None)
+            except Exception as error:
+                arrived.put(error)
+
+        threading.Thread(target=read, name="docker", daemon=True).start()
+        while not self._cancelled.is_set():
+            try:
+                event = arrived.get(timeout=0.2)
+            except queue.Empty:
+                continue
+            if event is None:
+                return
+            if isinstance(event, Exception):
+                raise event
+            yield event
+        raise ResourceError("cancelled")
 
     def _push(self, client: Any, image: str, login: dict[str, str] | None, log: Log) -> str:
         repository, tag = _split_tag(image)
@@ -271,7 +295,7 @@ class DockerProvider:
         progress = _PushProgress(image)
         with _errors_as(f"pushing {image} failed"):
             events = client.push(repository, tag=tag, auth_config=login, stream=True, decode=True)
-            for event in events:
+            for event in self._until_cancelled(events):
                 _tell(log, progress.hear(event))
         if progress.digest:
             return f"{repository}@{progress.digest}"

@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from astro_pulumi.cli.display import (
     property_diff,
     seconds,
     summary_lines,
+    type_name,
 )
 from astro_pulumi.cli.tree import LiveTree
 from astro_pulumi.embedded.events import Event, Message, OutputsRegistered, Printed, Step
@@ -138,13 +140,48 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert kinds[-1] == "summaryEvent"
     assert events[-1]["summaryEvent"] == {
         "result": "failed",
-        "durationSeconds": 3.21,
+        "isPreview": False,
+        "durationSeconds": 4,
         "resourceChanges": {"same": 2, "replace": 1},
         "outputs": {"url": "x", "key": "[secret]"},
     }
     begun = [e["resourcePreEvent"]["metadata"] for e in events if "resourcePreEvent" in e]
     replaced = next(metadata for metadata in begun if metadata["op"] == "replace")
     assert replaced["new"]["inputs"] == {"size": "[unknown]", "key": "[secret]"}
+    assert replaced["detailedDiff"]["size"] == {"diffKind": "update-replace", "inputDiff": True}
+
+
+@pytest.mark.parametrize(
+    ("type", "shown"),
+    [
+        ("random:index/randomPassword:RandomPassword", "random:index:RandomPassword"),
+        ("docker:index/image:Image", "docker:index:Image"),
+        ("kubernetes:apps/v1:Deployment", "kubernetes:apps/v1:Deployment"),
+        ("astro:index:Deployment", "astro:index:Deployment"),
+        ("pulumi:providers:kubernetes", "pulumi:providers:kubernetes"),
+    ],
+)
+def test_types_are_shown_as_pulumi_shows_them(type: str, shown: str) -> None:
+    assert type_name(type) == shown
+
+
+def test_what_stays_in_the_cluster_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    kept = replace(A, retain_on_delete=True)
+    display = Lines("preview", "dev")
+    for step in (
+        Step("finished", "delete", kept, kept),
+        Step("finished", "replace", kept, kept, CHANGE),
+        Step("finished", "delete", kept, kept, replacing=True),
+        Step("finished", "update", kept, kept),
+    ):
+        display.hear(step)
+    ends = [line for line in capsys.readouterr().out.splitlines() if "k:v1:Thing" in line]
+    assert [line.partition(" a ")[2] for line in ends] == [
+        "delete [retain]",
+        "replace [retain] [diff: ~size]",
+        "delete [retain] (replaced)",
+        "update",
+    ]
 
 
 def test_properties_inside_of_secrets_are_secret() -> None:

@@ -224,6 +224,8 @@ def test_consent_is_needed(project: Project) -> None:
         ("up -y -s dev -c a=b", "up --cwd . --config a=b --yes --stack dev"),
         ("preview", "preview --cwd . --diff"),
         ("destroy -C . --yes", "destroy --cwd . --yes"),
+        ("up --yes --target a --replace=b", "up --cwd . --yes --target a --replace=b"),
+        ("destroy --run-program -y", "destroy --cwd . --yes --run-program"),
         ("refresh -y --json", "refresh --cwd . --yes --json"),
         ("outputs url --show-secrets", "stack output --cwd . url --show-secrets"),
         ("config set a b --secret", "config set --cwd . --secret a b"),
@@ -242,6 +244,26 @@ def test_the_pulumi_cli_is_used_where_it_is(
     assert output.splitlines()[-1] == f"pulumi {becomes}"
     quiet = command.startswith(("outputs", "config"))
     assert output.startswith("pulumi" if quiet else f"Engine: Pulumi CLI ({cli})\n")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("up", "--target", "urn:a", "--yes"),
+        ("preview", "--exclude=urn:a"),
+        ("preview", "-t", "urn:a"),
+        ("destroy", "--yes", "--target-dependents"),
+        ("refresh", "--run-program"),
+        ("destroy", "everything", "--yes"),
+    ],
+)
+def test_flags_of_the_pulumi_cli_are_refused_by_name(
+    project: Project, arguments: tuple[str, ...]
+) -> None:
+    output = project.run(*arguments, "--engine", "embedded", fails=True)
+    unknown = next(word for word in arguments[1:] if word != "--yes")
+    assert f"error: {unknown.partition('=')[0]}: the embedded engine does not offer" in output
+    assert "Pulumi CLI" in output
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -279,30 +301,45 @@ def test_two_engines_at_once(project: Project) -> None:
         process.communicate()
 
 
-def test_interrupted_once_what_is_under_way_is_finished(project: Project) -> None:
-    project.write('a = Thing("a", sleep=1)\nThing("b", size=a.serial)\n')
+def interrupted(project: Project, program: str, presses: int = 1) -> str:
+    """Ctrl-C once `a` is under way. -> what was printed"""
+    project.write(program)
     process = project.start("up", "--yes", "-s", "dev", "--engine", "embedded")
-    assert process.stdout
     wait_until(lambda: "a creating" in (process.stdout.readline() if process.stdout else ""))
-    process.send_signal(signal.SIGINT)
+    for _ in range(presses):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.3)
     output, _ = process.communicate(timeout=30)
     assert process.returncode != 0
     assert "interrupted" in output
+    assert "Traceback" not in output
+    return output
+
+
+def test_interrupted_once_waits_are_cancelled(project: Project) -> None:
+    output = interrupted(project, 'a = Thing("a", sleep=60)\nThing("b", size=a.serial)\n')
+    assert "it was cancelled" in output
+    assert set(project.resources()) == {"proj-dev", "default"}
+
+
+def test_interrupted_once_what_cannot_be_cancelled_is_finished(project: Project) -> None:
+    interrupted(project, 'a = Thing("a", late=2)\nThing("b", size=a.serial)\n')
     assert project.objects() == ["a"]
     assert set(project.resources()) == {"proj-dev", "a", "default"}
 
 
-def test_interrupted_twice_what_is_under_way_is_given_up(project: Project) -> None:
-    project.write('Thing("a", sleep=60)\n')
-    process = project.start("up", "--yes", "-s", "dev", "--engine", "embedded")
-    wait_until(lambda: "a creating" in (process.stdout.readline() if process.stdout else ""))
-    process.send_signal(signal.SIGINT)
-    time.sleep(0.2)
-    process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=10)
-    assert process.returncode != 0
-    assert "cancelled" in output
-    assert "Traceback" not in output
+def test_interrupted_once_a_program_that_does_not_end_is_ended(project: Project) -> None:
+    interrupted(
+        project, 'import time\nThing("a", late=1).serial.apply(lambda _: time.sleep(1000))\n'
+    )
+    assert project.objects() == ["a"]
+
+
+def test_interrupted_twice_it_ends_at_once_and_the_next_run_goes_on(project: Project) -> None:
+    output = interrupted(project, 'Thing("a", late=1000)\n', presses=2)
+    assert "terminating" in output
+    assert "locked" not in project.up('Thing("a")\n')
+    assert project.objects() == ["a"]
 
 
 HOOKED = """

@@ -4,6 +4,7 @@ import hashlib
 import io
 import os
 import tarfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -310,6 +311,26 @@ def test_no_daemon(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(docker, "APIClient", fail)
     with pytest.raises(ResourceError, match=r"no Docker daemon answers .* set DOCKER_HOST"):
         Run(folder)()
+
+
+def test_a_silent_build_is_cancelled(folder: Path, daemon: FakeDaemon) -> None:
+    run = Run(folder)
+    told = threading.Event()
+
+    def events() -> Iterator[dict[str, Any]]:
+        yield {"stream": "Step 1/1 : RUN sleep 1000"}
+        told.set()
+        threading.Event().wait()
+
+    daemon.build_events = events()  # type: ignore[assignment]
+
+    def cancel() -> None:
+        told.wait()
+        run.provider.cancel()
+
+    threading.Thread(target=cancel, daemon=True).start()
+    with pytest.raises(ResourceError, match="cancelled"):
+        run()
 
 
 def test_check_refuses_what_cannot_work(folder: Path) -> None:

@@ -126,7 +126,7 @@ def test_create(call: Call) -> None:
         return
     _, live = split_checkpoint(call.answered("properties"))
     controller = Controller(api, live)
-    id, outputs = _provider(api).create(call.resource, inputs, 5, False, controller.log)
+    id, outputs = _provider(api).create(call.resource, inputs, 60, False, controller.log)
     assert call.response and id == call.response["id"]
     assert _without_versions(outputs) == _without_versions(call.answered("properties"))
     assert controller.path == _path(live)
@@ -152,7 +152,7 @@ def test_update(call: Call) -> None:
     api.put(_path(old), old)
     _, live = split_checkpoint(call.answered("properties"))
     controller = Controller(api, live)
-    outputs = _provider(api).update(*arguments, 5, False, controller.log)
+    outputs = _provider(api).update(*arguments, 60, False, controller.log)
     # The recorded provider answers with the object as it was applied, ours with it as it got ready.
     expected = call.answered("properties")
     expected["status"] = _ready(live)["status"]
@@ -179,7 +179,7 @@ def test_create_of_a_job_that_fails() -> None:
         api.change(path, status={"conditions": [failed]})
 
     with pytest.raises(InitializationError) as caught:
-        _provider(api).create(call.resource, call.given("properties"), 5, False, log)
+        _provider(api).create(call.resource, call.given("properties"), 60, False, log)
     name = call.given("properties")["metadata"]["name"]
     # The message of the real provider is longer and says less: "Resource '...' was created but failed
     # to initialize"; the name of the object is in both.

@@ -35,7 +35,7 @@ def api() -> FakeApi:
 class Up:
     """A create in a thread of its own, so that the test can play the cluster meanwhile."""
 
-    def __init__(self, api: FakeApi, obj: Object, timeout: float = 5, **config: Any) -> None:
+    def __init__(self, api: FakeApi, obj: Object, timeout: float = 60, **config: Any) -> None:
         self.provider = KubernetesProvider(config, api.cluster(**config))
         self.lines: list[str] = []
         self.outputs: Properties = {}
@@ -56,7 +56,7 @@ class Up:
             self.error = error
 
     def join(self) -> "Up":
-        self._thread.join(10)
+        self._thread.join(90)
         assert not self._thread.is_alive(), self.lines
         return self
 
@@ -526,7 +526,7 @@ class TestDelete:
     def made(self, api: FakeApi) -> Up:
         return Up(api, deployment(annotations={"pulumi.com/skipAwait": "true"})).join()
 
-    def delete(self, up: Up, outputs: Properties, timeout: float = 5) -> None:
+    def delete(self, up: Up, outputs: Properties, timeout: float = 60) -> None:
         log = lambda _, text: up.lines.append(text)  # noqa: E731
         up.provider.delete(up.resource, "ns/web", {}, outputs, timeout, log)
 
