@@ -1,6 +1,7 @@
 """`astro-pulumi rollback`."""
 
 import json as json_format
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -51,7 +52,9 @@ def rollback(
         f"release {number} (Airflow {target.airflow_version}, image "
         f"{target.digest.removeprefix('sha256:')[:12]})"
     )
-    pin = merged_pin(updates.pins(project, stack), deployed.name, number, len(known))
+    pin = merged_pin(
+        updates.pins(project, stack), deployed.name, number, [one.name for one in known]
+    )
     phases = Phases()
     with (
         updates.pinned_to(project, stack, pin, phases),
@@ -71,9 +74,12 @@ def rollback(
     say("The stack is pinned to it. To deploy the project again: astro-pulumi deploy")
 
 
-def merged_pin(before: str | None, name: str, number: int, deployments: int) -> str:
-    """The pin of the stack's Deployments with one changed: `3`, or `analytics=3,reports=7`."""
-    if deployments <= 1:
+def merged_pin(before: str | None, name: str, number: int, deployments: Sequence[str]) -> str:
+    """The pin of the stack's Deployments with that of `name` changed: `3`, or `analytics=3,reports=7`."""
+    if len(deployments) <= 1:
         return str(number)
-    entries = dict(entry.partition("=")[::2] for entry in (before or "").split(",") if "=" in entry)
+    if before and "=" not in before:  # it was for every one of them
+        entries = dict.fromkeys(deployments, before)
+    else:
+        entries = dict(entry.partition("=")[::2] for entry in (before or "").split(",") if entry)
     return ",".join(f"{key}={value}" for key, value in {**entries, name: str(number)}.items())
