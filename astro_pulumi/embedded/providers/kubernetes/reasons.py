@@ -44,6 +44,11 @@ def is_current(pod: Object) -> bool:
     return not dig(pod, "metadata", "deletionTimestamp")
 
 
+def cannot_pull(pod: Object) -> bool:
+    """Whether an image of a pod could not be pulled at the last attempt."""
+    return any(dig(status, "state", "waiting", "reason") in _PULLING for status in _unfinished(pod))
+
+
 def selects(selector: Object | None, labels: Object | None) -> bool:
     """Whether a label selector matches labels. No selector matches nothing."""
     if not selector:

@@ -32,6 +32,9 @@ from astro_pulumi.errors import ResourceError
 
 # With nothing happening, the state is looked at this often: for time limits and lost connections.
 _TICK: Final = 1.0
+# A Job whose image cannot be pulled hangs until its deadline. A registry may be away for a moment; this is
+# after three attempts.
+_PULL_PATIENCE: Final = 60.0
 
 
 class NotReadyError(ResourceError):
@@ -84,6 +87,7 @@ class Waiter:
         started = time.monotonic()
         scene = self._scene(kind, applied)
         live, said = applied, ""
+        pulled = started
         while True:
             version = self._watcher.version
             newest = scene.own.newest(live)
@@ -98,6 +102,10 @@ class Waiter:
                 return live
             if verdict.state == "failed":
                 raise NotReadyError(live, self._reasons(live, f"failed: {verdict.message}"))
+            if not self._is_job_without_image(live, scene):
+                pulled = time.monotonic()
+            elif time.monotonic() - pulled > _PULL_PATIENCE:
+                raise NotReadyError(live, self._reasons(live, "cannot start without its image"))
             if self._cancelled.is_set():
                 raise NotReadyError(live, [f"{describe(live)}: cancelled while {verdict.message}"])
             if waited >= timeout:
@@ -204,6 +212,11 @@ class Waiter:
                 class_ = {}
             self._binding_modes[name] = str(class_.get("volumeBindingMode") or "")
         return self._binding_modes[name]
+
+    def _is_job_without_image(self, live: Object, scene: _Scene) -> bool:
+        return live["kind"] == "Job" and any(
+            reasons.cannot_pull(pod) for pod in self._own_pods(live, _items(scene.pods))
+        )
 
     def _status(self, live: Object, verdict: Verdict, scene: _Scene) -> str:
         """The status line: what is missing, and what the newest pod that is not ready does."""

@@ -269,6 +269,27 @@ def test_job_fails_with_the_words_of_its_container(api: FakeApi) -> None:
     )
 
 
+def test_job_whose_image_cannot_be_pulled_is_given_up_before_its_deadline(
+    api: FakeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wait, "_PULL_PATIENCE", 0.2)
+    job = {**deployment(), "apiVersion": "batch/v1", "kind": "Job"}
+    up = Up(api, job, timeout=60).until("waiting for the Job to start")
+    api.put(
+        POD,
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": "web-1", "namespace": "ns", "labels": {"app": "web"}},
+            "status": waiting_for_image("ImagePullBackOff"),
+        },
+    )
+    assert up.join().reasons == (
+        "Job ns/web cannot start without its image",
+        '[Pod ns/web-1]: container "c": [ImagePullBackOff] localhost:5000/nothere: not found',
+    )
+
+
 def test_last_log_lines_stand_in_for_a_missing_message(api: FakeApi) -> None:
     up = Up(api, deployment(), timeout=0.2).until("controller")
     crash = {"exitCode": 1, "reason": "Error"}
