@@ -85,6 +85,9 @@ _TRIGGERER_PROBE: Final = ScriptProbe("job_probe.py", ("TriggererJob",))
 _DAG_PROCESSOR_PROBE: Final = ScriptProbe("job_probe.py", ("DagProcessorJob",))
 _WORKER_ARGUMENTS: Final = (
     *("airflow", "celery", "worker", "--queues", "{queues}", "--concurrency", "{concurrency}"),
+    # Celery's own default, said aloud: the probe asks for the worker by this name, and without it Airflow 2
+    # hands Celery a None, which ends the worker where click is 8.3 or newer.
+    *("--celery-hostname", "celery@%h"),
     # Workers need not know of each other; asking at the start costs a second of every deploy.
     *("--without-mingle", "--without-gossip"),
 )
