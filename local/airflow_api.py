@@ -1,9 +1,9 @@
-"""A small client of Airflow 3's REST API: start a DAG run, follow it, read its logs."""
+"""A small client of Airflow's REST API, as it is in Airflow 3: start a DAG run, follow it, read logs."""
 
 import time
 import urllib.parse
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 import urllib3
 
@@ -38,10 +38,16 @@ class LogRecord(NamedTuple):
 class Airflow:
     """One Airflow, reached at `url` as one of its users."""
 
+    # What is different in Airflow 2, for a subclass to say.
+    API: ClassVar[str] = "/api/v2"
+    HEALTH: ClassVar[str] = "/api/v2/monitor/health"
+    HEARTBEATS: ClassVar[tuple[str, ...]] = ("metadatabase", "scheduler", "dag_processor")
+    NEW_RUN: ClassVar[dict[str, Any]] = {"logical_date": None}
+
     def __init__(self, url: str, username: str, password: str) -> None:
         self.url = url.rstrip("/")
         self._login = {"username": username, "password": password}
-        self._token = ""
+        self._authorization = ""
         self._http = urllib3.PoolManager(timeout=urllib3.Timeout(connect=5, read=60))
 
     def wait_until_healthy(self, seconds: float, note: Callable[[str], None] = print) -> None:
@@ -60,22 +66,23 @@ class Airflow:
 
     def _unhealthy(self) -> str:
         try:
-            url = f"{self.url}/api/v2/monitor/health"
-            response = self._http.request("GET", url, retries=False)
+            response = self._http.request("GET", self.url + self.HEALTH, retries=False)
             health = response.json() if response.status == 200 else {}
         except (urllib3.exceptions.HTTPError, ValueError) as error:
             return f"the webserver does not answer yet: {error}"
         sick = [
-            name
-            for name in ("metadatabase", "scheduler", "dag_processor")
-            if (health.get(name) or {}).get("status") != "healthy"
+            name for name in self.HEARTBEATS if (health.get(name) or {}).get("status") != "healthy"
         ]
         return f"not healthy yet: {', '.join(sick)}" if sick else ""
 
     def get(self, path: str, **query: str | int) -> Any:
         """Return the answer to `GET /api/v2/<path>`."""
         suffix = f"?{urllib.parse.urlencode(query)}" if query else ""
-        return self._call("GET", f"/api/v2/{path}{suffix}")
+        return self._call("GET", f"{path}{suffix}")
+
+    def set_variable(self, key: str, value: str) -> None:
+        """Make a Variable in the database."""
+        self._call("POST", "variables", {"key": key, "value": value})
 
     def dag_ids(self) -> set[str]:
         """Return the ids of all DAGs that are not stale."""
@@ -97,9 +104,9 @@ class Airflow:
         self, dag_id: str, run_id: str | None = None, conf: dict[str, Any] | None = None
     ) -> str:
         """Unpause a DAG and start a run of it; return the run's id."""
-        dag = f"/api/v2/dags/{_quoted(dag_id)}"
+        dag = f"dags/{_quoted(dag_id)}"
         self._call("PATCH", f"{dag}?update_mask=is_paused", {"is_paused": False})
-        body: dict[str, Any] = {"logical_date": None, "conf": conf or {}}
+        body: dict[str, Any] = {**self.NEW_RUN, "conf": conf or {}}
         if run_id:
             body["dag_run_id"] = run_id
         return str(self._call("POST", f"{dag}/dagRuns", body)["dag_run_id"])
@@ -160,15 +167,19 @@ class Airflow:
 
     def log(self, task: dict[str, Any], try_number: int | None = None) -> list[LogRecord]:
         """Return a task instance's log, as the webserver gets it from the worker."""
+        content = self._log_content(task, try_number)
+        return [LogRecord(str(entry["event"]), entry.get("logger")) for entry in content]
+
+    def _log_content(self, task: dict[str, Any], try_number: int | None) -> Any:
         path = (
             f"dags/{_quoted(task['dag_id'])}/dagRuns/{_quoted(task['dag_run_id'])}"
             f"/taskInstances/{_quoted(task['task_id'])}/logs/{try_number or task['try_number']}"
         )
-        content = self.get(path, map_index=task["map_index"], full_content="true")["content"]
-        return [LogRecord(str(entry["event"]), entry.get("logger")) for entry in content]
+        return self.get(path, map_index=task["map_index"], full_content="true")["content"]
 
     def _call(self, method: str, path: str, body: Any = None) -> Any:
-        if not self._token:
+        path = f"{self.API}/{path}"
+        if not self._authorization:
             self._log_in()
         response = self._request(method, path, body)
         if response.status == 401:  # the token has expired
@@ -188,12 +199,12 @@ class Airflow:
                 f"Airflow at {self.url} does not let {self._login['username']!r} in.",
                 why=f"{response.status} {response.data.decode(errors='replace')}",
             )
-        self._token = response.json()["access_token"]
+        self._authorization = f"Bearer {response.json()['access_token']}"
 
     def _request(self, method: str, path: str, body: Any) -> urllib3.BaseHTTPResponse:
         headers = {"Accept": "application/json"}
-        if self._token:
-            headers["Authorization"] = f"Bearer {self._token}"
+        if self._authorization:
+            headers["Authorization"] = self._authorization
         try:
             return self._http.request(
                 method, self.url + path, json=body, headers=headers, retries=_RETRIES

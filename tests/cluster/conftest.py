@@ -31,34 +31,20 @@ STACK_NAME = "test"
 
 
 @dataclass
-class Deployed:
-    """The quickstart, deployed to the cluster by one engine."""
+class DeployedStack:
+    """A Pulumi stack of its own that one engine has deployed to the cluster."""
 
     stack: Stack
     platform: Platform
     kube: Kube
-    project: Path
     # What the engine printed in each `up`, the newest last.
     logs: list[str] = field(default_factory=list, repr=False)
     # Not in the repr, which pytest shows: one of them is a password.
     outputs: dict[str, Any] = field(default_factory=dict, repr=False)
     seconds: float = 0.0
 
-    @property
-    def namespace(self) -> str:
-        return str(self.outputs["namespace"])
-
-    @property
-    def airflow(self) -> Airflow:
-        """A new client: the one before may hold connections to pods that are gone."""
-        return Airflow(
-            self.outputs["webserver_url"],
-            self.outputs["admin_username"],
-            self.outputs["admin_password"],
-        )
-
     def up(self) -> None:
-        """Deploys what the project is now."""
+        """Deploys what the program and its projects are now."""
         file = self.stack.directory / f"up-{len(self.logs)}.log"
         started = time.monotonic()
         try:
@@ -75,6 +61,29 @@ class Deployed:
         files = list((self.stack.directory / "backend").rglob(f"{STACK_NAME}.json"))
         assert len(files) == 1, files
         return files[0].read_text()
+
+
+@dataclass
+class Deployed(DeployedStack):
+    """The quickstart."""
+
+    @property
+    def project(self) -> Path:
+        """The Astro project that is deployed."""
+        return self.stack.directory / "examples" / "quickstart" / "project"
+
+    @property
+    def namespace(self) -> str:
+        return str(self.outputs["namespace"])
+
+    @property
+    def airflow(self) -> Airflow:
+        """A new client: the one before may hold connections to pods that are gone."""
+        return Airflow(
+            self.outputs["webserver_url"],
+            self.outputs["admin_username"],
+            self.outputs["admin_password"],
+        )
 
 
 @pytest.fixture(scope="session")
@@ -98,17 +107,8 @@ def deployed(
 ) -> Iterator[Deployed]:
     """The quickstart, up and healthy."""
     directory = tmp_path_factory.mktemp("quickstart")
-    project = copy_pulumi_project(directory)
-    backend = directory / "backend"
-    backend.mkdir()
-    environment = {
-        **platform.environment(),
-        "PULUMI_BACKEND_URL": f"file://{backend}",
-        "PULUMI_CONFIG_PASSPHRASE": "the passphrase of a test",
-    }
-    if request.param is Engine.EMBEDDED:  # the CLI has its plugins there
-        environment["PULUMI_HOME"] = str(directory / "pulumi-home")
-    stack = Stack(directory, STACK_NAME, environment, engine=request.param)
+    copy_pulumi_project(directory)
+    stack = new_stack(directory, platform, request.param)
     stack.configure(
         {
             **platform_settings(platform),
@@ -117,7 +117,7 @@ def deployed(
         }
     )
     tag_example_base_image(platform)
-    deployed = Deployed(stack, platform, kube, project)
+    deployed = Deployed(stack, platform, kube)
     try:
         deployed.up()
         deployed.airflow.wait_until_healthy(120)
@@ -126,17 +126,29 @@ def deployed(
         stack.destroy()
 
 
-def copy_pulumi_project(directory: Path) -> Path:
-    """Copies the root's Pulumi project; -> the Astro project in the copy."""
+def new_stack(directory: Path, platform: Platform, engine: Engine) -> Stack:
+    """A stack of the Pulumi project in `directory`, with a backend of its own there."""
+    (directory / ".venv").symlink_to(Path(sys.prefix), target_is_directory=True)
+    backend = directory / "backend"
+    backend.mkdir()
+    environment = {
+        **platform.environment(),
+        "PULUMI_BACKEND_URL": f"file://{backend}",
+        "PULUMI_CONFIG_PASSPHRASE": "the passphrase of a test",
+    }
+    if engine is Engine.EMBEDDED:  # the CLI has its plugins there
+        environment["PULUMI_HOME"] = str(directory / "pulumi-home")
+    return Stack(directory, STACK_NAME, environment, engine=engine)
+
+
+def copy_pulumi_project(directory: Path) -> None:
+    """Copies the root's Pulumi project with the example."""
     shutil.copy(REPOSITORY_ROOT / "Pulumi.yaml", directory)
-    example = directory / "examples" / "quickstart"
     shutil.copytree(
         REPOSITORY_ROOT / "examples" / "quickstart",
-        example,
+        directory / "examples" / "quickstart",
         ignore=shutil.ignore_patterns(".astro-pulumi", "__pycache__"),
     )
-    (directory / ".venv").symlink_to(Path(sys.prefix), target_is_directory=True)
-    return example / "project"
 
 
 def free_node_port(kube: Kube) -> int:

@@ -1,20 +1,23 @@
 """What the tests ask the cluster, as plain data."""
 
 import base64
+import contextlib
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import kubernetes
+import kubernetes.stream
 from kubernetes.client.exceptions import ApiException
 from kubernetes.dynamic import DynamicClient
+from kubernetes.dynamic.exceptions import NotFoundError
 
 Object = dict[str, Any]
 AIRFLOW_COMPONENTS = {"webserver", "scheduler", "triggerer", "dag-processor", "worker"}
 
 
 class Kube:
-    """Reads, and in two places changes, one cluster."""
+    """One cluster."""
 
     def __init__(self, kubeconfig: str, context: str) -> None:
         self._api: Any = kubernetes.config.new_client_from_config(  # type: ignore[no-untyped-call]
@@ -26,8 +29,7 @@ class Kube:
     def objects(self, kind: str, namespace: str | None = None, **labels: str) -> list[Object]:
         """Objects of one kind, all of them or those in a namespace with all of the labels."""
         selector = ",".join(f"{name}={value}" for name, value in labels.items())
-        resource = self._dynamic.resources.get(kind=kind, api_version=None)
-        found = resource.get(namespace=namespace, label_selector=selector or None)
+        found = self._resource(kind).get(namespace=namespace, label_selector=selector or None)
         items: list[Object] = found.to_dict()["items"]
         return items
 
@@ -55,11 +57,13 @@ class Kube:
             for key, value in (secret.data or {}).items()
         }
 
-    def log(self, pod: Object) -> str:
+    def log(self, pod: Object, timestamps: bool = False) -> str:
         """What the containers of a pod have written so far."""
         name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
         return "\n".join(
-            self._core.read_namespaced_pod_log(name, namespace, container=status["name"])
+            self._core.read_namespaced_pod_log(
+                name, namespace, container=status["name"], timestamps=timestamps
+            )
             for kind in ("initContainerStatuses", "containerStatuses")
             for status in pod["status"].get(kind, [])
             if "waiting" not in status["state"]
@@ -68,6 +72,54 @@ class Kube:
     def delete_pod(self, namespace: str, name: str) -> None:
         """Ends a pod; its workload makes another."""
         self._core.delete_namespaced_pod(name, namespace)
+
+    def create(self, manifest: Object, namespace: str | None = None) -> Object:
+        """Makes an object; -> it as the API server keeps it."""
+        made: Object = (
+            self._resource(manifest["kind"], manifest["apiVersion"])
+            .create(body=manifest, namespace=namespace)
+            .to_dict()
+        )
+        return made
+
+    def change(self, kind: str, name: str, namespace: str, change: Object) -> None:
+        """Merges a change into an object."""
+        self._resource(kind).patch(
+            body=change, name=name, namespace=namespace, content_type="application/merge-patch+json"
+        )
+
+    def delete(self, kind: str, name: str, namespace: str | None = None) -> None:
+        """Deletes an object, and what it owns, if it is there."""
+        with contextlib.suppress(NotFoundError):
+            self._resource(kind).delete(
+                name=name, namespace=namespace, body={"propagationPolicy": "Background"}
+            )
+
+    def execute(self, pod: Object, *command: str, container: str | None = None) -> str:
+        """Runs a command in a pod; -> what it wrote, to standard error too. Its status is not looked at."""
+        said: str = kubernetes.stream.stream(
+            self._core.connect_get_namespaced_pod_exec,
+            pod["metadata"]["name"],
+            pod["metadata"]["namespace"],
+            command=list(command),
+            container=container or pod["spec"]["containers"][0]["name"],
+            stdout=True,
+            stderr=True,
+        )
+        return said
+
+    def get_from_service(self, namespace: str, service: str, port: str, path: str) -> str:
+        """GET from a Service, through the API server."""
+        text: str = self._core.connect_get_namespaced_service_proxy_with_path(
+            f"{service}:{port}", namespace, path, _preload_content=False
+        ).data.decode()
+        return text
+
+    def _resource(self, kind: str, api_version: str | None = None) -> Any:
+        """A kind by its name alone: of several, that of Kubernetes' own groups, in the version it prefers."""
+        version = {"api_version": api_version} if api_version else {}
+        found = self._dynamic.resources.search(kind=kind, **version)
+        return min(found, key=lambda resource: (not resource.preferred, resource.group or ""))
 
     def everything(self) -> Iterator[Object]:
         """Every object of every kind in the whole cluster, with `apiVersion` and `kind`."""

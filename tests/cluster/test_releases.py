@@ -229,9 +229,8 @@ def with_history(released: Released) -> tuple[str, str]:
     airflow = released.airflow
     run = airflow.start_run("greeter")
     assert airflow.wait_for_run("greeter", run, seconds=120) == "success"
-    variable = {"key": "kept", "value": "still readable"}
-    airflow._call("POST", "/api/v2/variables", variable)
-    return run, variable["value"]
+    airflow.set_variable("kept", "still readable")
+    return run, "still readable"
 
 
 def assert_history_is_kept(released: Released, with_history: tuple[str, str]) -> None:
