@@ -1,0 +1,147 @@
+"""Two Deployments in one namespace. What the tests change is in the stack's configuration."""
+
+import pulumi
+
+import astro_pulumi as astro
+
+config = pulumi.Config()
+namespace = config.require("namespace")
+small = astro.ProcessArgs(cpu="1", memory="1Gi")
+webserver = astro.ProcessArgs(cpu="1", memory="1500Mi")
+
+
+def database_and_broker() -> tuple[astro.DatabaseArgs, astro.BrokerArgs]:
+    """One of them by its URL, the other by its fields; which is which may change."""
+    ca = config.require("authority")
+    database, broker = config.require("databaseHost"), config.require("brokerHost")
+    database_password = config.require_secret("databasePassword")
+    broker_password = config.require_secret("brokerPassword")
+    if config.require_bool("databaseByUrl"):
+        url = pulumi.Output.format(
+            "postgresql://airflow:{0}@{1}:5432/airflow?sslmode=verify-full",
+            database_password,
+            database,
+        )
+        return astro.DatabaseArgs(url=url, ca_certificate=ca), astro.BrokerArgs(
+            host=broker, password=broker_password, tls=True, ca_certificate=ca
+        )
+    quoted = broker_password.apply(
+        lambda password: password.replace("/", "%2F").replace("+", "%2B")
+    )
+    url = pulumi.Output.format("rediss://:{0}@{1}:6379/0", quoted, broker)
+    return astro.DatabaseArgs(
+        host=database,
+        username="airflow",
+        password=database_password,
+        ssl_mode="verify-full",
+        ca_certificate=ca,
+    ), astro.BrokerArgs(url=url, ca_certificate=ca)
+
+
+def registry() -> astro.RegistryArgs:
+    """With a login, if there is one."""
+    args = astro.RegistryArgs(
+        repository=config.require("repository"), pull_repository=config.require("pullRepository")
+    )
+    if username := config.get("registryUsername"):
+        args["username"] = username
+        args["password"] = config.require_secret("registryPassword")
+    return args
+
+
+def airflow3() -> astro.Deployment:
+    """Airflow 3 with nearly everything: services of the user's, a login, queues, an Ingress."""
+    database, broker = database_and_broker()
+    queues = [astro.WorkerQueueArgs(name="default", concurrency=4, cpu="1", memory="1500Mi")]
+    if config.require_bool("heavyQueue"):
+        heavy = astro.WorkerQueueArgs(
+            name="heavy",
+            concurrency=config.require_int("heavyConcurrency"),
+            max_count=3,
+            cpu="1",
+            memory="1500Mi",
+            termination_grace_period_seconds=60,
+        )
+        queues.append(heavy)
+    return astro.Deployment(
+        "airflow3",
+        astro.DeploymentArgs(
+            project="airflow3",
+            namespace=namespace,
+            registry=registry(),
+            webserver=webserver,
+            scheduler=small,
+            triggerer=small,
+            dag_processor=small,
+            worker_queues=queues,
+            termination_grace_period_seconds=120,
+            environment={"GREETING": "hello"},
+            secret_environment={"API_TOKEN": config.require_secret("apiToken")},
+            connections={
+                "orders": astro.ConnectionArgs(
+                    type="http",
+                    host="orders.acme.test",
+                    password=config.require_secret("connectionPassword"),
+                )
+            },
+            variables={"season": config.require("season")},
+            database=database,
+            pgbouncer=astro.PgBouncerArgs(image=config.require("pgbouncerImage"), memory="64Mi"),
+            broker=broker,
+            service=astro.ServiceArgs(
+                type="NodePort", node_port=config.require_int("airflow3NodePort")
+            ),
+            ingress=astro.IngressArgs(
+                host="airflow.acme.test", path="/team", class_name="none", tls_secret="airflow-tls"
+            ),
+            auth=astro.AuthArgs(manager="simple"),
+            metrics=astro.MetricsArgs(exporter_image=config.require("exporterImage")),
+            pod_template=astro.PodTemplateArgs(labels={"team": "analytics"}),
+        ),
+    )
+
+
+def airflow2() -> astro.Deployment:
+    """Airflow 2 with its own database and broker, users in the database, and KEDA."""
+    return astro.Deployment(
+        "airflow2",
+        astro.DeploymentArgs(
+            project="airflow2",
+            namespace=namespace,
+            registry=astro.RegistryArgs(repository=config.require("airflow2Repository")),
+            webserver=webserver,
+            scheduler=small,
+            triggerer=small,
+            worker_queues=[
+                astro.WorkerQueueArgs(
+                    name="default", concurrency=2, max_count=4, cpu="1", memory="1500Mi"
+                )
+            ],
+            autoscaling=astro.AutoscalingArgs(type="keda"),
+            termination_grace_period_seconds=120,
+            environment={
+                "AIRFLOW__API__AUTH_BACKENDS": (
+                    "airflow.api.auth.backend.basic_auth,airflow.api.auth.backend.session"
+                ),
+                # The tests start runs of a DAG that has just arrived.
+                "AIRFLOW__SCHEDULER__DAG_DIR_LIST_INTERVAL": "10",
+            },
+            database=astro.DatabaseArgs(image=config.require("databaseImage"), storage_size="1Gi"),
+            broker=astro.BrokerArgs(image=config.require("brokerImage"), storage_size="1Gi"),
+            service=astro.ServiceArgs(
+                type="NodePort",
+                node_port=config.require_int("airflow2NodePort"),
+                base_url=f"http://localhost:{config.require('airflow2NodePort')}/classic",
+            ),
+        ),
+    )
+
+
+def export(deployment: astro.Deployment, name: str) -> None:
+    for output in ("webserver_url", "image", "release", "admin_username", "admin_password"):
+        pulumi.export(f"{name}_{output}", getattr(deployment, output))
+
+
+export(airflow3(), "airflow3")
+if config.require_bool("airflow2"):
+    export(airflow2(), "airflow2")

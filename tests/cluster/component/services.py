@@ -1,0 +1,143 @@
+"""What a user brings: PostgreSQL and Redis that speak TLS only, with certificates of an own authority."""
+
+import dataclasses
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from local import pki
+from local.platform import Platform
+from tests.cluster.kube import Kube, Object, is_ready, wait_until
+
+# Everything over the network is TLS; the socket is for the image's own entrypoint.
+PG_HBA = "local all all trust\nhostssl all all all scram-sha-256\n"
+REDIS_CONF = """port 0
+tls-port 6379
+tls-cert-file /tls/server.crt
+tls-key-file /tls/server.key
+tls-ca-cert-file /tls/ca.crt
+tls-auth-clients no
+requirepass {password}
+"""
+
+
+@dataclass(frozen=True)
+class ExternalServices:
+    """Both services, in a namespace of their own."""
+
+    kube: Kube
+    namespace: str
+    # The authority's certificate, in PEM.
+    authority: str = dataclasses.field(repr=False)
+    database_password: str = dataclasses.field(repr=False)
+    broker_password: str = dataclasses.field(repr=False)
+
+    @property
+    def database_host(self) -> str:
+        return host("postgres", self.namespace)
+
+    @property
+    def broker_host(self) -> str:
+        return host("redis", self.namespace)
+
+    def sql(self, statement: str) -> str:
+        """The rows that a statement gives, without a header."""
+        return query(self.kube, pod(self.kube, self.namespace, "postgres"), statement)
+
+
+def host(service: str, namespace: str) -> str:
+    """The name that a service's certificate is for."""
+    return f"{service}.{namespace}.svc.cluster.local"
+
+
+def pod(kube: Kube, namespace: str, name: str) -> Object:
+    (found,) = (pod for pod in kube.all_pods(namespace) if pod["metadata"]["name"] == name)
+    return found
+
+
+def query(kube: Kube, postgres: Object, statement: str) -> str:
+    """Asks a PostgreSQL over its own socket."""
+    return kube.execute(postgres, "psql", "-U", "airflow", "-d", "airflow", "-Atc", statement)
+
+
+def start(kube: Kube, platform: Platform, namespace: str) -> ExternalServices:
+    """Starts both and returns when they are ready."""
+    ca = pki.authority("authority-of-a-test")
+    services = ExternalServices(
+        kube,
+        namespace,
+        ca.certificate.public_bytes(Encoding.PEM).decode(),
+        secrets.token_urlsafe(24),
+        # A URL must quote it, redis.conf must not.
+        f"{secrets.token_urlsafe(24)}/+",
+    )
+    kube.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+    postgres_files = {"pg_hba.conf": PG_HBA, "password": services.database_password}
+    redis_files = {"redis.conf": REDIS_CONF.format(password=services.broker_password)}
+    postgres = {
+        "image": platform.postgres_image,
+        "args": [
+            "postgres",
+            *("-c", "ssl=on", "-c", "hba_file=/tls/pg_hba.conf"),
+            *("-c", "ssl_cert_file=/tls/server.crt", "-c", "ssl_key_file=/tls/server.key"),
+        ],
+        "env": [
+            {"name": "POSTGRES_USER", "value": "airflow"},
+            {"name": "POSTGRES_PASSWORD_FILE", "value": "/tls/password"},
+        ],
+    }
+    redis = {"image": platform.redis_image, "args": ["/tls/redis.conf"]}
+    for name, port, files, container in (
+        ("postgres", 5432, postgres_files, postgres),
+        ("redis", 6379, redis_files, redis),
+    ):
+        leaf = pki.issue(ca, pki.Leaf(name, name, hosts=(host(name, namespace),)))
+        files |= {
+            "ca.crt": services.authority,
+            "server.crt": leaf.certificate.public_bytes(Encoding.PEM).decode(),
+            "server.key": pki.private_pem(leaf.key).decode(),
+        }
+        for manifest in manifests(name, port, files, container):
+            kube.create(manifest, namespace)
+    wait_until(
+        "PostgreSQL and Redis are ready",
+        lambda: [is_ready(pod) for pod in kube.all_pods(namespace)] == [True, True],
+        seconds=120,
+    )
+    return services
+
+
+def manifests(
+    name: str, port: int, files: dict[str, str], container: dict[str, Any]
+) -> list[Object]:
+    """A pod, the Secret that is mounted in it at /tls, and its Service."""
+    metadata = {"name": name, "labels": {"app": name}}
+    return [
+        {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": files},
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": metadata,
+            "spec": {"selector": {"app": name}, "ports": [{"port": port}]},
+        },
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": metadata,
+            "spec": {
+                "containers": [
+                    {
+                        "name": name,
+                        "readinessProbe": {"tcpSocket": {"port": port}, "periodSeconds": 1},
+                        "volumeMounts": [{"name": "tls", "mountPath": "/tls"}],
+                        **container,
+                    }
+                ],
+                "securityContext": {"runAsUser": 999, "runAsGroup": 999, "fsGroup": 999},
+                "volumes": [{"name": "tls", "secret": {"secretName": name, "defaultMode": 0o440}}],
+                "terminationGracePeriodSeconds": 1,
+            },
+        },
+    ]

@@ -1,0 +1,106 @@
+"""What a further `up` does to two Deployments in one namespace. The last tests of this folder.
+
+They build on each other in the order of this file.
+"""
+
+from tests.cluster.component.conftest import Pair
+from tests.cluster.component.test_airflow2 import DAG_ID as WAITING
+from tests.cluster.component.test_airflow2 import TASKS, let_go, start_waiting
+from tests.cluster.component.test_queues import DAG_ID as PLACES
+from tests.cluster.kube import identities
+
+AIRFLOW_2 = {
+    f"airflow2-{name}" for name in ("webserver", "scheduler", "triggerer", "worker-default")
+}
+
+
+def test_nothing_to_do_does_nothing(pair: Pair) -> None:
+    outputs, pods = pair.outputs, identities(pair.kube.pods(pair.namespace))
+
+    assert pair.up_with() == set()
+
+    for word in ("created", "updated", "replaced", "deleted"):
+        assert word not in pair.logs[-1]
+    assert pair.outputs == outputs
+    assert identities(pair.kube.pods(pair.namespace)) == pods
+
+
+def test_a_deploy_of_one_loses_no_task_and_leaves_the_other_alone(pair: Pair) -> None:
+    """Airflow 2 gets a DAG while tasks run. Airflow 3 gets its database by URL and its broker by fields."""
+    airflow = pair.airflow2
+    run_id = start_waiting(airflow)
+    old = {pod["status"]["podIP"] for pod in pair.pods("airflow2", "worker")}
+    dags = pair.stack.directory / "airflow2" / "dags"
+    (dags / "later.py").write_text(
+        (dags / "waiting.py").read_text().replace("waiting()", "later()")
+    )
+    # As an autoscaler would.
+    pair.kube.change(
+        "Deployment", "airflow3-worker-heavy", pair.namespace, {"spec": {"replicas": 2}}
+    )
+
+    changed = pair.up_with(databaseByUrl=True, heavyConcurrency=3)
+
+    # The webserver says in its title which release runs.
+    assert changed == AIRFLOW_2 | {"airflow3-worker-heavy", "airflow3-webserver"}
+    assert len(pair.pods("airflow3", "worker", "heavy")) == 2, "the up has set the replicas back"
+    airflow = pair.airflow2
+    airflow.wait_until_healthy(60)
+    states = {task["state"] for task in airflow.task_instances(WAITING, run_id)}
+    assert "running" in states, "the load ended before the deploy did: nothing was tested"
+    let_go(airflow, run_id)
+    assert airflow.wait_for_run(WAITING, run_id, seconds=120) == "success"
+    tasks = airflow.task_instances(WAITING, run_id)
+    assert [(task["state"], task["try_number"]) for task in tasks] == [("success", 1)] * TASKS
+    assert {task["hostname"] for task in tasks} & old, "no task ran on a worker from before"
+    airflow.wait_for_dag("later", seconds=60)
+
+
+def test_a_changed_variable_rolls_exactly_its_readers(pair: Pair) -> None:
+    changed = pair.up_with(season="summer")
+
+    readers = ("webserver", "triggerer", "dag-processor", "worker-default", "worker-heavy")
+    assert changed == {f"airflow3-{name}" for name in readers}
+    run(pair, PLACES)
+
+
+def test_a_queue_and_a_deployment_can_go(pair: Pair) -> None:
+    program = pair.stack.directory / "airflow3" / "dags" / "places.py"
+    text = program.read_text()
+    assert 'queue="heavy"' in text
+
+    changed = pair.up_with(heavyQueue=False, airflow2=False)
+
+    assert changed == {
+        *AIRFLOW_2,
+        *("airflow2-postgresql", "airflow2-redis"),
+        *("airflow3-worker-heavy", "airflow3-webserver"),
+    }
+    names = {
+        f"{item['kind']}/{item['metadata']['name']}"
+        for item in pair.kube.everything()
+        if item["metadata"].get("namespace") == pair.namespace
+        and item["metadata"]["name"].startswith(("airflow2", "airflow3-worker-heavy"))
+        and item["kind"] not in ("Event", "Pod", "PodMetrics")
+    }
+    # The release records are kept, as the data of a database in a namespace of the user's.
+    assert {name.partition("/")[0] for name in names} <= {"ConfigMap", "PersistentVolumeClaim"}
+    pair.airflow3.wait_until_healthy(60)
+    assert "heavy" not in queues(pair)
+
+
+def run(pair: Pair, dag_id: str) -> None:
+    airflow = pair.airflow3
+    airflow.wait_until_healthy(60)
+    run_id = airflow.start_run(dag_id)
+    state = airflow.wait_for_run(dag_id, run_id, seconds=120)
+    assert state == "success", airflow.describe_failure(dag_id, run_id)
+
+
+def queues(pair: Pair) -> set[str]:
+    """The queues that airflow3 has workers for."""
+    labels = {"app.kubernetes.io/instance": "airflow3"}
+    return {
+        item["metadata"]["labels"].get("astro-pulumi/queue", "")
+        for item in pair.kube.objects("Deployment", pair.namespace, **labels)
+    }
