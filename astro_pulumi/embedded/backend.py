@@ -154,7 +154,7 @@ def open_backend(project: Project, environment: Mapping[str, str]) -> Backend:
         environment.get("PULUMI_BACKEND_URL")
         or (project.settings.get("backend") or {}).get("url")
         or _logged_in_to()
-        or "file://~"
+        or ("https://api.pulumi.com" if environment.get("PULUMI_ACCESS_TOKEN") else "file://~")
     )
     if not url.startswith("file://"):
         raise StateError(

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from traceback import format_exception
-from typing import Final
+from typing import Any, Final, Literal
 
 from astro_pulumi.embedded import paths, plan, urns
 from astro_pulumi.embedded.events import Emit, Message, OutputsRegistered, Step
@@ -25,6 +25,7 @@ from astro_pulumi.embedded.provider import (
     Log,
     Provider,
     ReadResult,
+    Request,
     Resource,
     Severity,
 )
@@ -117,7 +118,7 @@ class Deployment:
         wanted = replace(wanted, external=True)
         self._emit(Step("started", "read", wanted))
         try:
-            found = self._must_find(wanted, wanted.id, wanted.inputs)
+            found = self._must_find(wanted, id=wanted.id, old_outputs=wanted.inputs)
         except Exception as error:
             raise self.fail(wanted, error, "read") from error
         outputs = plan.mark_secrets(found.outputs, {}, wanted.additional_secret_outputs)
@@ -400,27 +401,29 @@ class Deployment:
     ) -> ResourceState:
         """`replacing` is what it takes the place of; `kept` how that one stays in state until it is
         deleted, if it still exists."""
-        timeout = new.custom_timeouts.get("create", 0)
-        log = self._log(new.urn)
+        request = self._request(new, "create", inputs=new.inputs)
 
         def act() -> tuple[str, Properties]:
-            return provider.create(_resource(new), new.inputs, timeout, self.preview, log)
+            return provider.create(request)
 
         return self._apply("replace" if replacing else "create", new, replacing, diff, act, kept)
 
     def _update(
         self, provider: Provider, new: ResourceState, old: ResourceState, diff: DiffResult
     ) -> ResourceState:
-        timeout = new.custom_timeouts.get("update", 0)
-        log = self._log(new.urn)
         new = replace(new, id=old.id, outputs=old.outputs)
+        request = self._request(
+            new,
+            "update",
+            id=old.id,
+            inputs=new.inputs,
+            old_inputs=old.inputs,
+            old_outputs=old.outputs,
+            ignore_changes=new.ignore_changes,
+        )
 
         def act() -> tuple[str, Properties]:
-            outputs = provider.update(
-                *(_resource(new), old.id, old.inputs, old.outputs, new.inputs),
-                *(new.ignore_changes, timeout, self.preview, log),
-            )
-            return old.id, outputs
+            return old.id, provider.update(request)
 
         return self._apply("update", new, old, diff, act)
 
@@ -517,13 +520,12 @@ class Deployment:
         ticket = None
         if not self.preview and not spared:
             ticket = self._begin("deleting", state)
-            timeout = state.custom_timeouts.get("delete", 0)
+            request = self._request(
+                state, "delete", id=state.id, inputs=state.inputs, old_outputs=state.outputs
+            )
 
             def act() -> None:
-                self.provider(state.provider).delete(
-                    *(_resource(state), state.id, state.inputs, state.outputs),
-                    *(timeout, self._log(state.urn)),
-                )
+                self.provider(state.provider).delete(request)
 
             try:
                 self.hooks.attempt("delete", state, state, act)
@@ -545,7 +547,7 @@ class Deployment:
     def _import(self, wanted: ResourceState, old: ResourceState | None) -> ResourceState:
         """Takes an object that exists under management, as it is; an old one makes room for it."""
         self._emit(Step("started", "import", wanted))
-        found = self._must_find(wanted, wanted.import_id, {})
+        found = self._must_find(wanted, id=wanted.import_id)
         stamp = now()
         state = replace(
             wanted,
@@ -563,7 +565,9 @@ class Deployment:
         self._check_running()
         self._emit(Step("started", "refresh", old, old))
         provider = self.provider(old.provider)
-        found = provider.read(_resource(old), old.id, old.inputs, old.outputs)
+        found = provider.read(
+            Request(resource=_resource(old), id=old.id, inputs=old.inputs, old_outputs=old.outputs)
+        )
         if found is None:
             self._record(done=[old])
             self._finish("delete", old, old)
@@ -602,19 +606,40 @@ class Deployment:
     def _find_made(self, state: ResourceState) -> ReadResult | None:
         """What a create made of which the end was not seen, if the provider can tell."""
         find = getattr(self.provider(state.provider), "recover", None)
-        return find(_resource(state), state.inputs) if find else None
+        return find(Request(resource=_resource(state), inputs=state.inputs)) if find else None
 
-    def _must_find(self, wanted: ResourceState, id: str, known: Properties) -> ReadResult:
-        found = self.provider(wanted.provider).read(_resource(wanted), id, {}, known)
+    def _must_find(
+        self, wanted: ResourceState, *, id: str, old_outputs: Properties | None = None
+    ) -> ReadResult:
+        request = Request(resource=_resource(wanted), id=id, old_outputs=old_outputs or {})
+        found = self.provider(wanted.provider).read(request)
         if found is None:
             raise ResourceError(f"resource '{id}' does not exist")
         return found
+
+    def _request(
+        self, state: ResourceState, operation: Literal["create", "update", "delete"], **given: Any
+    ) -> Request:
+        return Request(
+            resource=_resource(state),
+            timeout=state.custom_timeouts.get(operation, 0),
+            preview=self.preview,
+            log=self._log(state.urn),
+            **given,
+        )
 
     def _check(
         self, provider: Provider, wanted: ResourceState, olds: Properties, news: Properties
     ) -> ResourceState:
         """`wanted` with its inputs completed by the provider."""
-        result = provider.check(_resource(wanted), olds, news, os.urandom(32))
+        result = provider.check(
+            Request(
+                resource=_resource(wanted),
+                old_inputs=olds,
+                inputs=news,
+                random_seed=os.urandom(32),
+            )
+        )
         if result.failures:
             who = f"{wanted.type} resource '{wanted.name}'"
             problems = [
@@ -629,7 +654,16 @@ class Deployment:
     def _diff(
         self, provider: Provider, old: ResourceState, news: Properties, ignore: Sequence[str]
     ) -> DiffResult:
-        return provider.diff(_resource(old), old.id, old.inputs, old.outputs, news, ignore)
+        return provider.diff(
+            Request(
+                resource=_resource(old),
+                id=old.id,
+                inputs=news,
+                old_inputs=old.inputs,
+                old_outputs=old.outputs,
+                ignore_changes=ignore,
+            )
+        )
 
     def _run_after(self, kind: HookKind, state: ResourceState, old: ResourceState | None) -> None:
         """What was done stays done when a hook fails after it; the update goes no further."""

@@ -26,6 +26,20 @@ def parse(text: str) -> Path:
     return tuple(path)
 
 
+def render(path: Path) -> str:
+    """The reverse of `parse`: `spec.containers[0].env["a.b"]`."""
+    text = ""
+    for step in path:
+        if isinstance(step, int):
+            text += f"[{step}]"
+        elif any(character in step for character in '."[]'):
+            escaped = step.replace('"', '\\"')
+            text += f'["{escaped}"]'
+        else:
+            text += f".{step}" if text else step
+    return text
+
+
 def contains(outer: Path, inner: Path) -> bool:
     """Whether `outer` is `inner` or one of its ancestors."""
     return len(outer) <= len(inner) and all(

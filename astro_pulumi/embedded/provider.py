@@ -16,6 +16,10 @@ Severity = Literal["debug", "info", "warning", "error"]
 # `warning` and `error` stay in the diagnostics.
 Log = Callable[[Severity, str], None]
 
+
+def _say_nothing(_severity: Severity, _text: str) -> None: ...
+
+
 DiffKind = Literal["ADD", "ADD_REPLACE", "DELETE", "DELETE_REPLACE", "UPDATE", "UPDATE_REPLACE"]
 
 
@@ -73,63 +77,44 @@ class InitializationError(ResourceError):
         self.reasons = tuple(reasons)
 
 
-class Provider(Protocol):
-    """One provider, configured. Timeouts are in seconds, 0 means the provider's default.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What a provider is asked. Each call has what the protocol's message of its name has; the rest is
+    empty."""
 
-    Every method may raise `ResourceError` with a message for the user.
-    """
+    resource: Resource
+    id: str = ""
+    inputs: Properties = field(default_factory=dict)  # what is wanted; of read and delete: what was
+    old_inputs: Properties = field(default_factory=dict)
+    old_outputs: Properties = field(default_factory=dict)
+    ignore_changes: Sequence[str] = ()
+    random_seed: bytes = b""  # of check: what an automatic name follows from
+    timeout: float = 0  # seconds; 0: the provider's default
+    preview: bool = False
+    log: Log = _say_nothing
+
+
+class Provider(Protocol):
+    """One provider, configured. Every method may raise `ResourceError` with a message for the user."""
 
     name: str  # "kubernetes"
     version: str  # written to state as the version of the default provider
 
-    def check(
-        self, resource: Resource, olds: Properties, news: Properties, random_seed: bytes
-    ) -> CheckResult: ...
+    def check(self, request: Request) -> CheckResult: ...
 
-    def diff(
-        self,
-        resource: Resource,
-        id: str,
-        old_inputs: Properties,
-        old_outputs: Properties,
-        news: Properties,
-        ignore_changes: Sequence[str],
-    ) -> DiffResult: ...
+    def diff(self, request: Request) -> DiffResult: ...
 
-    def create(
-        self, resource: Resource, inputs: Properties, timeout: float, preview: bool, log: Log
-    ) -> tuple[str, Properties]:
+    def create(self, request: Request) -> tuple[str, Properties]:
         """-> (id, outputs). In a preview nothing is made: outputs that are not known are `UNKNOWN`."""
         ...
 
-    def update(
-        self,
-        resource: Resource,
-        id: str,
-        old_inputs: Properties,
-        old_outputs: Properties,
-        news: Properties,
-        ignore_changes: Sequence[str],
-        timeout: float,
-        preview: bool,
-        log: Log,
-    ) -> Properties: ...
+    def update(self, request: Request) -> Properties: ...
 
-    def read(
-        self, resource: Resource, id: str, inputs: Properties, outputs: Properties
-    ) -> ReadResult | None:
+    def read(self, request: Request) -> ReadResult | None:
         """-> the resource as it is now; None when it does not exist."""
         ...
 
-    def delete(
-        self,
-        resource: Resource,
-        id: str,
-        inputs: Properties,
-        outputs: Properties,
-        timeout: float,
-        log: Log,
-    ) -> None:
+    def delete(self, request: Request) -> None:
         """Deletes and waits until it is gone. An object that is not there is no error."""
         ...
 

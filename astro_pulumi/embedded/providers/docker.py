@@ -15,7 +15,7 @@ import tarfile
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,7 +27,7 @@ from astro_pulumi.embedded.provider import (
     DiffResult,
     Log,
     ReadResult,
-    Resource,
+    Request,
 )
 from astro_pulumi.embedded.providers import CLIENT_IMPORTS
 from astro_pulumi.embedded.values import UNKNOWN, Properties, Secret, Value, has_unknown, reveal
@@ -67,17 +67,15 @@ class DockerProvider:
         self._directory = directory
         self._cancelled = threading.Event()
 
-    def check(
-        self, resource: Resource, olds: Properties, news: Properties, random_seed: bytes
-    ) -> CheckResult:
+    def check(self, request: Request) -> CheckResult:
         """Adds the defaults, and a hash of the build context: when it changes, the image is built anew."""
-        del olds, random_seed
+        resource = request.resource
         if resource.type != _IMAGE:
             raise ResourceError(
                 f"{resource.type}: the embedded engine handles {_IMAGE} only; other resources of the"
                 " package docker need the Pulumi CLI (https://www.pulumi.com/docs/install/)"
             )
-        inputs: Properties = _without_nulls(news)
+        inputs: Properties = _without_nulls(request.inputs)
         inputs.setdefault("buildOnPreview", False)
         if has_unknown(inputs.get("buildOnPreview")):
             inputs["buildOnPreview"] = False
@@ -103,19 +101,10 @@ class DockerProvider:
             )
         return CheckResult(inputs)
 
-    def diff(
-        self,
-        resource: Resource,
-        id: str,
-        old_inputs: Properties,
-        old_outputs: Properties,
-        news: Properties,
-        ignore_changes: Sequence[str],
-    ) -> DiffResult:
+    def diff(self, request: Request) -> DiffResult:
         """Any change builds again in place, except other credentials for the same registry."""
-        del resource, id
-        old = reveal(old_outputs.get("__inputs")) or reveal(old_inputs)
-        new = reveal(news)
+        old = reveal(request.old_outputs.get("__inputs")) or reveal(request.old_inputs)
+        new = reveal(request.inputs)
         detailed: dict[str, DiffKind] = {}
         for key in sorted(old.keys() | new.keys()):
             if key not in new:
@@ -124,58 +113,33 @@ class DockerProvider:
                 detailed[key] = "ADD"
             elif old[key] != new[key] and not _is_other_login(key, old[key], new[key]):
                 detailed[key] = "UPDATE"
-        for ignored in ignore_changes:
+        for ignored in request.ignore_changes:
             detailed.pop(ignored, None)
         return DiffResult(changes=bool(detailed), detailed=detailed)
 
-    def create(
-        self, resource: Resource, inputs: Properties, timeout: float, preview: bool, log: Log
-    ) -> tuple[str, Properties]:
+    def create(self, request: Request) -> tuple[str, Properties]:
         """Builds the image and pushes it."""
-        del resource, timeout
+        inputs, preview = request.inputs, request.preview
         if preview and not _can_build_in_preview(inputs):
             return "", inputs
         hide = _mask(inputs)
         try:
             outputs = self._build_and_push(
-                inputs, preview, lambda level, text: log(level, hide(text))
+                inputs, preview, lambda level, text: request.log(level, hide(text))
             )
         except ResourceError as error:
             raise ResourceError(hide(str(error))) from None  # nor is it in the cause
         return ("" if preview else outputs["imageName"]), outputs
 
-    def update(
-        self,
-        resource: Resource,
-        id: str,
-        old_inputs: Properties,
-        old_outputs: Properties,
-        news: Properties,
-        ignore_changes: Sequence[str],
-        timeout: float,
-        preview: bool,
-        log: Log,
-    ) -> Properties:
+    def update(self, request: Request) -> Properties:
         """Builds the image again and pushes it."""
-        del id, old_inputs, old_outputs, ignore_changes
-        return self.create(resource, news, timeout, preview, log)[1]
+        return self.create(request)[1]
 
-    def read(
-        self, resource: Resource, id: str, inputs: Properties, outputs: Properties
-    ) -> ReadResult | None:
+    def read(self, request: Request) -> ReadResult | None:
         """The image as recorded: the registry is not asked."""
-        del resource
-        return ReadResult(id, inputs, outputs)
+        return ReadResult(request.id, request.inputs, request.old_outputs)
 
-    def delete(
-        self,
-        resource: Resource,
-        id: str,
-        inputs: Properties,
-        outputs: Properties,
-        timeout: float,
-        log: Log,
-    ) -> None:
+    def delete(self, request: Request) -> None:
         """Leaves the image where it is: an earlier release may run it."""
 
     def cancel(self) -> None:

@@ -1,4 +1,4 @@
-"""pulumi-random: passwords, strings, bytes, ids, integers and UUIDs, kept in state.
+"""pulumi-random: passwords, strings and bytes, kept in state.
 
 Inputs, outputs, defaults and what forces a replacement follow pulumi-random 4.21, which wraps the
 Terraform provider `random`.
@@ -7,7 +7,6 @@ Terraform provider `random`.
 import base64
 import random
 import string
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -17,9 +16,8 @@ from astro_pulumi.embedded.provider import (
     CheckResult,
     DiffKind,
     DiffResult,
-    Log,
     ReadResult,
-    Resource,
+    Request,
 )
 from astro_pulumi.embedded.values import (
     UNKNOWN,
@@ -92,32 +90,6 @@ def _make_bytes(inputs: Properties) -> tuple[str, Properties]:
     return encoded, {"base64": encoded, "hex": data.hex()}
 
 
-def _make_id(inputs: Properties) -> tuple[str, Properties]:
-    data = _random.randbytes(int(inputs["byteLength"]))
-    url = base64.urlsafe_b64encode(data).decode().rstrip("=")
-    prefix = inputs.get("prefix") or ""
-    return url, {
-        "b64Std": prefix + base64.b64encode(data).decode(),
-        "b64Url": prefix + url,
-        "dec": f"{prefix}{int.from_bytes(data)}",
-        "hex": prefix + data.hex(),
-        "id": url,
-    }
-
-
-def _make_integer(inputs: Properties) -> tuple[str, Properties]:
-    low, high = int(inputs["min"]), int(inputs["max"])
-    if low > high:
-        raise ResourceError(f"min: {low} is more than max, {high}")
-    number = _random.randint(low, high)
-    return str(number), {"result": number, "id": str(number)}
-
-
-def _make_uuid(_: Properties) -> tuple[str, Properties]:
-    result = str(uuid.uuid4())
-    return result, {"result": result, "id": result}
-
-
 _STRING_OPTIONS: Final = ("keepers", "overrideSpecial", *_STRING_DEFAULTS)
 _KINDS: Final = {
     "random:index/randomPassword:RandomPassword": _Kind(
@@ -134,18 +106,6 @@ _KINDS: Final = {
     "random:index/randomBytes:RandomBytes": _Kind(
         ["length"], _make_bytes, ["base64", "hex"], {}, ["base64", "hex"]
     ),
-    "random:index/randomId:RandomId": _Kind(
-        ["byteLength"],
-        _make_id,
-        ["b64Std", "b64Url", "dec", "hex", "id"],
-        {},
-        (),
-        ("keepers", "prefix"),
-    ),
-    "random:index/randomInteger:RandomInteger": _Kind(
-        ["min", "max"], _make_integer, ["result", "id"], {}
-    ),
-    "random:index/randomUuid:RandomUuid": _Kind([], _make_uuid, ["result", "id"], {}),
 }
 
 
@@ -158,11 +118,8 @@ class RandomProvider:
     def __init__(self, config: Properties) -> None:
         del config
 
-    def check(
-        self, resource: Resource, olds: Properties, news: Properties, random_seed: bytes
-    ) -> CheckResult:
-        del olds, random_seed
-        kind = _kind(resource.type)
+    def check(self, request: Request) -> CheckResult:
+        news, kind = request.inputs, _kind(request.resource.type)
         known = {*kind.required, *kind.optional}
         failures = [
             CheckFailure(key, f"missing required property {key!r}")
@@ -170,7 +127,7 @@ class RandomProvider:
             if news.get(key) is None
         ]
         failures += [
-            CheckFailure(key, f"{resource.type} has no such property")
+            CheckFailure(key, f"{request.resource.type} has no such property")
             for key in news
             if key not in known and not key.startswith("__")
         ]
@@ -179,23 +136,15 @@ class RandomProvider:
             failures.append(CheckFailure("number", "differs from numeric, its newer name"))
         return CheckResult({key: v for key, v in news.items() if v is not None}, failures)
 
-    def diff(
-        self,
-        resource: Resource,
-        id: str,
-        old_inputs: Properties,
-        old_outputs: Properties,
-        news: Properties,
-        ignore_changes: Sequence[str],
-    ) -> DiffResult:
-        del resource, id
+    def diff(self, request: Request) -> DiffResult:
+        old_inputs, news = request.old_inputs, request.inputs
         detailed: dict[str, DiffKind] = {}
-        for key in sorted({*old_inputs, *news} - {*ignore_changes}):
+        for key in sorted({*old_inputs, *news} - {*request.ignore_changes}):
             old, new = reveal(old_inputs.get(key)), reveal(news.get(key))
             # A default that is now written out, or no longer, changes nothing.
             if new is None and old == reveal(_STRING_DEFAULTS.get(key)):
                 continue
-            if old is None and new == reveal(old_outputs.get(key)) is not None:
+            if old is None and new == reveal(request.old_outputs.get(key)) is not None:
                 continue
             if old != new:
                 detailed[key] = (
@@ -207,57 +156,33 @@ class RandomProvider:
                 )
         return DiffResult(bool(detailed), tuple(detailed), detailed=detailed)
 
-    def create(
-        self, resource: Resource, inputs: Properties, timeout: float, preview: bool, log: Log
-    ) -> tuple[str, Properties]:
-        del timeout, log
-        kind = _kind(resource.type)
+    def create(self, request: Request) -> tuple[str, Properties]:
+        inputs, kind = request.inputs, _kind(request.resource.type)
         plain: Properties = {**kind.defaults, **reveal(inputs)}
         if "numeric" in kind.defaults:
             # Whichever of the two names was used counts.
             both = [inputs[key] for key in ("numeric", "number") if key in inputs]
             plain["numeric"] = plain["number"] = reveal(both[0]) if both else True
-        if preview or has_unknown(plain):
+        if request.preview or has_unknown(plain):
             id, made = "", dict[str, Value].fromkeys(kind.outputs, UNKNOWN)
         else:
             id, made = kind.make(plain)
         outputs = {**plain, **made}
         return id, {k: Secret(v) if k in kind.secrets else v for k, v in outputs.items()}
 
-    def update(
-        self,
-        resource: Resource,
-        id: str,
-        old_inputs: Properties,
-        old_outputs: Properties,
-        news: Properties,
-        ignore_changes: Sequence[str],
-        timeout: float,
-        preview: bool,
-        log: Log,
-    ) -> Properties:
+    def update(self, request: Request) -> Properties:
         """Nothing can be changed in place but what does not matter: `diff` replaces."""
-        del resource, id, old_inputs, ignore_changes, timeout, preview, log
-        return {**old_outputs, **news}
+        return {**request.old_outputs, **request.inputs}
 
-    def read(
-        self, resource: Resource, id: str, inputs: Properties, outputs: Properties
-    ) -> ReadResult | None:
-        if not outputs:
+    def read(self, request: Request) -> ReadResult | None:
+        if not request.old_outputs:
             raise ResourceError(
-                f"{resource.type} cannot be imported or read by the embedded engine: the Pulumi CLI can"
+                f"{request.resource.type} cannot be imported or read by the embedded engine: the Pulumi "
+                "CLI can"
             )
-        return ReadResult(id, inputs, outputs)
+        return ReadResult(request.id, request.inputs, request.old_outputs)
 
-    def delete(
-        self,
-        resource: Resource,
-        id: str,
-        inputs: Properties,
-        outputs: Properties,
-        timeout: float,
-        log: Log,
-    ) -> None:
+    def delete(self, request: Request) -> None:
         """There is nothing outside of state."""
 
     def cancel(self) -> None:

@@ -8,7 +8,7 @@ object and saying so), `fail` (error message), `broken` (the same, after the obj
 
 import json
 import time
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from astro_pulumi.embedded.provider import (
@@ -16,9 +16,8 @@ from astro_pulumi.embedded.provider import (
     CheckResult,
     DiffResult,
     InitializationError,
-    Log,
     ReadResult,
-    Resource,
+    Request,
 )
 from astro_pulumi.embedded.values import UNKNOWN, Properties, has_unknown, reveal
 from astro_pulumi.errors import ResourceError
@@ -41,23 +40,15 @@ class Cloud:
         """What exists."""
         return {file.name: json.loads(file.read_text()) for file in self.directory.iterdir()}
 
-    def check(
-        self, resource: Resource, olds: Properties, news: Properties, random_seed: bytes
-    ) -> CheckResult:
+    def check(self, request: Request) -> CheckResult:
+        news = request.inputs
         failures = [CheckFailure("bad", "is bad")] if "bad" in news else []
-        name = olds.get("name") or f"{resource.name}-{random_seed.hex()[:8]}"
+        suffix = request.random_seed.hex()[:8]
+        name = request.old_inputs.get("name") or f"{request.resource.name}-{suffix}"
         return CheckResult({"name": name, **news}, failures)
 
-    def diff(
-        self,
-        resource: Resource,
-        id: str,
-        old_inputs: Properties,
-        old_outputs: Properties,
-        news: Properties,
-        ignore_changes: Sequence[str],
-    ) -> DiffResult:
-        old, new = reveal(old_inputs), reveal(news)
+    def diff(self, request: Request) -> DiffResult:
+        old, new = reveal(request.old_inputs), reveal(request.inputs)
         changed = [key for key in {**old, **new} if old.get(key) != new.get(key)]
         replaces = [key for key in changed if key in ("fixed", "name")]
         return DiffResult(
@@ -67,16 +58,15 @@ class Cloud:
             {key: "UPDATE_REPLACE" if key in replaces else "UPDATE" for key in changed},
         )
 
-    def create(
-        self, resource: Resource, inputs: Properties, timeout: float, preview: bool, log: Log
-    ) -> tuple[str, Properties]:
-        if preview:
-            return "", {**inputs, "serial": UNKNOWN}
-        assert not has_unknown(inputs)
-        self.calls.append(f"create {resource.name}")
-        self.timeouts[resource.name] = timeout
-        self._act(inputs, log)
-        plain = reveal(inputs)
+    def create(self, request: Request) -> tuple[str, Properties]:
+        if request.preview:
+            return "", {**request.inputs, "serial": UNKNOWN}
+        name = request.resource.name
+        assert not has_unknown(request.inputs)
+        self.calls.append(f"create {name}")
+        self.timeouts[name] = request.timeout
+        self._act(request)
+        plain = reveal(request.inputs)
         (self.directory / plain["name"]).write_text(json.dumps(plain))
         if "broken" in plain:
             raise ResourceError(plain["broken"])
@@ -87,63 +77,42 @@ class Cloud:
             raise InitializationError(plain["name"], outputs, [plain["unready"]])
         return plain["name"], outputs
 
-    def update(
-        self,
-        resource: Resource,
-        id: str,
-        old_inputs: Properties,
-        old_outputs: Properties,
-        news: Properties,
-        ignore_changes: Sequence[str],
-        timeout: float,
-        preview: bool,
-        log: Log,
-    ) -> Properties:
-        if preview:
-            return dict(news)
-        self.calls.append(f"update {resource.name}")
-        self._act(news, log)
-        plain = reveal(news)
-        (self.directory / id).write_text(json.dumps(plain))
+    def update(self, request: Request) -> Properties:
+        if request.preview:
+            return dict(request.inputs)
+        self.calls.append(f"update {request.resource.name}")
+        self._act(request)
+        plain = reveal(request.inputs)
+        (self.directory / request.id).write_text(json.dumps(plain))
         if "unready" in plain:
-            raise InitializationError(id, plain, [plain["unready"]])
-        return {**plain, "serial": old_outputs.get("serial")}
+            raise InitializationError(request.id, plain, [plain["unready"]])
+        return {**plain, "serial": request.old_outputs.get("serial")}
 
-    def read(
-        self, resource: Resource, id: str, inputs: Properties, outputs: Properties
-    ) -> ReadResult | None:
-        file = self.directory / id
+    def read(self, request: Request) -> ReadResult | None:
+        file = self.directory / request.id
         if not file.exists():
             return None
         found = json.loads(file.read_text())
-        return ReadResult(id, found, {**outputs, **found})
+        return ReadResult(request.id, found, {**request.old_outputs, **found})
 
-    def recover(self, resource: Resource, inputs: Properties) -> ReadResult | None:
+    def recover(self, request: Request) -> ReadResult | None:
         """What became of a create of which the end was not seen."""
-        return self.read(resource, reveal(inputs)["name"], inputs, {})
+        return self.read(replace(request, id=reveal(request.inputs)["name"]))
 
-    def delete(
-        self,
-        resource: Resource,
-        id: str,
-        inputs: Properties,
-        outputs: Properties,
-        timeout: float,
-        log: Log,
-    ) -> None:
-        if reveal(inputs).get("undeletable"):
+    def delete(self, request: Request) -> None:
+        inputs = reveal(request.inputs)
+        if inputs.get("undeletable"):
             raise ResourceError("it cannot be deleted")
-        self.calls.append(f"delete {resource.name}")
-        if "sleep" in inputs:
-            time.sleep(reveal(inputs)["sleep"])
-        (self.directory / id).unlink(missing_ok=True)
+        self.calls.append(f"delete {request.resource.name}")
+        time.sleep(inputs.get("sleep", 0))
+        (self.directory / request.id).unlink(missing_ok=True)
 
     def cancel(self) -> None:
         self.cancelled = True
 
-    def _act(self, inputs: Properties, log: Log) -> None:
-        log("info", "working")
-        plain = reveal(inputs)
+    def _act(self, request: Request) -> None:
+        request.log("info", "working")
+        plain = reveal(request.inputs)
         deadline = time.monotonic() + plain.get("sleep", 0)
         while time.monotonic() < deadline:
             time.sleep(0.01)

@@ -5,7 +5,6 @@ import gzip
 import json
 import threading
 from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,8 @@ from astro_pulumi.embedded.provider import (
     CheckResult,
     DiffResult,
     InitializationError,
-    Log,
     ReadResult,
-    Resource,
+    Request,
 )
 from astro_pulumi.embedded.values import Properties, from_wire, reveal
 
@@ -34,6 +32,18 @@ def load_checkpoint() -> dict[str, Any]:
     with gzip.open(DIRECTORY / "checkpoint.json.gz", "rt") as text:
         data: dict[str, Any] = json.load(text)
     return data
+
+
+_CHANGE = {"inputs": "news", "old_inputs": "oldInputs", "old_outputs": "olds"}
+# Which field of the protocol's messages is which of `Request`'s.
+MESSAGES: dict[str, dict[str, Any]] = {
+    "Check": {"inputs": "news", "old_inputs": "olds"},
+    "Diff": _CHANGE,
+    "Create": {"inputs": "properties"},
+    "Update": _CHANGE,
+    "Read": {"inputs": "inputs", "old_outputs": "properties"},
+    "Delete": {"inputs": "oldInputs", "old_outputs": "properties"},
+}
 
 
 @dataclass
@@ -55,19 +65,24 @@ class RecordedProvider:
                 method = call["method"].removeprefix("ResourceProvider/")
                 self._answers[method, call["request"].get("urn", "")].append(call)
 
-    def _answer(self, method: str, resource: Resource, **request: Any) -> dict[str, Any]:
+    def _answer(self, method: str, request: Request) -> dict[str, Any]:
         with self._lock:
-            call = self._answers[method, resource.urn].pop(0)
+            call = self._answers[method, request.resource.urn].pop(0)
             self.asked += 1
         recorded = call["request"]
-        for key, value in request.items():
-            # A provider that does not accept secrets is given plain values.
-            expected = reveal(from_wire(recorded.get(key, [] if isinstance(value, list) else {})))
-            if key == "id":
-                expected = recorded.get("id", "")
-            if reveal(value) != expected:
+        asked = {theirs: getattr(request, ours) for ours, theirs in MESSAGES[method].items()}
+        # A provider that does not accept secrets is given plain values.
+        expected = {key: reveal(from_wire(recorded.get(key, {}))) for key in asked}
+        if method not in ("Check", "Create"):
+            asked["id"], expected["id"] = request.id, recorded.get("id", "")
+        if method in ("Diff", "Update"):
+            asked["ignoreChanges"] = list(request.ignore_changes)
+            expected["ignoreChanges"] = recorded.get("ignoreChanges", [])
+        for key, value in asked.items():
+            if reveal(value) != expected[key]:
                 self.differences.append(
-                    f"{method} {resource.name} {key}: {reveal(value)!r} instead of {expected!r}"
+                    f"{method} {request.resource.name} {key}: {reveal(value)!r} instead of "
+                    f"{expected[key]!r}"
                 )
         return call
 
@@ -80,31 +95,13 @@ class RecordedProvider:
             if urn and "Config" not in method
         ]
 
-    def check(
-        self, resource: Resource, olds: Properties, news: Properties, random_seed: bytes
-    ) -> CheckResult:
-        assert len(random_seed) == 32
-        response = self._answer("Check", resource, olds=olds, news=news)["response"]
+    def check(self, request: Request) -> CheckResult:
+        assert len(request.random_seed) == 32
+        response = self._answer("Check", request)["response"]
         return CheckResult(from_wire(response["inputs"]))
 
-    def diff(
-        self,
-        resource: Resource,
-        id: str,
-        old_inputs: Properties,
-        old_outputs: Properties,
-        news: Properties,
-        ignore_changes: Sequence[str],
-    ) -> DiffResult:
-        response = self._answer(
-            "Diff",
-            resource,
-            id=id,
-            oldInputs=old_inputs,
-            olds=old_outputs,
-            news=news,
-            ignoreChanges=list(ignore_changes),
-        )["response"]
+    def diff(self, request: Request) -> DiffResult:
+        response = self._answer("Diff", request)["response"]
         return DiffResult(
             response.get("changes") == "DIFF_SOME",
             tuple(response.get("replaces", ())),
@@ -115,59 +112,27 @@ class RecordedProvider:
             },
         )
 
-    def create(
-        self, resource: Resource, inputs: Properties, timeout: float, preview: bool, log: Log
-    ) -> tuple[str, Properties]:
-        call = self._answer("Create", resource, properties=inputs)
+    def create(self, request: Request) -> tuple[str, Properties]:
+        call = self._answer("Create", request)
         if call.get("error"):
-            raise InitializationError("ns/made", dict(inputs), call["error"])
+            raise InitializationError("ns/made", dict(request.inputs), call["error"])
         return call["response"].get("id", ""), from_wire(call["response"]["properties"])
 
-    def update(
-        self,
-        resource: Resource,
-        id: str,
-        old_inputs: Properties,
-        old_outputs: Properties,
-        news: Properties,
-        ignore_changes: Sequence[str],
-        timeout: float,
-        preview: bool,
-        log: Log,
-    ) -> Properties:
-        call = self._answer(
-            "Update",
-            resource,
-            id=id,
-            oldInputs=old_inputs,
-            olds=old_outputs,
-            news=news,
-            ignoreChanges=list(ignore_changes),
-        )
+    def update(self, request: Request) -> Properties:
+        call = self._answer("Update", request)
         outputs: Properties = from_wire(call["response"]["properties"])
         return outputs
 
-    def read(
-        self, resource: Resource, id: str, inputs: Properties, outputs: Properties
-    ) -> ReadResult | None:
-        call = self._answer("Read", resource, id=id, inputs=inputs, properties=outputs)
-        response = call["response"]
+    def read(self, request: Request) -> ReadResult | None:
+        response = self._answer("Read", request)["response"]
         if not response.get("id"):
             return None
         return ReadResult(
             response["id"], from_wire(response["inputs"]), from_wire(response["properties"])
         )
 
-    def delete(
-        self,
-        resource: Resource,
-        id: str,
-        inputs: Properties,
-        outputs: Properties,
-        timeout: float,
-        log: Log,
-    ) -> None:
-        self._answer("Delete", resource, id=id, oldInputs=inputs, properties=outputs)
+    def delete(self, request: Request) -> None:
+        self._answer("Delete", request)
 
     def cancel(self) -> None:
         pass

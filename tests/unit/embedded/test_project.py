@@ -204,6 +204,15 @@ class TestBackend:
         with pytest.raises(StateError, match=f"{url}.*file://"):
             open_backend(make(), {"PULUMI_BACKEND_URL": url})
 
+    def test_a_token_for_the_cloud_means_the_cloud(
+        self, make: Callable[..., Project], tmp_path: Path
+    ) -> None:
+        token = {"PULUMI_ACCESS_TOKEN": "t"}
+        with pytest.raises(StateError, match=r"api\.pulumi\.com"):
+            open_backend(make(), token)
+        chosen = {**token, "PULUMI_BACKEND_URL": f"file://{tmp_path}"}
+        assert open_backend(make(), chosen).root == tmp_path
+
     def test_the_old_layout_is_refused(self, make: Callable[..., Project], tmp_path: Path) -> None:
         (tmp_path / ".pulumi").mkdir()
         (tmp_path / ".pulumi/meta.yaml").write_text("version: 0\n")

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from astro_pulumi.embedded import paths
+from astro_pulumi.embedded.paths import Path
 from astro_pulumi.embedded.provider import DiffKind, DiffResult
 from astro_pulumi.embedded.providers.kubernetes.inputs import normalise, prune
 from astro_pulumi.embedded.providers.kubernetes.kinds import group_of
@@ -19,8 +21,6 @@ from astro_pulumi.embedded.providers.kubernetes.objects import (
     name_of,
     namespace_of,
 )
-
-Path = tuple[str | int, ...]
 
 _IDENTITY: Final = ("metadata.name", "metadata.namespace")
 _WORKLOAD_SELECTOR: Final = ("spec.selector",)
@@ -99,11 +99,11 @@ def compare(
         [tuple(pattern.split(".")) for pattern in _replacing(new, keeps_configuration)]
     )
     changes.compare_maps((), old, new)
-    ignored = [parse_path(path) for path in ignore_changes]
+    ignored = [paths.parse(path) for path in ignore_changes]
     detailed = {
-        format_path(path): kind
+        paths.render(path): kind
         for path, kind in changes.found.items()
-        if not any(_contains(prefix, path) for prefix in ignored)
+        if not any(paths.contains(prefix, path) for prefix in ignored)
     }
     replaces = sorted(
         path
@@ -190,54 +190,6 @@ def _values_at(value: Any, pattern: Sequence[str]) -> Iterator[Any]:
             yield from _values_at(item, pattern[1:])
     elif isinstance(value, dict) and value.get(pattern[0]) is not None:
         yield from _values_at(value[pattern[0]], pattern[1:])
-
-
-def format_path(path: Path) -> str:
-    """A property path as Pulumi writes it: `spec.containers[0].env["a.b"]`."""
-    text = ""
-    for step in path:
-        if isinstance(step, int):
-            text += f"[{step}]"
-        elif any(character in step for character in '."[]'):
-            escaped = step.replace('"', '\\"')
-            text += f'["{escaped}"]'
-        else:
-            text += f".{step}" if text else step
-    return text
-
-
-def parse_path(text: str) -> Path:
-    """The reverse of `format_path`; `*` and `[*]` stay as "*"."""
-    path: list[str | int] = []
-    position = 0
-    while position < len(text):
-        if text[position] == ".":
-            position += 1
-        elif text.startswith('["', position):
-            end = position + 2
-            while end < len(text) and text[end] != '"':
-                end += 2 if text[end] == "\\" else 1
-            path.append(text[position + 2 : end].replace('\\"', '"'))
-            position = end + 2
-        elif text[position] == "[":
-            end = text.find("]", position)
-            end = len(text) if end < 0 else end
-            index = text[position + 1 : end]
-            path.append(int(index) if index.isdigit() else index)
-            position = end + 1
-        else:
-            end = position
-            while end < len(text) and text[end] not in ".[":
-                end += 1
-            path.append(text[position:end])
-            position = end
-    return tuple(path)
-
-
-def _contains(prefix: Path, path: Path) -> bool:
-    return len(prefix) <= len(path) and all(
-        wanted in ("*", step) for wanted, step in zip(prefix, path, strict=False)
-    )
 
 
 def is_known_complete(live: Object) -> bool:

@@ -2,14 +2,17 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
+from astro_pulumi.embedded import paths
 from astro_pulumi.embedded.provider import (
     CheckResult,
     DiffResult,
     InitializationError,
     Log,
     ReadResult,
+    Request,
     Resource,
 )
 from astro_pulumi.embedded.providers.kubernetes import diff, ownership
@@ -91,13 +94,12 @@ class KubernetesProvider:
         # Namespaces made by this run hold nothing that could be in the way.
         self._own_namespaces: set[str] = set()
 
-    def check(
-        self, resource: Resource, olds: Properties, news: Properties, random_seed: bytes
-    ) -> CheckResult:
+    def check(self, request: Request) -> CheckResult:
         """Adds the name, the namespace and what else the API server would fill in alike."""
+        resource = request.resource
         from_type_token(resource.type)
-        old, new = to_object(olds), normalise(to_object(news))
-        assign_name(new, old, resource.name, random_seed)
+        old, new = to_object(request.old_inputs), normalise(to_object(request.inputs))
+        assign_name(new, old, resource.name, request.random_seed)
         metadata = new["metadata"]
         if metadata is not UNKNOWN:
             if metadata.get("generateName") and not metadata.get("name"):
@@ -107,28 +109,20 @@ class KubernetesProvider:
             if not metadata.get("namespace") and self._is_namespaced(new):
                 metadata["namespace"] = self._cluster.default_namespace
         inputs: Properties = to_properties(new)
-        mark_secrets(inputs, news)
+        mark_secrets(inputs, request.inputs)
         return CheckResult(inputs)
 
-    def diff(
-        self,
-        resource: Resource,  # noqa: ARG002
-        id: str,  # noqa: ARG002
-        old_inputs: Properties,
-        old_outputs: Properties,
-        news: Properties,
-        ignore_changes: Sequence[str],
-    ) -> DiffResult:
+    def diff(self, request: Request) -> DiffResult:
         """Compares the new inputs with the object as it was seen last."""
-        recorded, live = split_checkpoint(old_outputs)
-        new = to_object(news)
+        recorded, live = split_checkpoint(request.old_outputs)
+        new = to_object(request.inputs)
         mutable = {"Secret": "enableSecretMutable", "ConfigMap": "enableConfigMapMutable"}
         result = diff.compare(
-            recorded or to_object(old_inputs),
+            recorded or to_object(request.old_inputs),
             live,
             new,
             namespaced=self._is_namespaced(new),
-            ignore_changes=ignore_changes,
+            ignore_changes=request.ignore_changes,
             keeps_configuration=frozenset(
                 kind for kind, option in mutable.items() if self._cluster.option(option)
             ),
@@ -155,62 +149,49 @@ class KubernetesProvider:
             detailed=result.detailed,
         )
 
-    def create(
-        self, resource: Resource, inputs: Properties, timeout: float, preview: bool, log: Log
-    ) -> tuple[str, Properties]:
+    def create(self, request: Request) -> tuple[str, Properties]:
         """Applies the object and waits until it is ready."""
+        inputs, log = request.inputs, request.log
         obj = to_object(inputs)
-        manager = self._manager(resource, obj, {})
-        if preview:
+        manager = self._manager(request.resource, obj, {})
+        if request.preview:
             known = not has_unknown(inputs)
-            return "", self._preview(normalise(obj), inputs, {}, manager, log) if known else inputs
+            return "", self._preview(request, normalise(obj), {}, manager) if known else inputs
         kind = self._kind_to_come(obj, log)
-        self._make_way(kind, obj, manager, timeout, log)
+        self._make_way(kind, obj, manager, request)
         applied = self._apply(kind, obj, manager, log, is_new=True)
         if obj.get("kind") == "Namespace":
             self._own_namespaces.add(name_of(obj))
-        return object_id(applied), self._finish(kind, applied, obj, inputs, manager, timeout, log)
+        return object_id(applied), self._finish(kind, applied, obj, manager, request)
 
-    def update(
-        self,
-        resource: Resource,
-        id: str,  # noqa: ARG002
-        old_inputs: Properties,  # noqa: ARG002
-        old_outputs: Properties,
-        news: Properties,
-        ignore_changes: Sequence[str],
-        timeout: float,
-        preview: bool,
-        log: Log,
-    ) -> Properties:
+    def update(self, request: Request) -> Properties:
         """Applies the changed object and waits until it is ready again."""
-        _, live = split_checkpoint(old_outputs)
-        obj = normalise(to_object(news))
-        manager = self._manager(resource, obj, old_outputs)
-        if preview and has_unknown(news):
-            return news
-        if ignore_changes:
-            obj = self._keep_ignored(obj, manager, ignore_changes)
-        if preview:
-            return self._preview(obj, news, live, manager, log)
+        _, live = split_checkpoint(request.old_outputs)
+        obj = normalise(to_object(request.inputs))
+        manager = self._manager(request.resource, obj, request.old_outputs)
+        if request.preview and has_unknown(request.inputs):
+            return request.inputs
+        if request.ignore_changes:
+            obj = self._keep_ignored(obj, manager, request.ignore_changes)
+        if request.preview:
+            return self._preview(request, obj, live, manager)
         kind = self._kind(obj)
         if ownership.is_made_by_client_side_tool(live):
             self._take_ownership(kind, obj, manager)
-        applied = self._apply(kind, obj, manager, log, is_new=False)
-        return self._finish(kind, applied, obj, news, manager, timeout, log)
+        applied = self._apply(kind, obj, manager, request.log, is_new=False)
+        return self._finish(kind, applied, obj, manager, request)
 
-    def read(
-        self, resource: Resource, id: str, inputs: Properties, outputs: Properties
-    ) -> ReadResult | None:
+    def read(self, request: Request) -> ReadResult | None:
         """The object as it is now. Without inputs it is imported: they follow from the object."""
+        inputs, outputs = request.inputs, request.old_outputs
         _, recorded = split_checkpoint(outputs)
         known = normalise(to_object(inputs))
-        api_version, kind_name = from_type_token(resource.type)
+        api_version, kind_name = from_type_token(request.resource.type)
         obj = {
             "apiVersion": known.get("apiVersion") or recorded.get("apiVersion") or api_version,
             "kind": known.get("kind") or recorded.get("kind") or kind_name,
         }
-        namespace, name = split_id(id)
+        namespace, name = split_id(request.id)
         kind = self._cluster.resource_kind(obj["apiVersion"], obj["kind"])
         if kind is None:
             return None  # its definition is gone, and the object with it
@@ -223,45 +204,38 @@ class KubernetesProvider:
                 return None
             raise
         new_inputs = prune(live, known) if known else live_inputs(live)
-        manager = self._manager(resource, known, outputs)
+        manager = self._manager(request.resource, known, outputs)
         state = checkpoint(new_inputs, live, inputs, manager)
         read_inputs: Properties = to_properties(new_inputs)
         mark_secrets(read_inputs, inputs)
-        return ReadResult(id or object_id(live), read_inputs, state)
+        return ReadResult(request.id or object_id(live), read_inputs, state)
 
-    def recover(self, resource: Resource, inputs: Properties) -> ReadResult | None:
+    def recover(self, request: Request) -> ReadResult | None:
         """The object that an interrupted `create` with these inputs made; None when it made none."""
-        found = self.read(resource, object_id(to_object(inputs)), inputs, {})
-        manager = self._manager(resource, to_object(inputs), {})
+        obj = to_object(request.inputs)
+        found = self.read(replace(request, id=object_id(obj)))
+        manager = self._manager(request.resource, obj, {})
         if found and ownership.is_applied_by(to_object(found.outputs), manager):
             return found
         return None
 
-    def delete(
-        self,
-        resource: Resource,
-        id: str,
-        inputs: Properties,  # noqa: ARG002
-        outputs: Properties,
-        timeout: float,
-        log: Log,
-    ) -> None:
+    def delete(self, request: Request) -> None:
         """Deletes the object after what belongs to it, and waits until it is gone."""
-        recorded, live = split_checkpoint(outputs)
-        api_version, kind_name = from_type_token(resource.type)
+        recorded, live = split_checkpoint(request.old_outputs)
+        api_version, kind_name = from_type_token(request.resource.type)
         kind = self._cluster.resource_kind(
             live.get("apiVersion") or api_version, live.get("kind") or kind_name
         )
         if kind is None:
             return
-        namespace, name = split_id(id)
+        namespace, name = split_id(request.id)
         policy = _PROPAGATION.get(annotation(recorded, DELETION_PROPAGATION).lower(), "Foreground")
         try:
             answer = self._cluster.request(
                 "DELETE",
                 kind.path(namespace, name),
                 body={"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": policy},
-                notice=_notice(log),
+                notice=_notice(request.log),
             )
         except ApiError as error:
             if error.status == 404:
@@ -271,7 +245,7 @@ class KubernetesProvider:
             return  # gone at once
         if is_annotated(recorded, SKIP_AWAIT) and kind.kind in _DELETED_WITHOUT_WAITING:
             return
-        self._waiter.until_gone(kind, answer, _timeout(timeout, recorded), log)
+        self._waiter.until_gone(kind, answer, _timeout(request.timeout, recorded), request.log)
 
     def cancel(self) -> None:
         """Ends every wait in progress."""
@@ -310,9 +284,7 @@ class KubernetesProvider:
         recorded = outputs.get(FIELD_MANAGER_KEY)
         return annotation(obj, FIELD_MANAGER) or recorded or field_manager(resource.urn)
 
-    def _make_way(
-        self, kind: ResourceKind, obj: Object, manager: str, timeout: float, log: Log
-    ) -> None:
+    def _make_way(self, kind: ResourceKind, obj: Object, manager: str, request: Request) -> None:
         """Makes sure that a new object does not overwrite one that is not ours.
 
         Under an automatic name, or in a namespace that this run made, there cannot be one.
@@ -326,8 +298,8 @@ class KubernetesProvider:
                 return
             raise
         if dig(live, "metadata", "deletionTimestamp"):
-            log("info", "waiting for the old object of this name to be gone")
-            self._waiter.until_gone(kind, live, _timeout(timeout, obj), log)
+            request.log("info", "waiting for the old object of this name to be gone")
+            self._waiter.until_gone(kind, live, _timeout(request.timeout, obj), request.log)
         elif not ownership.is_applied_by(live, manager):
             raise ResourceError(
                 f"{describe(obj)} already exists and was not made by this stack. Delete it, give the new"
@@ -419,34 +391,25 @@ class KubernetesProvider:
             live = self._cluster.get(kind.path(namespace_of(obj), name_of(obj)))
         except (ApiUnreachableError, ApiError):  # what follows says so, or does without
             return obj
-        paths = [diff.parse_path(path) for path in ignored]
-        return ownership.keep_ignored(obj, live, manager, paths)
+        return ownership.keep_ignored(obj, live, manager, map(paths.parse, ignored))
 
     def _finish(
-        self,
-        kind: ResourceKind,
-        applied: Object,
-        obj: Object,
-        inputs: Properties,
-        manager: str,
-        timeout: float,
-        log: Log,
+        self, kind: ResourceKind, applied: Object, obj: Object, manager: str, request: Request
     ) -> Properties:
         """Waits, and returns the outputs, also when the wait fails."""
         try:
-            live = self._waiter.until_ready(kind, applied, obj, _timeout(timeout, obj), log)
+            timeout = _timeout(request.timeout, obj)
+            live = self._waiter.until_ready(kind, applied, obj, timeout, request.log)
         except NotReadyError as error:
-            outputs = checkpoint(obj, error.live, inputs, manager)
+            outputs = checkpoint(obj, error.live, request.inputs, manager)
             raise InitializationError(object_id(applied), outputs, error.reasons) from error
-        return checkpoint(obj, live, inputs, manager)
+        return checkpoint(obj, live, request.inputs, manager)
 
-    def _preview(
-        self, obj: Object, inputs: Properties, live: Object, manager: str, log: Log
-    ) -> Properties:
+    def _preview(self, request: Request, obj: Object, live: Object, manager: str) -> Properties:
         """What the API server would make of `obj`; the inputs alone where it cannot say."""
         kind = self._cluster.resource_kind(str(obj.get("apiVersion")), str(obj.get("kind")))
         if kind is None:
-            return inputs
+            return request.inputs
         force = (
             not live
             or is_annotated(obj, PATCH_FORCE)
@@ -454,18 +417,18 @@ class KubernetesProvider:
             or self._cluster.option("enablePatchForce")
         )
         try:
-            planned = self._patch(kind, obj, manager, force=force, log=log, dry_run=True)
+            planned = self._patch(kind, obj, manager, force=force, log=request.log, dry_run=True)
         except ApiUnreachableError:
-            return inputs
+            return request.inputs
         except ApiError as error:
             is_replacement = error.status == 422 and "immutable" in str(error) and not live
             if error.status in (403, 404) or is_replacement:
-                return inputs
+                return request.inputs
             if error.status == 409 and error.causes:
                 raise ResourceError(ownership.describe_conflict(obj, error.causes)) from error
             raise
         planned.pop("status", None)
-        return checkpoint(obj, planned, inputs, manager)
+        return checkpoint(obj, planned, request.inputs, manager)
 
 
 def _timeout(given: float, obj: Object) -> float:

@@ -1,5 +1,6 @@
 """The recorded calls of the real providers, as Python values."""
 
+import base64
 import gzip
 import json
 import re
@@ -8,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from astro_pulumi.embedded.provider import DiffResult, Resource
+from astro_pulumi.embedded.provider import DiffResult, Log, Request, Resource
 from astro_pulumi.embedded.values import Properties, from_wire, to_wire
+from tests.unit.embedded.recordings import MESSAGES
 
 FOLDER = Path(__file__).parents[3] / "data" / "recordings"
 FILES = ("create", "preview", "update", "failjob", "noop", "refresh", "destroy")
@@ -34,6 +36,20 @@ class Call:
     @property
     def resource(self) -> Resource:
         return Resource(self.request["urn"], self.request["type"], self.request["name"])
+
+    def asked(self, log: Log = lambda *_: None) -> Request:
+        """The request in the form that ours take."""
+        properties = {ours: self.given(theirs) for ours, theirs in MESSAGES[self.method].items()}
+        return Request(
+            resource=self.resource,
+            id=self.request.get("id", ""),
+            ignore_changes=self.request.get("ignoreChanges", ()),
+            random_seed=base64.b64decode(self.request.get("randomSeed", "")),
+            timeout=60,
+            preview=bool(self.request.get("preview")),
+            log=log,
+            **properties,
+        )
 
     def given(self, key: str) -> Properties:
         """Properties of the request."""

@@ -13,7 +13,7 @@ import docker
 import pytest
 from docker.errors import APIError, DockerException
 
-from astro_pulumi.embedded.provider import Resource
+from astro_pulumi.embedded.provider import Request, Resource
 from astro_pulumi.embedded.providers.docker import DockerProvider
 from astro_pulumi.embedded.values import UNKNOWN, Properties, Secret
 from astro_pulumi.errors import ResourceError
@@ -93,12 +93,19 @@ class Run:
         self.provider = DockerProvider({}, folder)
         build = {"context": "app", "platform": "linux/amd64", **inputs.pop("build", {})}
         news = {"imageName": "localhost:5000/app:1", "build": build, **inputs}
-        self.inputs: Properties = dict(self.provider.check(IMAGE, {}, news, b"").inputs)
+        self.inputs: Properties = dict(
+            self.provider.check(Request(resource=IMAGE, inputs=news)).inputs
+        )
         self.lines: list[str] = []
 
     def __call__(self, preview: bool = False) -> Properties:
         outputs = self.provider.create(
-            IMAGE, self.inputs, 0, preview, lambda _, text: self.lines.append(text)
+            Request(
+                resource=IMAGE,
+                inputs=self.inputs,
+                preview=preview,
+                log=lambda _, text: self.lines.append(text),
+            )
         )[1]
         return dict(outputs)
 
@@ -345,14 +352,18 @@ def test_check_refuses_what_cannot_work(folder: Path) -> None:
         Run(folder)
     other = Resource("urn", "docker:index/container:Container", "c")
     with pytest.raises(ResourceError, match="Pulumi CLI"):
-        DockerProvider({}).check(other, {}, {}, b"")
+        DockerProvider({}).check(Request(resource=other))
 
 
 def test_check_with_unknowns() -> None:
     provider = DockerProvider({})
     news = {"imageName": UNKNOWN, "build": {"context": UNKNOWN}}
-    assert "contextDigest" not in provider.check(IMAGE, {}, news, b"").inputs["build"]
-    assert provider.check(IMAGE, {}, {"imageName": UNKNOWN, "build": UNKNOWN}, b"").inputs == {
+    assert (
+        "contextDigest" not in provider.check(Request(resource=IMAGE, inputs=news)).inputs["build"]
+    )
+    assert provider.check(
+        Request(resource=IMAGE, inputs={"imageName": UNKNOWN, "build": UNKNOWN})
+    ).inputs == {
         "imageName": UNKNOWN,
         "build": UNKNOWN,
         "buildOnPreview": False,
@@ -362,7 +373,9 @@ def test_check_with_unknowns() -> None:
 def test_other_credentials_are_no_change_another_registry_is() -> None:
     def diff(old: Properties, new: Properties) -> dict[str, str]:
         outputs = {"__inputs": Secret({"registry": old})}
-        result = DockerProvider({}).diff(IMAGE, "", {}, outputs, {"registry": new}, [])
+        result = DockerProvider({}).diff(
+            Request(resource=IMAGE, old_outputs=outputs, inputs={"registry": new})
+        )
         return dict(result.detailed)
 
     old = {"server": "a", "username": "u", "password": "p"}

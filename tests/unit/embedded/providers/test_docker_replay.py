@@ -34,21 +34,14 @@ def _without_digest(value: Any) -> Any:
 @pytest.mark.parametrize("call", calls("docker", "Check"), ids=str)
 def test_check(call: Call, project: Path) -> None:
     provider = DockerProvider({}, project)
-    result = provider.check(call.resource, call.given("olds"), call.given("news"), b"")
+    result = provider.check(call.asked())
     assert _without_digest(result.inputs) == _without_digest(call.answered("inputs"))
     assert len(result.inputs["build"]["contextDigest"]) == 64
 
 
 @pytest.mark.parametrize("call", calls("docker", "Diff"), ids=str)
 def test_diff(call: Call) -> None:
-    result = DockerProvider({}).diff(
-        call.resource,
-        call.request["id"],
-        call.given("oldInputs"),
-        call.given("olds"),
-        call.given("news"),
-        [],
-    )
+    result = DockerProvider({}).diff(call.asked())
     recorded = recorded_diff(call)
     assert (result.changes, list(result.replaces)) == (recorded.changes, recorded.replaces)
     assert result.detailed == recorded.detailed
@@ -63,29 +56,17 @@ def test_create_and_update(call: Call, project: Path, monkeypatch: pytest.Monkey
     provider = DockerProvider({}, project)
     preview = bool(call.request.get("preview"))
     if call.method == "Create":
-        id, outputs = provider.create(call.resource, call.given("properties"), 0, preview, _no_log)
+        id, outputs = provider.create(call.asked())
         assert call.response and id == call.response["id"]
     else:
-        outputs = provider.update(
-            call.resource,
-            call.request["id"],
-            call.given("oldInputs"),
-            call.given("olds"),
-            call.given("news"),
-            (),
-            0,
-            preview,
-            _no_log,
-        )
+        outputs = provider.update(call.asked())
     assert comparable(outputs) == comparable(expected)
     assert daemon.pushed == ([] if preview else [expected["imageName"]])
 
 
 @pytest.mark.parametrize("call", calls("docker", "Read"), ids=str)
 def test_read(call: Call) -> None:
-    result = DockerProvider({}).read(
-        call.resource, call.request["id"], call.given("inputs"), call.given("properties")
-    )
+    result = DockerProvider({}).read(call.asked())
     assert result and call.response and result.id == call.response["id"]
     assert comparable(result.inputs) == comparable(call.answered("inputs"))
     assert comparable(result.outputs) == comparable(call.answered("properties"))
@@ -93,11 +74,4 @@ def test_read(call: Call) -> None:
 
 @pytest.mark.parametrize("call", calls("docker", "Delete"), ids=str)
 def test_delete(call: Call) -> None:
-    DockerProvider({}).delete(
-        call.resource,
-        call.request["id"],
-        call.given("oldInputs"),
-        call.given("properties"),
-        0,
-        _no_log,
-    )
+    DockerProvider({}).delete(call.asked())

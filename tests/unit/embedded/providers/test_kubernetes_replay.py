@@ -1,6 +1,5 @@
 """Every recorded call of pulumi-kubernetes, replayed: the same request gives the same answer."""
 
-import base64
 import copy
 from typing import Any
 
@@ -90,8 +89,7 @@ def _without_versions(properties: Properties) -> Any:
 @pytest.mark.parametrize("call", calls("kubernetes", "Check"), ids=str)
 def test_check(call: Call) -> None:
     api = FakeApi()
-    seed = base64.b64decode(call.request["randomSeed"])
-    result = _provider(api).check(call.resource, call.given("olds"), call.given("news"), seed)
+    result = _provider(api).check(call.asked())
     assert not result.failures
     assert comparable(result.inputs) == comparable(call.answered("inputs"))
     assert api.requests == []
@@ -100,14 +98,7 @@ def test_check(call: Call) -> None:
 @pytest.mark.parametrize("call", calls("kubernetes", "Diff"), ids=str)
 def test_diff(call: Call) -> None:
     api = FakeApi()
-    result = _provider(api).diff(
-        call.resource,
-        call.request["id"],
-        call.given("oldInputs"),
-        call.given("olds"),
-        call.given("news"),
-        call.request.get("ignoreChanges", []),
-    )
+    result = _provider(api).diff(call.asked())
     assert result == recorded_diff(call)
     assert api.requests == []  # a deploy that changes nothing asks the cluster nothing
 
@@ -121,12 +112,12 @@ def test_create(call: Call) -> None:
     preview = bool(call.request.get("preview"))
     inputs = call.given("properties")
     if preview:
-        _, outputs = _provider(api).create(call.resource, inputs, 0, True, _no_log)
+        _, outputs = _provider(api).create(call.asked())
         assert comparable(outputs) == comparable(call.answered("properties"))
         return
     _, live = split_checkpoint(call.answered("properties"))
     controller = Controller(api, live)
-    id, outputs = _provider(api).create(call.resource, inputs, 60, False, controller.log)
+    id, outputs = _provider(api).create(call.asked(controller.log))
     assert call.response and id == call.response["id"]
     assert _without_versions(outputs) == _without_versions(call.answered("properties"))
     assert controller.path == _path(live)
@@ -136,23 +127,15 @@ def test_create(call: Call) -> None:
 @pytest.mark.parametrize("call", calls("kubernetes", "Update"), ids=str)
 def test_update(call: Call) -> None:
     api = FakeApi()
-    arguments = (
-        call.resource,
-        call.request["id"],
-        call.given("oldInputs"),
-        call.given("olds"),
-        call.given("news"),
-        call.request.get("ignoreChanges", ()),
-    )
     if call.request.get("preview"):
-        outputs = _provider(api).update(*arguments, 0, True, _no_log)
+        outputs = _provider(api).update(call.asked())
         assert comparable(outputs) == comparable(call.answered("properties"))
         return
     _, old = split_checkpoint(call.given("olds"))
     api.put(_path(old), old)
     _, live = split_checkpoint(call.answered("properties"))
     controller = Controller(api, live)
-    outputs = _provider(api).update(*arguments, 60, False, controller.log)
+    outputs = _provider(api).update(call.asked(controller.log))
     # The recorded provider answers with the object as it was applied, ours with it as it got ready.
     expected = call.answered("properties")
     expected["status"] = _ready(live)["status"]
@@ -179,7 +162,7 @@ def test_create_of_a_job_that_fails() -> None:
         api.change(path, status={"conditions": [failed]})
 
     with pytest.raises(InitializationError) as caught:
-        _provider(api).create(call.resource, call.given("properties"), 60, False, log)
+        _provider(api).create(call.asked(log))
     name = call.given("properties")["metadata"]["name"]
     # The message of the real provider is longer and says less: "Resource '...' was created but failed
     # to initialize"; the name of the object is in both.
@@ -193,9 +176,7 @@ def test_read(call: Call) -> None:
     api = FakeApi()
     _, live = split_checkpoint(call.answered("properties"))
     api.objects[_path(live)] = live
-    result = _provider(api).read(
-        call.resource, call.request["id"], call.given("inputs"), call.given("properties")
-    )
+    result = _provider(api).read(call.asked())
     assert result and call.response and result.id == call.response["id"]
     assert comparable(result.inputs) == comparable(call.answered("inputs"))
     assert comparable(result.outputs) == comparable(call.answered("properties"))
@@ -208,14 +189,7 @@ def test_delete(call: Call) -> None:
     path = _path(live)
     api.put(path, live)
 
-    _provider(api).delete(
-        call.resource,
-        call.request["id"],
-        call.given("oldInputs"),
-        call.given("properties"),
-        5,
-        _no_log,
-    )
+    _provider(api).delete(call.asked())
     assert path not in api.objects
     (body,) = [body for method, _, _, body in api.requests if method == "DELETE"]
     assert body["propagationPolicy"] == "Foreground"

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from astro_pulumi.embedded.provider import DiffResult, Resource
+from astro_pulumi.embedded import paths
+from astro_pulumi.embedded.provider import DiffResult, Request, Resource
 from astro_pulumi.embedded.providers.kubernetes import KubernetesProvider, diff, reasons
 from astro_pulumi.embedded.providers.kubernetes.client import Cluster
 from astro_pulumi.embedded.providers.kubernetes.conditions import wanted_conditions
@@ -101,7 +102,8 @@ def check(kind: str, news: Properties, olds: Properties | None = None, **config:
     resource = Resource("urn:pulumi:dev::p::t::thing", f"kubernetes:core/v1:{kind}", "thing")
     provider = KubernetesProvider(config, FakeApi().cluster(**config))
     inputs = {"apiVersion": "v1", "kind": kind, **news}
-    return dict(provider.check(resource, olds or {}, inputs, b"seed").inputs)
+    request = Request(resource=resource, inputs=inputs, old_inputs=olds or {}, random_seed=b"seed")
+    return dict(provider.check(request).inputs)
 
 
 class TestCheck:
@@ -288,7 +290,7 @@ class TestDiff:
 
     @pytest.mark.parametrize("path", ["a.b[0].c", 'metadata.annotations["a.b/c"].d', "a[12][3]"])
     def test_paths_are_written_as_they_are_read(self, path: str) -> None:
-        assert diff.format_path(diff.parse_path(path)) == path
+        assert paths.render(paths.parse(path)) == path
 
     def test_unready_job_is_replaced(self) -> None:
         api = FakeApi()
@@ -302,12 +304,13 @@ class TestDiff:
         outputs = {**inputs, "__inputs": inputs}
         api.put("/apis/batch/v1/namespaces/ns/jobs/j", inputs)
         provider = KubernetesProvider({}, api.cluster())
-        result = provider.diff(resource, "ns/j", inputs, outputs, inputs, [])
+        request = Request(resource=resource, inputs=inputs, old_inputs=inputs, old_outputs=outputs)
+        result = provider.diff(request)
         assert result.replaces == ['.metadata.annotations["pulumi.com/replaceUnready"]']
         assert result.delete_before_replace
         done = {"conditions": [{"type": "Complete", "status": "True"}]}
         api.change("/apis/batch/v1/namespaces/ns/jobs/j", status=done)
-        assert not provider.diff(resource, "ns/j", inputs, outputs, inputs, []).changes
+        assert not provider.diff(request).changes
 
 
 def state(
@@ -624,7 +627,7 @@ def test_import_takes_the_inputs_from_the_object() -> None:
     )
     provider = KubernetesProvider({}, api.cluster())
     resource = Resource("urn:pulumi:dev::p::t::c", "kubernetes:core/v1:ConfigMap", "c")
-    result = provider.read(resource, "ns/c", {}, {})
+    result = provider.read(Request(resource=resource, id="ns/c"))
     assert result and result.inputs == {
         "apiVersion": "v1",
         "kind": "ConfigMap",
@@ -632,7 +635,7 @@ def test_import_takes_the_inputs_from_the_object() -> None:
         "data": {"a": "1"},
     }
     assert result.outputs["__inputs"] == result.inputs
-    assert provider.read(resource, "ns/other", {}, {}) is None
+    assert provider.read(Request(resource=resource, id="ns/other")) is None
 
 
 KUBECONFIG = """

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from astro_pulumi.embedded.provider import InitializationError, Resource
+from astro_pulumi.embedded.provider import InitializationError, Request, Resource
 from astro_pulumi.embedded.providers.kubernetes import KubernetesProvider, client, wait, watch
 from astro_pulumi.embedded.values import Properties
 from astro_pulumi.errors import ResourceError
@@ -49,9 +49,13 @@ class Up:
 
     def _run(self) -> None:
         try:
-            inputs = self.provider.check(self.resource, {}, self._obj, b"seed").inputs
+            inputs = self.provider.check(
+                Request(resource=self.resource, inputs=self._obj, random_seed=b"seed")
+            ).inputs
             log = lambda _, text: self.lines.append(text)  # noqa: E731
-            _, self.outputs = self.provider.create(self.resource, inputs, self._timeout, False, log)
+            _, self.outputs = self.provider.create(
+                Request(resource=self.resource, inputs=inputs, timeout=self._timeout, log=log)
+            )
         except ResourceError as error:
             self.error = error
 
@@ -398,14 +402,15 @@ class TestCreate:
     def test_object_of_an_interrupted_create_is_found_again(self, api: FakeApi) -> None:
         up = Up(api, deployment(annotations={"pulumi.com/skipAwait": "true"})).join()
         inputs = up.outputs["__inputs"]
-        found = up.provider.recover(up.resource, inputs)
+        request = Request(resource=up.resource, inputs=inputs)
+        found = up.provider.recover(request)
         assert found and found.id == "ns/web"
         assert found.outputs["__inputs"] == inputs
         assert found.outputs["__fieldManager"] == up.outputs["__fieldManager"]
         api.put(DEPLOYMENT, deployment(managedFields=[]))  # someone else's
-        assert up.provider.recover(up.resource, inputs) is None
+        assert up.provider.recover(request) is None
         api.remove(DEPLOYMENT)
-        assert up.provider.recover(up.resource, inputs) is None
+        assert up.provider.recover(request) is None
 
     def test_old_object_is_waited_for_until_it_is_gone(self, api: FakeApi) -> None:
         api.put(DEPLOYMENT, deployment(deletionTimestamp="now"))
@@ -478,13 +483,14 @@ def test_preview_without_a_cluster_shows_the_inputs(
     api.failing = 10**6
     provider = KubernetesProvider({}, api.cluster())
     resource = Resource("urn", "kubernetes:apps/v1:Deployment", "web")
-    assert provider.create(resource, deployment(), 0, True, lambda *_: None) == ("", deployment())
+    request = Request(resource=resource, inputs=deployment(), preview=True)
+    assert provider.create(request) == ("", deployment())
 
 
 def test_preview_asks_the_server_what_it_would_make(api: FakeApi) -> None:
     provider = KubernetesProvider({}, api.cluster())
     resource = Resource("urn", "kubernetes:apps/v1:Deployment", "web")
-    _, outputs = provider.create(resource, deployment(), 0, True, lambda *_: None)
+    _, outputs = provider.create(Request(resource=resource, inputs=deployment(), preview=True))
     assert outputs["metadata"]["generation"] == 1 and "__inputs" in outputs
     assert api.objects == {}
     ((_, _, query, _),) = api.requests
@@ -499,7 +505,7 @@ def test_update_of_an_object_that_someone_deleted_makes_it_anew(api: FakeApi) ->
     api.remove(DEPLOYMENT)
     news = deployment(annotations=annotations)
     outputs = up.provider.update(
-        up.resource, "ns/web", {}, up.outputs, news, (), 5, False, lambda *_: None
+        Request(resource=up.resource, id="ns/web", old_outputs=up.outputs, inputs=news)
     )
     assert outputs["kind"] == "Deployment" and DEPLOYMENT in api.objects
 
@@ -533,7 +539,14 @@ def test_what_an_update_ignores_is_left_as_it_is(
         "spec.template.spec.containers",
     ]
     outputs = up.provider.update(
-        *(up.resource, "ns/web", {}, up.outputs, news, ignored, 5, preview, lambda *_: None)
+        Request(
+            resource=up.resource,
+            id="ns/web",
+            old_outputs=up.outputs,
+            inputs=news,
+            ignore_changes=ignored,
+            preview=preview,
+        )
     )
     applied = next(body for method, _, _, body in reversed(api.requests) if method == "PATCH")
     assert applied["spec"].get("replicas") == sent
@@ -549,7 +562,11 @@ class TestDelete:
 
     def delete(self, up: Up, outputs: Properties, timeout: float = 60) -> None:
         log = lambda _, text: up.lines.append(text)  # noqa: E731
-        up.provider.delete(up.resource, "ns/web", {}, outputs, timeout, log)
+        up.provider.delete(
+            Request(
+                resource=up.resource, id="ns/web", old_outputs=outputs, timeout=timeout, log=log
+            )
+        )
 
     def test_what_is_not_there_is_no_error(self, made: Up, api: FakeApi) -> None:
         api.remove(DEPLOYMENT)
