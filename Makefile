@@ -2,8 +2,11 @@
 VENV := .venv
 PY := $(VENV)/bin/python
 UV := $(VENV)/bin/uv
+TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/astro-pulumi/tools
+CHECKOV := $(TOOLS)/checkov-3.3.30/bin/checkov
+KUBE_SCORE := $(TOOLS)/kube-score-1.20.0/kube-score
 
-.PHONY: help quickstart test check down lock clean
+.PHONY: help quickstart test check lint-manifests down lock clean
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -29,6 +32,19 @@ check: $(VENV)/.synced ## Format, lint, types and unit tests, in under a minute
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/mypy
 	@$(PY) -m pytest tests/unit
+
+lint-manifests: $(VENV)/.synced $(CHECKOV) $(KUBE_SCORE) ## Judge rendered Deployments with checkov and kube-score
+	@CHECKOV=$(CHECKOV) KUBE_SCORE=$(KUBE_SCORE) $(PY) -m tests.manifests.lint
+
+# Not in requirements.lock: checkov pins versions that nothing else here could live with.
+$(CHECKOV): | $(VENV)/.synced
+	@echo "==> checkov in $(TOOLS)"
+	@$(UV) venv --quiet --clear --python $(PY) $(TOOLS)/checkov-3.3.30
+	@$(UV) pip install --quiet --python $(TOOLS)/checkov-3.3.30/bin/python checkov==3.3.30
+
+$(KUBE_SCORE):
+	@echo "==> kube-score in $(TOOLS), from its Go module"
+	@CGO_ENABLED=0 GOBIN=$(dir $@) go install github.com/zegl/kube-score/cmd/kube-score@v1.20.0
 
 down: $(VENV)/.synced ## Stop and remove all that `make quickstart` started, and nothing else
 	@$(PY) -m local.quickstart down

@@ -20,12 +20,12 @@ SIZES = (1, 10, 100)
 
 def measure(size: int, folder: Path) -> dict[str, float]:
     """Declares `size` Deployments of one project, each with its own repository."""
-    start, cpu = time.perf_counter(), time.process_time()
+    start = time.perf_counter()
     import astro_pulumi as astro
     from tests.mock_engine import run, write_project
 
     write_project(folder / "project")
-    imported = time.perf_counter()
+    imported, cpu = time.perf_counter(), time.process_time()
     os.chdir(folder)
 
     def program() -> None:
@@ -51,8 +51,8 @@ def measure(size: int, folder: Path) -> dict[str, float]:
         "resources": resources,
         "import_seconds": round(imported - start, 3),
         "program_seconds": round(done - imported, 3),
-        "cpu_seconds": round(time.process_time() - cpu, 3),
-        "milliseconds_per_deployment": round((done - imported) / size * 1000, 1),
+        "cpu_seconds": round((used := time.process_time() - cpu), 3),
+        "cpu_milliseconds_per_deployment": round(used / size * 1000, 1),
         "peak_megabytes": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
     }
 

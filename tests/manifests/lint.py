@@ -1,13 +1,11 @@
 """Judges the rendered manifests with checkov and kube-score: nothing failed, nothing critical.
 
-Usage: python -m tests.manifests.lint        (`make lint-manifests`)
+Usage: make lint-manifests
 
 Checks that are wrong for Airflow are in `EXCEPTIONS`, each for certain containers or objects and with
 its reason; every other finding fails. An exception that nothing needs any more fails too.
 
-Both are looked for on PATH, or named by $CHECKOV and $KUBE_SCORE:
-  uv tool install checkov==3.3.30
-  go install github.com/zegl/kube-score/cmd/kube-score@v1.20.0
+`make` installs both and names them by $CHECKOV and $KUBE_SCORE; else they are looked for on PATH.
 """
 
 import json
