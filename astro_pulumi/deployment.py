@@ -17,6 +17,7 @@ from astro_pulumi.kept import (
     simple_auth_passwords,
 )
 from astro_pulumi.kubernetes import (
+    accounts,
     airflow,
     autoscaling,
     availability,
@@ -90,9 +91,12 @@ class Deployment(pulumi.ComponentResource):
         pull_secret = self._find_or_make_pull_secret()
         self._restrict_network()
         urls = service_urls(spec, passwords, self.namespace, check_database_change(spec, self))
-        environment = self._make_environment(passwords, urls)
-        database, broker = self._run_backing_services(passwords, pull_secret)
-        pool = self._pool_connections(urls["plain_database_url"], pull_secret, database)
+        environment = self._make_environment(passwords, urls, pull_secret)
+        account = self._make("services", accounts.services_account(spec, pull_secret)).object_name
+        database, broker = self._run_backing_services(passwords, account)
+        pool = self._pool_connections(urls["plain_database_url"], account, database)
+        for manifest in monitoring.metrics_export(spec, account):
+            self._make(monitoring.COMPONENT, manifest)
         content = release_content(args, spec, rollback)
         migrated = self._run_release_job(environment, pull_secret, content, database)
         findings = migrated.metadata.apply(ledger.read_findings)
@@ -100,7 +104,7 @@ class Deployment(pulumi.ComponentResource):
         title = ledger.title(name, origin, findings)
         self._expose_webserver()
         after = [migrated, *broker, *pool]
-        workloads = self._roll_out(environment, pull_secret, title, findings, after)
+        workloads = self._roll_out(environment, title, findings, after)
         record = self._record_release(args, rollback, origin, findings, workloads)
 
         self.webserver_url = pulumi.Output.from_input(
@@ -180,7 +184,10 @@ class Deployment(pulumi.ComponentResource):
             self._make(component, policy)
 
     def _make_environment(
-        self, passwords: dict[str, pulumi.Output[str]], urls: dict[str, pulumi.Output[str]]
+        self,
+        passwords: dict[str, pulumi.Output[str]],
+        urls: dict[str, pulumi.Output[str]],
+        pull_secret: pulumi.Output[str] | None,
     ) -> AirflowEnvironment:
         spec = self._spec
         values = {
@@ -206,7 +213,7 @@ class Deployment(pulumi.ComponentResource):
             groups["keda"] = {autoscaling.CONNECTION: values["keda_database_url"]}
         config = self._make("settings", _config_map(spec, settings(spec)))
         files = self._make("files", _config_map(spec, _pod_files()))
-        account = self._make("airflow", airflow.service_account(spec))
+        account = self._make("airflow", accounts.airflow_account(spec, pull_secret))
         return AirflowEnvironment(
             image=self.image,
             config=config.object_name,
@@ -225,7 +232,7 @@ class Deployment(pulumi.ComponentResource):
         )
 
     def _run_backing_services(
-        self, passwords: dict[str, pulumi.Output[str]], pull_secret: pulumi.Output[str] | None
+        self, passwords: dict[str, pulumi.Output[str]], account: pulumi.Output[str]
     ) -> tuple[list[KubernetesObject], list[KubernetesObject]]:
         """The embedded PostgreSQL and Redis; nothing for those that the user brings."""
         spec = self._spec
@@ -233,7 +240,7 @@ class Deployment(pulumi.ComponentResource):
         if isinstance(spec.database, BackingService):
             password = self._make_secret("postgresql", {"password": passwords["postgresql"]})
             self._make("postgresql", backing.postgresql_service(spec))
-            manifest = backing.postgresql(spec, spec.database, password, pull_secret)
+            manifest = backing.postgresql(spec, spec.database, password, account)
             database.append(self._make("postgresql", manifest))
             if spec.backup_before_downgrade:
                 self._make(backing.BACKUPS, backing.backup_claim(spec, spec.database))
@@ -241,14 +248,14 @@ class Deployment(pulumi.ComponentResource):
             file = passwords["redis"].apply(backing.redis_configuration)
             redis_conf = self._make_secret("redis", {"redis.conf": file})
             self._make("redis", backing.redis_service(spec))
-            manifest = backing.redis(spec, spec.broker, redis_conf, pull_secret)
+            manifest = backing.redis(spec, spec.broker, redis_conf, account)
             broker.append(self._make("redis", manifest))
         return database, broker
 
     def _pool_connections(
         self,
         database_url: pulumi.Output[str],
-        pull_secret: pulumi.Output[str] | None,
+        account: pulumi.Output[str],
         database: list[KubernetesObject],
     ) -> list[KubernetesObject]:
         """PgBouncer, where it is asked for."""
@@ -258,7 +265,7 @@ class Deployment(pulumi.ComponentResource):
         component = pgbouncer.COMPONENT
         files = self._make_secret(component, pgbouncer_files(spec, spec.pgbouncer, database_url))
         self._make(component, pgbouncer.service(spec))
-        manifest = pgbouncer.workload(spec, spec.pgbouncer, files, pull_secret)
+        manifest = pgbouncer.workload(spec, spec.pgbouncer, files, account)
         return [self._make(component, manifest, depends_on=database)]
 
     def _expose_webserver(self) -> None:
@@ -278,9 +285,9 @@ class Deployment(pulumi.ComponentResource):
     ) -> KubernetesObject:
         rights = [
             self._make(f"release-job-{manifest['kind'].lower()}", manifest)
-            for manifest in release_job_rights(self._spec)
+            for manifest in release_job_rights(self._spec, pull_secret)
         ]
-        manifest = release_job(self._spec, environment, pull_secret, content)
+        manifest = release_job(self._spec, environment, content)
         return self._make("release-job", manifest, depends_on=[*database, *rights])
 
     def _keep_origin(
@@ -328,7 +335,6 @@ class Deployment(pulumi.ComponentResource):
     def _roll_out(
         self,
         environment: AirflowEnvironment,
-        pull_secret: pulumi.Output[str] | None,
         title: pulumi.Output[str],
         findings: pulumi.Output[dict[str, Any]],
         after: list[KubernetesObject],
@@ -345,14 +351,14 @@ class Deployment(pulumi.ComponentResource):
         processes: list[KubernetesObject] = []
         for process in sorted(spec.processes, key=lambda one: one.component != "webserver"):
             webserver = processes[:1]
-            manifest = airflow.process_workload(spec, process, environment, pull_secret, title)
+            manifest = airflow.process_workload(spec, process, environment, title)
             processes.append(
                 self._make(process.component, manifest, after, turn=_turn(is_upgrade, webserver))
             )
         workers = [
             self._make(
                 f"worker-{queue.name}",
-                airflow.worker_workload(spec, queue, environment, pull_secret),
+                airflow.worker_workload(spec, queue, environment),
                 after,
                 turn=_turn(is_upgrade, processes),
             )
@@ -360,8 +366,6 @@ class Deployment(pulumi.ComponentResource):
         ]
         for component, scaler in autoscaling.autoscalers(spec, environment.secrets).items():
             self._make(component, scaler)
-        for manifest in monitoring.metrics_export(spec, pull_secret):
-            self._make(monitoring.COMPONENT, manifest)
         return processes + workers
 
     def _make(

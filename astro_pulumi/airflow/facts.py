@@ -46,6 +46,8 @@ class Process:
     )
     runs_dag_code: bool = False  # and so may call anything, anywhere
     calls_webserver: bool = False
+    # Settings that no other process reads; values as in `AirflowFacts.settings`.
+    settings: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ class AirflowFacts:
     worker: Process
     # Settings that every process gets, by environment variable. Values may use `{webserver}` (the
     # Service's name), `{base_path}` (the path of the base URL), `{default_queue}`,
-    # `{task_queued_timeout}` and `{standalone_dag_processor}`.
+    # `{task_queued_timeout}` (seconds) and `{standalone_dag_processor}`.
     settings: dict[str, str]
     # group -> environment variables, each with the name of the value it carries; without a value there
     # is none. There is one more group, "connections": the user's own Connections and Variables.
@@ -101,11 +103,13 @@ _SETTINGS_OF_EVERY_VERSION: Final = {
     "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
     "AIRFLOW__LOGGING__BASE_LOG_FOLDER": LOGS,
     "AIRFLOW__OPERATORS__DEFAULT_QUEUE": "{default_queue}",
-    # A task that waits for a worker's place while workers are replaced must not be failed.
-    "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "{task_queued_timeout}",
     # apache/airflow images: SIGTERM must reach only Celery's main process.
     "DUMB_INIT_SETSID": "0",
     "PYTHONDONTWRITEBYTECODE": "1",
+}
+_SCHEDULER_SETTINGS: Final = {
+    # A task that waits for a worker's place while workers are replaced must not be failed.
+    "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "{task_queued_timeout}",
 }
 _SECRETS_OF_EVERY_VERSION: Final = {
     "metadata": {
@@ -142,6 +146,7 @@ _AIRFLOW_2: Final = AirflowFacts(
             # Airflow 3 a fork drops its connections (`clean_in_fork` in airflow/settings.py).
             probe=ScriptProbe("job_probe.py", ("SchedulerJob",)),
             reads=("metadata", "broker", "connections"),
+            settings=_SCHEDULER_SETTINGS,
             runs_dag_code=True,
         ),
         Process(
@@ -215,6 +220,7 @@ _AIRFLOW_3: Final = AirflowFacts(
             arguments=("airflow", "scheduler"),
             probe=_SCHEDULER_HEALTH,
             reads=("metadata", "jwt", "broker"),
+            settings=_SCHEDULER_SETTINGS,
             ports={"health": 8974},
         ),
         Process(

@@ -2,10 +2,12 @@
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any, Final
 
 import pulumi
 
+from astro_pulumi.airflow.facts import Process
 from astro_pulumi.errors import ArgumentError
 from astro_pulumi.kubernetes.metadata import object_name
 from astro_pulumi.spec import Connection, DeploymentSpec, Metrics, RemoteLogging
@@ -69,18 +71,8 @@ def check_environment_name(name: Any, path: str) -> None:
 def settings(spec: DeploymentSpec) -> dict[str, Any]:
     """The environment variables of every Airflow process; the user's own win."""
     exposure, facts = spec.exposure, spec.facts
-    values = {
-        "webserver": object_name(spec.name, "webserver"),
-        "base_path": exposure.base_path,
-        "default_queue": spec.default_queue.name,
-        # A queued task waits for draining workers at the longest, then for new ones to start.
-        "task_queued_timeout": str(
-            max(600, 300 + max(q.termination_grace_period_seconds for q in spec.worker_queues))
-        ),
-        "standalone_dag_processor": str("dag-processor" in spec.sizes),
-    }
     return {
-        **{key: value.format(**values) for key, value in facts.settings.items()},
+        **_filled(spec, facts.settings),
         **facts.auth_managers[spec.auth_manager],
         **({facts.exposure.base_url: exposure.base_url} if exposure.base_url else {}),
         **(facts.exposure.proxy_settings if exposure.behind_proxy else {}),
@@ -89,6 +81,25 @@ def settings(spec: DeploymentSpec) -> dict[str, Any]:
         **_metrics(spec.name, spec.metrics),
         **spec.environment,
     }
+
+
+def process_settings(spec: DeploymentSpec, process: Process) -> dict[str, str]:
+    """The environment variables of one process alone; the user's own win."""
+    return _filled(spec, process.settings)
+
+
+def _filled(spec: DeploymentSpec, templates: Mapping[str, str]) -> dict[str, str]:
+    values = {
+        "webserver": object_name(spec.name, "webserver"),
+        "base_path": spec.exposure.base_path,
+        "default_queue": spec.default_queue.name,
+        # A queued task waits for draining workers at the longest, then for new ones to start.
+        "task_queued_timeout": str(
+            max(600, 300 + max(q.termination_grace_period_seconds for q in spec.worker_queues))
+        ),
+        "standalone_dag_processor": str("dag-processor" in spec.sizes),
+    }
+    return {key: value.format(**values) for key, value in templates.items()}
 
 
 def secret_settings(spec: DeploymentSpec) -> dict[str, Any]:

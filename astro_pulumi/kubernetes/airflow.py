@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from astro_pulumi.airflow.facts import FILES, LOGS, SIMPLE_AUTH_PASSWORDS, Process, ScriptProbe
+from astro_pulumi.airflow.settings import process_settings
 from astro_pulumi.kubernetes.metadata import (
     ROLLED_OUT,
     Manifest,
@@ -28,7 +29,6 @@ def process_workload(
     spec: DeploymentSpec,
     process: Process,
     environment: AirflowEnvironment,
-    pull_secret: Any | None,
     title: Any | None = None,
 ) -> Manifest:
     """Webserver, scheduler, triggerer or dag-processor. `title` is for the webserver's pages."""
@@ -36,13 +36,17 @@ def process_workload(
     if process.component == "webserver" and spec.exposure.behind_proxy:
         arguments = (*process.arguments, *spec.facts.exposure.proxy_arguments)
         process = replace(process, arguments=arguments)
-    pod = airflow_pod(process, size, environment, pull_secret)
+    pod = airflow_pod(process, size, environment)
     pod["terminationGracePeriodSeconds"] = _DEFAULT_GRACE_PERIOD + process.drain_seconds
     if process.component == "webserver" and "simple-auth" in environment.secrets:
         _add_simple_auth_passwords(pod, environment.secrets["simple-auth"])
-    setting = spec.facts.exposure.instance_name
-    if process.component == "webserver" and title is not None and setting not in spec.environment:
-        pod["containers"][0]["env"].append({"name": setting, "value": title})
+    settings: dict[str, Any] = {**process_settings(spec, process)}
+    if process.component == "webserver" and title is not None:
+        settings = {spec.facts.exposure.instance_name: title, **settings}
+    own = {*spec.environment, *spec.secret_environment}  # which win
+    pod["containers"][0]["env"] += [
+        {"name": name, "value": value} for name, value in settings.items() if name not in own
+    ]
     name = object_name(spec.name, process.component)
     return _workload(spec, name, process.component, size.replicas, pod, {})
 
@@ -51,30 +55,14 @@ def worker_workload(
     spec: DeploymentSpec,
     queue: WorkerQueue,
     environment: AirflowEnvironment,
-    pull_secret: Any | None,
 ) -> Manifest:
     """The workers of one queue. How many there are is left to the autoscaler where there is one."""
     process = _for_queue(spec, queue)
-    pod = airflow_pod(process, queue.size, environment, pull_secret, queue.placement)
+    pod = airflow_pod(process, queue.size, environment, queue.placement)
     pod["terminationGracePeriodSeconds"] = queue.termination_grace_period_seconds
     name = worker_name(spec, queue)
     replicas = None if queue.is_scaled else queue.size.replicas
     return _workload(spec, name, "worker", replicas, pod, queue_label(queue))
-
-
-def service_account(spec: DeploymentSpec) -> Manifest:
-    """Who Airflow's pods are. It has no rights in the cluster; clouds may give it some elsewhere."""
-    annotations = dict(spec.pod_template.service_account_annotations)
-    return {
-        "apiVersion": "v1",
-        "kind": "ServiceAccount",
-        "metadata": {
-            "name": object_name(spec.name, "airflow"),
-            "labels": labels(spec.name, "airflow"),
-            **({"annotations": annotations} if annotations else {}),
-        },
-        "automountServiceAccountToken": False,
-    }
 
 
 def worker_name(spec: DeploymentSpec, queue: WorkerQueue) -> str:

@@ -6,7 +6,6 @@ from astro_pulumi.kubernetes.metadata import SKIP_AWAIT, Manifest, labels, objec
 from astro_pulumi.kubernetes.pods import (
     container_security,
     pod_security,
-    pull_secrets,
     resources,
 )
 from astro_pulumi.spec import BackingService, DeploymentSpec
@@ -25,7 +24,7 @@ def postgresql(
     spec: DeploymentSpec,
     service: BackingService,
     password_secret: Any,
-    pull_secret: Any | None,
+    account: Any,
 ) -> Manifest:
     """`password_secret` is the name of a Secret with the key `password`."""
     container: Manifest = {
@@ -59,7 +58,7 @@ def postgresql(
         {"name": "tmp", "emptyDir": {}},
         {"name": "password", "secret": {"secretName": password_secret, "defaultMode": 0o440}},
     ]
-    return _stateful_set(spec, "postgresql", service, container, volumes, pull_secret)
+    return _stateful_set(spec, "postgresql", service, container, volumes, account)
 
 
 def backup_claim(spec: DeploymentSpec, service: BackingService) -> Manifest:
@@ -81,7 +80,7 @@ def redis(
     spec: DeploymentSpec,
     service: BackingService,
     configuration_secret: Any,
-    pull_secret: Any | None,
+    account: Any,
 ) -> Manifest:
     """`configuration_secret` is the name of a Secret with the key `redis.conf`."""
     container: Manifest = {
@@ -112,7 +111,7 @@ def redis(
             "secret": {"secretName": configuration_secret, "defaultMode": 0o440},
         },
     ]
-    return _stateful_set(spec, "redis", service, container, volumes, pull_secret)
+    return _stateful_set(spec, "redis", service, container, volumes, account)
 
 
 def redis_configuration(password: str) -> str:
@@ -161,7 +160,7 @@ def _stateful_set(
     service: BackingService,
     container: Manifest,
     volumes: list[Manifest],
-    pull_secret: Any | None,
+    account: Any,
 ) -> Manifest:
     name = object_name(spec.name, component)
     return {
@@ -190,7 +189,7 @@ def _stateful_set(
                     "automountServiceAccountToken": False,
                     "enableServiceLinks": False,
                     "terminationGracePeriodSeconds": 60,
-                    **pull_secrets(pull_secret),
+                    "serviceAccountName": account,
                 },
             },
             "volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": _claim(service)}],

@@ -7,7 +7,6 @@ from astro_pulumi.kubernetes.metadata import SKIP_AWAIT, Manifest, labels, objec
 from astro_pulumi.kubernetes.pods import (
     container_security,
     pod_security,
-    pull_secrets,
     resources,
 )
 from astro_pulumi.spec import DeploymentSpec
@@ -17,15 +16,15 @@ METRICS_PORT: Final = 9102
 _NOBODY: Final = 65534
 
 
-def metrics_export(spec: DeploymentSpec, pull_secret: Any | None) -> list[Manifest]:
+def metrics_export(spec: DeploymentSpec, account: Any) -> list[Manifest]:
     """Everything that the Deployment's metrics need in the cluster."""
     if not spec.metrics.exporter_image:
         return []
     monitor = [_service_monitor(spec)] if spec.metrics.service_monitor else []
-    return [_service(spec), _exporter(spec, pull_secret), *monitor]
+    return [_service(spec), _exporter(spec, account), *monitor]
 
 
-def _exporter(spec: DeploymentSpec, pull_secret: Any | None) -> Manifest:
+def _exporter(spec: DeploymentSpec, account: Any) -> Manifest:
     """The exporter: one pod, since what it counts is in its memory."""
     probe = {"httpGet": {"path": "/-/healthy", "port": METRICS_PORT}}
     container = {
@@ -58,7 +57,7 @@ def _exporter(spec: DeploymentSpec, pull_secret: Any | None) -> Manifest:
                     "securityContext": pod_security(_NOBODY, _NOBODY),
                     "automountServiceAccountToken": False,
                     "enableServiceLinks": False,
-                    **pull_secrets(pull_secret),
+                    "serviceAccountName": account,
                 },
             },
         },

@@ -20,7 +20,6 @@ from astro_pulumi.kubernetes.metadata import (
 from astro_pulumi.kubernetes.pods import (
     container_security,
     pod_security,
-    pull_secrets,
     resources,
     spread,
 )
@@ -39,7 +38,7 @@ _DRAIN: Final = "sleep 5; kill -INT 1; sleep 55"
 
 
 def workload(
-    spec: DeploymentSpec, pgbouncer: PgBouncer, files_secret: Any, pull_secret: Any | None
+    spec: DeploymentSpec, pgbouncer: PgBouncer, files_secret: Any, account: Any
 ) -> Manifest:
     """`files_secret` is the name of a Secret with what `files` returns."""
     selected = selector(spec.name, COMPONENT)
@@ -90,7 +89,7 @@ def workload(
                         if pgbouncer.size.replicas > 1
                         else {}
                     ),
-                    **pull_secrets(pull_secret),
+                    "serviceAccountName": account,
                 },
             },
         },

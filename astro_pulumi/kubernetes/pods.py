@@ -111,11 +111,6 @@ def placement(template: PodTemplate, own: Placement | None = None) -> Manifest:
     }
 
 
-def pull_secrets(pull_secret: Any | None) -> Manifest:
-    """The login that a pod's images are pulled with."""
-    return {} if pull_secret is None else {"imagePullSecrets": [{"name": pull_secret}]}
-
-
 def spread(selected: dict[str, str]) -> list[Manifest]:
     """Replicas on several nodes and in several zones, if there are; a deploy never waits for it."""
     return [
@@ -135,7 +130,6 @@ def airflow_pod(
     process: Process,
     size: Size,
     environment: AirflowEnvironment,
-    pull_secret: Any | None,
     own_placement: Placement | None = None,
 ) -> Manifest:
     """The pod spec of one Airflow process."""
@@ -182,7 +176,6 @@ def airflow_pod(
         # Airflow reads variables such as REDIS_PORT otherwise, which Kubernetes makes of Services.
         "enableServiceLinks": False,
         **placement(environment.template, own_placement),
-        **pull_secrets(pull_secret),
     }
     if environment.certificates is not None:
         _mount_secret(pod, "certificates", environment.certificates, CERTIFICATES)

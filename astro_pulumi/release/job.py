@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from astro_pulumi.airflow.facts import FILES, Process, ScriptProbe
 from astro_pulumi.kubernetes import backing
+from astro_pulumi.kubernetes.accounts import service_account
 from astro_pulumi.kubernetes.metadata import Manifest, labels, object_name
 from astro_pulumi.kubernetes.pods import AirflowEnvironment, airflow_pod
 from astro_pulumi.spec import DeploymentSpec, Size
@@ -39,9 +40,7 @@ _BACKUP_RULE: Final[Manifest] = {
 }
 
 
-def release_job(
-    spec: DeploymentSpec, environment: AirflowEnvironment, pull_secret: Any | None, content: str
-) -> Manifest:
+def release_job(spec: DeploymentSpec, environment: AirflowEnvironment, content: str) -> Manifest:
     """The Job of one release. It runs anew exactly when its image, its settings or `content` change.
 
     :param content: the fingerprint of the release.
@@ -52,7 +51,7 @@ def release_job(
         probe=ScriptProbe(""),
         reads=spec.facts.release_job_reads,
     )
-    pod = airflow_pod(process, Size(1, "2", "2Gi"), environment, pull_secret)
+    pod = airflow_pod(process, Size(1, "2", "2Gi"), environment)
     container = pod["containers"][0]
     for probe in _PROBES:
         del container[probe]
@@ -110,19 +109,14 @@ def _environment(spec: DeploymentSpec, content: str, deadline: int) -> Iterator[
         yield {"name": name, "value": value}
 
 
-def release_job_rights(spec: DeploymentSpec) -> list[Manifest]:
+def release_job_rights(spec: DeploymentSpec, pull_secret: Any | None) -> list[Manifest]:
     """ServiceAccount, Role and RoleBinding of the release Job: the only pod here that has a token."""
     name = object_name(spec.name, COMPONENT)
     rules = [*_RULES, *([_BACKUP_RULE] if spec.backup_before_downgrade else [])]
     metadata: Manifest = {"name": name, "labels": labels(spec.name, COMPONENT)}
     rbac = "rbac.authorization.k8s.io"
     return [
-        {
-            "apiVersion": "v1",
-            "kind": "ServiceAccount",
-            "metadata": metadata,
-            "automountServiceAccountToken": False,
-        },
+        service_account(spec, COMPONENT, pull_secret),
         {"apiVersion": f"{rbac}/v1", "kind": "Role", "metadata": metadata, "rules": rules},
         {
             "apiVersion": f"{rbac}/v1",

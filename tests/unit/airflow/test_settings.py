@@ -6,7 +6,11 @@ from typing import Any
 import pytest
 
 from astro_pulumi.airflow.facts import AIRFLOW
-from astro_pulumi.airflow.settings import connections_and_variables, settings
+from astro_pulumi.airflow.settings import (
+    connections_and_variables,
+    process_settings,
+    settings,
+)
 from tests.mock_engine import Program, deploy
 from tests.specs import VERSIONS, arguments, spec
 
@@ -15,8 +19,10 @@ every_version = pytest.mark.parametrize("version", VERSIONS)
 
 @every_version
 def test_every_placeholder_is_filled(version: str) -> None:
-    for value in settings(spec(airflow_version=version)).values():
-        assert "{" not in value
+    deployment = spec(airflow_version=version)
+    own = [process_settings(deployment, process) for process in deployment.processes]
+    for values in (settings(deployment), *own):
+        assert not [value for value in values.values() if "{" in value]
 
 
 @every_version
@@ -137,8 +143,16 @@ def test_arguments_become_settings(given: dict[str, Any], expected: dict[str, st
 
 
 def test_a_queued_task_waits_longer_than_workers_drain() -> None:
-    found = settings(spec(termination_grace_period_seconds=3600))
-    assert int(found["AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT"]) > 3600
+    name = "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT"
+    program = deploy(arguments(termination_grace_period_seconds=3600))
+    found = {
+        variable["name"]: variable["value"]
+        for variable in program.get("analytics-scheduler", "Deployment").container["env"]
+    }
+    assert int(found[name]) > 3600
+    program = deploy(arguments(environment={name: "5"}))
+    variables = program.get("analytics-scheduler", "Deployment").container["env"]
+    assert name not in {variable["name"] for variable in variables}, "the user's own wins"
 
 
 def secrets_of(program: Program, name: str) -> dict[str, str]:

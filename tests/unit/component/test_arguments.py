@@ -103,7 +103,7 @@ def _image_rows() -> Iterator[Row]:
     yield Row(
         "registry.pull_secret",
         {"registry": {"repository": REPOSITORY, "pull_secret": "mine"}},
-        f"Deployment scheduler {POD} imagePullSecrets 0 name",
+        "ServiceAccount airflow imagePullSecrets 0 name",
         "mine",
     )
     other = {"image": f"{REPOSITORY}@sha256:abc", "airflow_version": "2.10.4", "namespace": "data"}

@@ -100,8 +100,16 @@ def test_the_pull_secret_carries_the_login(program: Program) -> None:
     secret = program.get("analytics-registry")
     config = json.loads(secret.inputs["stringData"][".dockerconfigjson"])
     assert config["auths"]["ghcr.io"]["username"] == "acme"
-    for workload in program.kinds("Deployment")[1:]:
-        assert workload.pod["imagePullSecrets"] == [{"name": "analytics-registry-abc123"}]
+    for account in program.kinds("ServiceAccount"):
+        assert account.inputs["imagePullSecrets"] == [{"name": "analytics-registry-abc123"}]
+
+
+def test_every_pod_is_pulled_with_the_login_of_its_service_account(program: Program) -> None:
+    accounts = {account.object_name for account in program.kinds("ServiceAccount")}
+    pods = [r for kind in ("Deployment", "StatefulSet", "Job") for r in program.kinds(kind)][1:]
+    for workload in pods:
+        assert workload.pod["serviceAccountName"] in accounts, workload.name
+        assert "imagePullSecrets" not in workload.pod
 
 
 def test_with_a_built_image_docker_is_not_needed() -> None:

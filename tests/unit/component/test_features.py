@@ -30,6 +30,7 @@ NAMES = {
     ("Service", "postgresql"),
     ("Service", "redis"),
     ("ServiceAccount", "airflow"),
+    ("ServiceAccount", "services"),
     ("Job", "release-job"),
     ("ConfigMap", "settings"),
     ("ConfigMap", "files"),
@@ -130,8 +131,8 @@ def test_an_existing_pull_secret_is_used() -> None:
     registry = {"repository": "ghcr.io/acme/a", "pull_secret": "mine"}
     program = deploy(arguments(registry=registry))
     assert ("Secret", "registry") not in kinds(program)
-    for workload in program.kinds("Deployment")[1:]:
-        assert workload.pod["imagePullSecrets"] == [{"name": "mine"}]
+    for account in program.kinds("ServiceAccount"):
+        assert account.inputs["imagePullSecrets"] == [{"name": "mine"}]
 
 
 def test_ingress() -> None:

@@ -18,7 +18,7 @@ def workload(deployment: DeploymentSpec, index: int = 0) -> dict[str, Any]:
     secrets = {"broker": "broker", "api": "api"}
     template = deployment.pod_template
     environment = AirflowEnvironment("image", "c", "f", secrets, "sa", None, template, "")
-    return worker_workload(deployment, deployment.worker_queues[index], environment, None)
+    return worker_workload(deployment, deployment.worker_queues[index], environment)
 
 
 def arguments(manifest: dict[str, Any]) -> list[str]:

@@ -1,0 +1,44 @@
+"""Service accounts: who the pods are, and the login that their images are pulled with.
+
+The login is here and not in the pods: one that changes, such as the token of a CI run, restarts nothing.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from astro_pulumi.kubernetes.metadata import Manifest, labels, object_name
+from astro_pulumi.spec import DeploymentSpec
+
+AIRFLOW: Final = "airflow"
+SERVICES: Final = "services"
+
+
+def airflow_account(spec: DeploymentSpec, pull_secret: Any | None) -> Manifest:
+    """Who Airflow's pods are. It has no rights in the cluster; clouds may give it some elsewhere."""
+    annotations = spec.pod_template.service_account_annotations
+    return service_account(spec, AIRFLOW, pull_secret, annotations)
+
+
+def services_account(spec: DeploymentSpec, pull_secret: Any | None) -> Manifest:
+    """Who the pods beside Airflow's are: embedded services, PgBouncer, the exporter. It has no rights."""
+    return service_account(spec, SERVICES, pull_secret)
+
+
+def service_account(
+    spec: DeploymentSpec,
+    component: str,
+    pull_secret: Any | None,
+    annotations: Mapping[str, Any] | None = None,
+) -> Manifest:
+    """A service account without a token. Pods that name it are pulled with `pull_secret`."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": {
+            "name": object_name(spec.name, component),
+            "labels": labels(spec.name, component),
+            **({"annotations": dict(annotations)} if annotations else {}),
+        },
+        "automountServiceAccountToken": False,
+        **({} if pull_secret is None else {"imagePullSecrets": [{"name": pull_secret}]}),
+    }
