@@ -209,14 +209,14 @@ def _airflow_version(given: Arguments, source: ImageSource | None) -> AirflowVer
             raise ArgumentError("airflow_version", str(error)) from None
     elif source is None:
         raise ArgumentError(
-            "airflow_version", "is required with `image`: state it as 3.1 or 2.10.4"
+            "airflow_version", "is required with `image`. State it as 3.1 or 2.10.4"
         )
     elif source.project.airflow_version is None:
         base = source.project.base_image
         raise ArgumentError(
             "airflow_version",
             f"is required: {source.project.directory / 'Dockerfile'}:{base.line} builds on "
-            f"{base.reference}, whose tag does not say which Airflow it carries",
+            f"{base.reference}, whose tag does not say which Airflow it carries. State it as 3.1 or 2.10.4",
         )
     else:
         version = source.project.airflow_version
