@@ -211,14 +211,15 @@ class ServiceArgs(TypedDict):
     """How the webserver is reached."""
 
     type: NotRequired[str]
-    """`ClusterIP`, `NodePort` or `LoadBalancer`. Default: `ClusterIP`."""
+    """`ClusterIP`, `NodePort` or `LoadBalancer`; a deploy waits until that has an address, unless
+    `base_url` is given. Default: `ClusterIP`."""
     node_port: NotRequired[int]
     """Port on every node, 30000 to 32767, with type `NodePort`. Default: Kubernetes chooses."""
     annotations: NotRequired[Mapping[str, str]]
     """Annotations of the Service, which load balancers are set up by."""
     base_url: NotRequired[str]
     """URL under which people open the UI: `https://airflow.acme.com`. Default: that of `ingress` or
-    `http_route`, else the Service's DNS name."""
+    `http_route`, else the load balancer's address, else the Service's DNS name."""
 
 
 class IngressArgs(TypedDict):

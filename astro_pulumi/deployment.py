@@ -51,7 +51,8 @@ class Deployment(pulumi.ComponentResource):
     """One Airflow environment in one namespace, deployed from an Astro project or a built image."""
 
     webserver_url: pulumi.Output[str]
-    """URL of the Airflow UI: the base URL, else the name of its Service in the cluster."""
+    """URL of the Airflow UI: the base URL, else the load balancer's address, else the name of its Service
+    in the cluster."""
 
     namespace: pulumi.Output[str]
     """Namespace of the Deployment."""
@@ -102,17 +103,11 @@ class Deployment(pulumi.ComponentResource):
         findings = migrated.metadata.apply(ledger.read_findings)
         origin = self._keep_origin(content, rollback)
         title = ledger.title(name, origin, findings)
-        self._expose_webserver()
+        self.webserver_url = self._expose_webserver()
         after = [migrated, *broker, *pool]
         workloads = self._roll_out(environment, title, findings, after)
         record = self._record_release(args, rollback, origin, findings, workloads)
 
-        self.webserver_url = pulumi.Output.from_input(
-            spec.exposure.base_url
-            or pulumi.Output.format(
-                "http://{0}.{1}:8080", object_name(name, "webserver"), self.namespace
-            )
-        )
         self.airflow_version = pulumi.Output.from_input(str(spec.airflow_version))
         self.release = record.object_name
         self.admin_username = pulumi.Output.from_input(_ADMIN)
@@ -268,13 +263,20 @@ class Deployment(pulumi.ComponentResource):
         manifest = pgbouncer.workload(spec, spec.pgbouncer, files, account)
         return [self._make(component, manifest, depends_on=database)]
 
-    def _expose_webserver(self) -> None:
+    def _expose_webserver(self) -> pulumi.Output[str]:
+        """Makes what people reach the webserver through; -> its URL."""
         spec = self._spec
-        self._make("webserver", exposure.webserver_service(spec))
+        service = self._make("webserver", exposure.webserver_service(spec))
         if spec.exposure.ingress:
             self._make("webserver", exposure.webserver_ingress(spec, spec.exposure.ingress))
         if spec.exposure.http_route:
             self._make("webserver", exposure.webserver_route(spec, spec.exposure.http_route))
+        if exposure.url_is_of_load_balancer(spec):
+            return service.status.apply(exposure.load_balancer_url)
+        within_cluster = pulumi.Output.format(
+            "http://{0}.{1}:8080", object_name(spec.name, "webserver"), self.namespace
+        )
+        return pulumi.Output.from_input(spec.exposure.base_url or within_cluster)
 
     def _run_release_job(
         self,

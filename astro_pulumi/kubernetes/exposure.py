@@ -1,10 +1,26 @@
 """How people and tasks reach the webserver: Service, Ingress, HTTPRoute."""
 
+from typing import Any
+
 from astro_pulumi.airflow.facts import WEBSERVER_PORT
 from astro_pulumi.kubernetes.metadata import SKIP_AWAIT, Manifest, labels, object_name, selector
 from astro_pulumi.spec import DeploymentSpec, HttpRoute, Ingress
 
 COMPONENT = "webserver"
+# Until there is an address. Not for pods behind it, as with every Service here.
+_HAS_ADDRESS = {"pulumi.com/waitFor": "jsonpath={.status.loadBalancer.ingress[0]}"}
+
+
+def url_is_of_load_balancer(spec: DeploymentSpec) -> bool:
+    """Whether people reach the webserver at an address that the cluster chooses."""
+    return spec.exposure.type == "LoadBalancer" and not spec.exposure.base_url
+
+
+def load_balancer_url(status: dict[str, Any]) -> str:
+    """The URL of a Service that has got an address."""
+    (first, *_) = status["loadBalancer"]["ingress"]
+    host = first.get("hostname") or first["ip"]
+    return f"http://{f'[{host}]' if ':' in host else host}:{WEBSERVER_PORT}"
 
 
 def webserver_service(spec: DeploymentSpec) -> Manifest:
@@ -18,7 +34,10 @@ def webserver_service(spec: DeploymentSpec) -> Manifest:
         "metadata": {
             "name": object_name(spec.name, COMPONENT),
             "labels": labels(spec.name, COMPONENT),
-            "annotations": {**SKIP_AWAIT, **spec.exposure.annotations},
+            "annotations": {
+                **(_HAS_ADDRESS if url_is_of_load_balancer(spec) else SKIP_AWAIT),
+                **spec.exposure.annotations,
+            },
         },
         "spec": {
             "type": spec.exposure.type,

@@ -19,13 +19,15 @@ class KubernetesObject(pulumi.CustomResource):
     metadata: pulumi.Output[dict[str, Any]]
     data: pulumi.Output[dict[str, str]]
     """Of a ConfigMap."""
+    status: pulumi.Output[dict[str, Any]]
+    """Of a Service."""
 
     def __init__(self, name: str, manifest: Manifest, opts: pulumi.ResourceOptions) -> None:
         kind = manifest["kind"]
         super().__init__(
             type_token(manifest["apiVersion"], kind),
             name,
-            {"metadata": {}, **manifest},
+            {"metadata": {}, **({"status": None} if kind == "Service" else {}), **manifest},
             pulumi.ResourceOptions.merge(
                 pulumi.ResourceOptions(
                     version=VERSION, additional_secret_outputs=_SECRET_OUTPUTS.get(kind)

@@ -147,6 +147,35 @@ def test_ingress() -> None:
     assert webserver["args"] == ["airflow", "api-server", "--proxy-headers"]
 
 
+@pytest.mark.parametrize(
+    ("ingress", "url"),
+    [
+        ({"ip": "192.0.2.7"}, "http://192.0.2.7:8080"),
+        ({"ip": "2001:db8::7"}, "http://[2001:db8::7]:8080"),
+        ({"hostname": "lb.acme.com", "ip": ""}, "http://lb.acme.com:8080"),
+    ],
+)
+def test_the_url_is_that_of_the_load_balancer(ingress: dict[str, str], url: str) -> None:
+    known = {"analytics-webserver": {"status": {"loadBalancer": {"ingress": [ingress]}}}}
+    program = deploy(arguments(service={"type": "LoadBalancer"}), known=known)
+    assert program.result["webserver_url"] == url
+    annotations = program.get("analytics-webserver", "Service").inputs["metadata"]["annotations"]
+    assert "pulumi.com/skipAwait" not in annotations
+
+
+def test_a_load_balancer_with_a_base_url_is_not_waited_for() -> None:
+    service = {"type": "LoadBalancer", "base_url": "https://airflow.acme.com"}
+    program = deploy(arguments(service=service))
+    assert program.result["webserver_url"] == "https://airflow.acme.com"
+    annotations = program.get("analytics-webserver", "Service").inputs["metadata"]["annotations"]
+    assert annotations["pulumi.com/skipAwait"] == "true"
+
+
+def test_without_anything_before_it_the_url_is_the_services() -> None:
+    program = deploy(arguments(namespace="data", service={"type": "NodePort"}))
+    assert program.result["webserver_url"] == "http://analytics-webserver.data:8080"
+
+
 def test_http_route() -> None:
     route = {"host": "a.b", "gateway": "g", "gateway_namespace": "n", "listener": "l"}
     program = deploy(arguments(http_route=route))
