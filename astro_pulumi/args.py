@@ -296,7 +296,8 @@ class RemoteLoggingArgs(TypedDict):
     """Where task logs are kept for good. The image needs the provider of the place."""
 
     folder: NotRequired[str]
-    """`s3://bucket/path`, `gs://bucket/path`, `wasb://container@account/path` or `cloudwatch://arn`."""
+    """`s3://bucket/path`, `gs://bucket/path`, `wasb://container/path`, whose account is in the connection,
+    or `cloudwatch://arn`."""
     connection_id: NotRequired[str]
     """Connection with the right to write there. Default: the identity of the pods."""
     encrypt_s3: NotRequired[bool]

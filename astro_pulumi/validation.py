@@ -77,7 +77,7 @@ _OWN_PGBOUNCER_SETTINGS: Final = {
     ),
 }
 _HOST = re.compile(r"^[A-Za-z0-9*]([-A-Za-z0-9.]*[A-Za-z0-9])?$")
-_LOG_FOLDER = re.compile(r"^(s3|gs|wasb|wasbs|abfs|cloudwatch|stackdriver|oss|hdfs)://\S+$")
+_LOG_FOLDER = re.compile(r"^(s3|gs|wasb|cloudwatch|stackdriver|oss|hdfs)://\S+$")
 
 
 def specify_image(args: ProjectImageArgs) -> ImageSource:
@@ -559,6 +559,11 @@ def _remote_logging(given: Arguments) -> RemoteLogging:
     if folder and not _LOG_FOLDER.match(folder):
         raise ArgumentError(
             args.path("folder"), f"{folder!r} is not a folder such as s3://bucket/path"
+        )
+    if folder and folder.startswith("wasb:") and "@" in folder:
+        raise ArgumentError(
+            args.path("folder"),
+            f"{folder!r} names an account, which belongs into the connection: wasb://container/path",
         )
     return RemoteLogging(
         folder=folder,

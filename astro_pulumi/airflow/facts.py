@@ -116,7 +116,7 @@ _SECRETS_OF_EVERY_VERSION: Final = {
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "database_url",
         "AIRFLOW__CORE__FERNET_KEY": "fernet_key",
     },
-    # Past PgBouncer, where there is one: pooled by transaction, a migration would lose its locks.
+    # Past PgBouncer: a migration holds a lock of its session, and the pool is one of transactions.
     "migration": {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "direct_database_url"},
     "broker": {
         "AIRFLOW__CELERY__BROKER_URL": "broker_url",
@@ -210,7 +210,7 @@ _AIRFLOW_3: Final = AirflowFacts(
             arguments=("airflow", "api-server"),
             # 200 even when the scheduler is dead: right for a probe, useless as a proof.
             probe=HttpProbe("/api/v2/monitor/health", WEBSERVER_PORT),
-            reads=("metadata", "jwt", "api", "connections"),
+            reads=("metadata", "metadata-async", "jwt", "api", "connections"),
             ports={"http": WEBSERVER_PORT},
             # The api-server is in the path of every running task: let the endpoints change first.
             drain_seconds=5,
@@ -260,6 +260,12 @@ _AIRFLOW_3: Final = AirflowFacts(
     },
     secret_settings={
         **_SECRETS_OF_EVERY_VERSION,
+        # The api-server asks a little through asyncpg. Airflow would make its URL of the other one, but
+        # asyncpg takes no `sslmode`, and its prepared statements are lost in PgBouncer's pool.
+        "metadata-async": {
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": "async_database_url",
+            "PGSSLROOTCERT": "database_certificate_file",
+        },
         # Only who signs and who checks task tokens: a new one kills every running task.
         "jwt": {"AIRFLOW__API_AUTH__JWT_SECRET": "jwt_secret"},
         "api": {"AIRFLOW__API__SECRET_KEY": "api_secret_key"},

@@ -39,6 +39,7 @@ def service_urls(
         "keda_database_url": keda,
         "database_url": pooled.apply(_with_driver),
         **({"direct_database_url": direct.apply(_with_driver)} if spec.pgbouncer else {}),
+        **_for_asyncpg(spec, direct),
         "result_backend": pooled.apply(lambda url: f"db+{_with_driver(url)}"),
         "broker_url": _broker_url(spec, passwords),
     }
@@ -146,6 +147,25 @@ def _as_seen_by_keda(spec: DeploymentSpec, url: str, namespace: str) -> str:
         return url
     options = [(k, v) for k, v in parse_qsl(parts.query) if k not in ("sslmode", "sslrootcert")]
     return urlunsplit(parts._replace(query=urlencode([*options, ("sslmode", "require")])))
+
+
+def _for_asyncpg(
+    spec: DeploymentSpec, database_url: pulumi.Output[str]
+) -> dict[str, pulumi.Output[str]]:
+    """Its URL, where the one that Airflow makes would not do, and the file of the certificate."""
+    if spec.pgbouncer is None and not isinstance(spec.database, ExternalDatabase):
+        return {}
+
+    def translate(url: str) -> str:
+        parts = urlsplit(_with_scheme(url, "postgresql+asyncpg"))
+        mode = dict(parse_qsl(parts.query)).get("sslmode")
+        return urlunsplit(parts._replace(query=urlencode({"ssl": mode} if mode else {})))
+
+    values = {"async_database_url": database_url.apply(translate)}
+    if getattr(spec.database, "ca_certificate", None) is not None:
+        file = pulumi.Output.from_input(f"{CERTIFICATES}/{DATABASE_CA}")
+        values["database_certificate_file"] = file
+    return values
 
 
 def _with_driver(url: str) -> str:

@@ -141,13 +141,26 @@ def _remote_logging(logging: RemoteLogging) -> dict[str, str]:
         }
     return {
         "AIRFLOW__LOGGING__REMOTE_LOGGING": "True",
-        "AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER": logging.folder,
+        **_log_folder(logging.folder),
         **(
             {"AIRFLOW__LOGGING__REMOTE_LOG_CONN_ID": logging.connection_id}
             if logging.connection_id
             else {}
         ),
         **({"AIRFLOW__LOGGING__ENCRYPT_S3_LOGS": "True"} if logging.encrypt_s3 else {}),
+    }
+
+
+def _log_folder(folder: str) -> dict[str, str]:
+    name = "AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER"
+    scheme, _, rest = folder.partition("://")
+    if scheme != "wasb":
+        return {name: folder}
+    # Airflow takes Azure's container from another setting, and the folder for a path in it.
+    container, _, path = rest.partition("/")
+    return {
+        name: f"wasb://{path}",
+        "AIRFLOW__AZURE_REMOTE_LOGGING__REMOTE_WASB_LOG_CONTAINER": container,
     }
 
 

@@ -15,6 +15,7 @@ from astro_pulumi.spec import BackingService, DeploymentSpec, ExternalBroker, Ex
 
 _LOG_READERS: Final = ("webserver",)  # it shows the logs of running tasks
 _DNS: Final = 53
+_PAST_PGBOUNCER: Final = {"migration", "metadata-async"}  # groups of secrets
 # KEDA's operator counts the tasks. It has this label by its Helm chart and by its manifests.
 _KEDA: Final = {
     "namespaceSelector": {},
@@ -36,11 +37,9 @@ def connections(spec: DeploymentSpec) -> list[Connection]:
     """Every connection between pods of the Deployment that is allowed."""
     allowed = []
     for client, process in _clients(spec).items():
-        uses_database = "metadata" in process.reads or "broker" in process.reads  # results
-        pooled = spec.pgbouncer is not None and "migration" not in process.reads
-        if uses_database and pooled:
+        if spec.pgbouncer and _reads_database(process) and client != RELEASE_JOB:
             allowed.append(Connection(client, pgbouncer.COMPONENT, pgbouncer.PORT))
-        elif uses_database and isinstance(spec.database, BackingService):
+        if _reaches_database(spec, process) and isinstance(spec.database, BackingService):
             allowed.append(Connection(client, "postgresql", backing.POSTGRESQL_PORT))
         if "broker" in process.reads and isinstance(spec.broker, BackingService):
             allowed.append(Connection(client, "redis", backing.REDIS_PORT))
@@ -86,6 +85,17 @@ def _clients(spec: DeploymentSpec) -> dict[str, Process]:
     return {p.component: p for p in (*spec.processes, spec.facts.worker, job)}
 
 
+def _reads_database(process: Process) -> bool:
+    return "metadata" in process.reads or "broker" in process.reads  # Celery's results
+
+
+def _reaches_database(spec: DeploymentSpec, process: Process) -> bool:
+    """Whether it does so itself, and not through PgBouncer alone."""
+    if spec.pgbouncer is None:
+        return _reads_database(process)
+    return not _PAST_PGBOUNCER.isdisjoint(process.reads)
+
+
 def _from_pods(spec: DeploymentSpec, component: str) -> list[Manifest]:
     ports: dict[tuple[int, str], list[str]] = {}
     for allowed in connections(spec):
@@ -127,17 +137,22 @@ def _to(spec: DeploymentSpec, component: str, process: Process | None) -> list[M
         if allowed.source == component
     ]
     dns = [{"port": _DNS, "protocol": protocol} for protocol in ("UDP", "TCP")]
-    outside = _ports_outside(spec, component)
+    outside = _ports_outside(spec, process)
     return [*rules, {"ports": dns}, *([{"ports": outside}] if outside else [])]
 
 
-def _ports_outside(spec: DeploymentSpec, component: str) -> list[Manifest]:
-    """What pods that run no DAG code may call anywhere: the services that are the user's, and HTTPS."""
-    is_pool = component == pgbouncer.COMPONENT
-    services: list[Any] = [] if spec.pgbouncer and not is_pool else [spec.database]
-    ports = set() if is_pool else {(443, "TCP")}
-    if not is_pool:
+def _ports_outside(spec: DeploymentSpec, process: Process | None) -> list[Manifest]:
+    """What pods that run no DAG code may call anywhere: the services that are the user's, and HTTPS.
+
+    :param process: None for PgBouncer.
+    """
+    services: list[Any] = []
+    if process is None or _reaches_database(spec, process):
+        services.append(spec.database)
+    ports = set()
+    if process is not None:
         services.append(spec.broker)
+        ports.add((443, "TCP"))
         if spec.metrics.otel_host:
             ports.add((spec.metrics.otel_port, "TCP"))
         if spec.metrics.statsd_host:
@@ -145,11 +160,13 @@ def _ports_outside(spec: DeploymentSpec, component: str) -> list[Manifest]:
     for service in services:
         if isinstance(service, ExternalDatabase | ExternalBroker):
             if service.url is not None:  # its port may be known to nobody yet
-                return [
-                    {"port": 1, "endPort": 65535, "protocol": "TCP"},
-                    *({"port": port, "protocol": p} for port, p in sorted(ports) if p == "UDP"),
-                ]
+                ports = {one for one in ports if one[1] == "UDP"}
+                return [{"port": 1, "endPort": 65535, "protocol": "TCP"}, *_port_rules(ports)]
             ports.add((service.port, "TCP"))
+    return _port_rules(ports)
+
+
+def _port_rules(ports: set[tuple[int, str]]) -> list[Manifest]:
     return [{"port": port, "protocol": protocol} for port, protocol in sorted(ports)]
 
 

@@ -103,6 +103,18 @@ def test_behind_an_ingress(version: str, expected: dict[str, str]) -> None:
             },
         ),
         (
+            {"remote_logging": {"folder": "gs://b/p"}},
+            {"AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER": "gs://b/p"},
+        ),
+        (
+            {"remote_logging": {"folder": "wasb://logs/a/b", "connection_id": "azure"}},
+            {
+                "AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER": "wasb://a/b",
+                "AIRFLOW__LOGGING__REMOTE_LOG_CONN_ID": "azure",
+                "AIRFLOW__AZURE_REMOTE_LOGGING__REMOTE_WASB_LOG_CONTAINER": "logs",
+            },
+        ),
+        (
             {"metrics": {"statsd_host": "statsd.test", "prefix": "p"}},
             {
                 "AIRFLOW__METRICS__STATSD_ON": "True",
@@ -223,6 +235,51 @@ def test_external_database(database: dict[str, Any], url: str) -> None:
     result = secrets_of(program, "broker")["AIRFLOW__CELERY__RESULT_BACKEND"]
     assert result == "db+" + found
     assert [s.name for s in program.kinds("StatefulSet")] == ["analytics-redis"]
+
+
+@pytest.mark.parametrize(
+    ("database", "expected"),
+    [
+        (
+            {"host": "h", "username": "u", "password": "p@"},
+            {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": "//u:p%40@h:5432/airflow?ssl=require"},
+        ),
+        (
+            {
+                "url": "postgres://u:p@h/d?sslmode=verify-full&application_name=a",
+                "ca_certificate": "PEM",
+            },
+            {
+                "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": "//u:p@h/d?ssl=verify-full",
+                "PGSSLROOTCERT": "/run/secrets/astro-pulumi/database-ca.pem",
+            },
+        ),
+        (
+            {"url": "postgres://u:p@h/d"},
+            {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": "//u:p@h/d"},
+        ),
+    ],
+)
+@pytest.mark.parametrize("pgbouncer", [None, {"image": "pgbouncer:1"}])
+def test_asyncpg_gets_a_url_that_it_can_read(
+    database: dict[str, Any], expected: dict[str, str], pgbouncer: Any
+) -> None:
+    program = deploy(arguments(database=database, pgbouncer=pgbouncer))
+    found = dict(secrets_of(program, "metadata-async"))
+    name = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC"
+    found[name] = found[name].removeprefix("postgresql+asyncpg:")
+    assert found == expected
+    readers = [
+        workload.name
+        for workload in program.kinds("Deployment")[1:]
+        if "analytics-metadata-async-abc123" in str(workload.pod)
+    ]
+    assert readers == ["analytics-webserver"]
+
+
+def test_airflow_makes_the_url_for_asyncpg_where_it_can() -> None:
+    for given in ({}, {"airflow_version": "2.11", "database": {"url": "postgres://u:p@h/d"}}):
+        assert not [r for r in deploy(arguments(**given)) if "async" in r.name]
 
 
 @pytest.mark.parametrize(

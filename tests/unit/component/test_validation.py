@@ -145,6 +145,14 @@ from tests.specs import VERSIONS, everything, spec
         ({"executor": "local"}, "executor: must be one of celery"),
         ({"remote_logging": {}}, "remote_logging.folder: give either `folder`"),
         (
+            {"remote_logging": {"folder": "wasb://logs@account/path"}},
+            "remote_logging.folder: 'wasb://logs@account/path' names an account",
+        ),
+        (
+            {"remote_logging": {"folder": "abfs://logs/path"}},
+            "remote_logging.folder: 'abfs://logs/path' is not a folder",
+        ),
+        (
             {"remote_logging": {"folder": "/logs"}},
             "remote_logging.folder: '/logs' is not a folder such as s3://bucket/path",
         ),

@@ -73,7 +73,8 @@ def test_only_pgbouncer_and_migrations_reach_a_pooled_database() -> None:
     everyone = {*PORTS, "pgbouncer"}
     for target, port, allowed in (
         ("pgbouncer", 6432, POOLED),
-        ("postgresql", 5432, {"pgbouncer", "release-job"}),
+        # The webserver of Airflow 3 asks a little through asyncpg.
+        ("postgresql", 5432, {"pgbouncer", "release-job", "webserver"}),
     ):
         found = {
             source
@@ -92,6 +93,9 @@ def test_pgbouncer_reaches_a_database_of_the_users_and_nothing_else() -> None:
     assert may_leave(deployment, "pgbouncer", "stranger", 53, "UDP")
     assert not may_leave(deployment, "pgbouncer", "stranger", 443)
     assert not may_leave(deployment, "scheduler", "stranger", 5555), "only through the pool"
+    assert may_leave(deployment, "webserver", "stranger", 5555), "Airflow 3 and asyncpg"
+    deployment = spec(airflow_version="2.11", database=database, pgbouncer={"image": "pgbouncer"})
+    assert not may_leave(deployment, "webserver", "stranger", 5555)
 
 
 @pytest.mark.parametrize(("type_", "reached"), [("keda", True), ("cpu", False)])
