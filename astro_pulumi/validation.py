@@ -12,7 +12,7 @@ from typing import Any, Final
 import pulumi
 
 from astro_pulumi.airflow.facts import AIRFLOW, AirflowFacts
-from astro_pulumi.airflow.settings import check_environment_name
+from astro_pulumi.airflow.settings import check_environment_name, check_open_name
 from astro_pulumi.airflow.version import AirflowVersion
 from astro_pulumi.args import (
     AuthArgs,
@@ -109,7 +109,7 @@ def specify(name: str, args: DeploymentArgs) -> DeploymentSpec:
     given.choice("executor", "celery", ("celery",))
     timeouts = given.section("timeouts", TimeoutArgs.__annotations__)
     database = given.section("database", DatabaseArgs.__annotations__)
-    environment = given.strings("environment", check_environment_name)
+    environment = given.strings("environment", check_open_name)
     secret_environment = given.strings("secret_environment", check_environment_name)
     for key in secret_environment:
         if key in environment:

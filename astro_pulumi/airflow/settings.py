@@ -37,11 +37,21 @@ _REFUSED: Final = {
     "AIRFLOW__API__BASE_URL": _USE + "`service.base_url`, `ingress` or `http_route`",
     "AIRFLOW__WEBSERVER__BASE_URL": _USE + "`service.base_url`, `ingress` or `http_route`",
     "AIRFLOW__SCHEDULER__STANDALONE_DAG_PROCESSOR": _USE + "`dag_processor`",
+    # What the release Job reads.
+    "ASTRO_ADMIN_PASSWORD": _MADE,
+    "ASTRO_DATABASE_DOWNGRADE": _USE + "`database_downgrade`",
+    "ASTRO_HISTORY_LIMIT": _USE + "`history_limit`",
+    "ASTRO_SKIP_DAG_PARSE": _USE + "`skip_dag_parse`",
+    **dict.fromkeys(
+        ("ASTRO_ADMIN_USERNAME", "ASTRO_DOWNGRADES_FOR", "ASTRO_HEADS", "ASTRO_RELEASE_CONTENT"),
+        _FIXED,
+    ),
     "AIRFLOW_CONFIG": _FIXED,
     "AIRFLOW_HOME": _FIXED,
     "AIRFLOW__API__PORT": _FIXED,
     "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": _FIXED,
     "AIRFLOW__CORE__HOSTNAME_CALLABLE": _FIXED,
+    "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": _FIXED,
     "AIRFLOW__LOGGING__BASE_LOG_FOLDER": _FIXED,
     "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": _FIXED,
     "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": _FIXED,
@@ -66,6 +76,13 @@ def check_environment_name(name: Any, path: str) -> None:
     setting = re.sub(r"_(CMD|SECRET)$", "", name)
     if problem := _REFUSED.get(name) or _REFUSED.get(setting):
         raise ArgumentError(path, problem)
+
+
+def check_open_name(name: Any, path: str) -> None:
+    """As `check_environment_name`, for what everyone may see who sees ConfigMaps."""
+    check_environment_name(name, path)
+    if name.startswith("AIRFLOW_CONN_"):
+        raise ArgumentError(path, "may hold a password: use `connections`, or `secret_environment`")
 
 
 def settings(spec: DeploymentSpec) -> dict[str, Any]:

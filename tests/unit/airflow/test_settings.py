@@ -7,10 +7,12 @@ import pytest
 
 from astro_pulumi.airflow.facts import AIRFLOW
 from astro_pulumi.airflow.settings import (
+    check_environment_name,
     connections_and_variables,
     process_settings,
     settings,
 )
+from astro_pulumi.errors import ArgumentError
 from tests.mock_engine import Program, deploy
 from tests.specs import VERSIONS, arguments, spec
 
@@ -337,3 +339,20 @@ def test_certificates_are_mounted_where_the_urls_say() -> None:
     program = deploy(arguments(broker={"host": "h", "tls": True, "ca_certificate": "PEM"}))
     mounts = program.get("analytics-worker-default").container["volumeMounts"]
     assert any(mount["mountPath"] == "/run/secrets/astro-pulumi" for mount in mounts)
+
+
+@every_version
+def test_what_the_deployment_is_built_around_cannot_be_set(version: str) -> None:
+    """Whatever carries a secret of the Deployment's own, or the probes and the release Job rely on."""
+    facts = spec(airflow_version=version).facts
+    own = {name for group in facts.secret_settings.values() for name in group}
+    own -= {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC", "PGSSLROOTCERT"}  # another driver may do
+    for name in own:
+        with pytest.raises(ArgumentError, match=r"is made by|is set by"):
+            check_environment_name(name, "environment")
+
+
+def test_a_connection_may_be_a_secret_environment_variable() -> None:
+    name = "AIRFLOW_CONN_WAREHOUSE"
+    program = deploy(arguments(secret_environment={name: "postgres://u:p@h"}))
+    assert secrets_of(program, "environment")[name] == "postgres://u:p@h"

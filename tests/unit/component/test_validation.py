@@ -57,6 +57,14 @@ from tests.specs import VERSIONS, everything, spec
             {"environment": {"AIRFLOW__API_AUTH__JWT_SECRET": "x"}},
             "environment['AIRFLOW__API_AUTH__JWT_SECRET']: is made by the Deployment",
         ),
+        (
+            {"environment": {"AIRFLOW_CONN_WAREHOUSE": "postgres://u:p@h"}},
+            "environment['AIRFLOW_CONN_WAREHOUSE']: may hold a password: use `connections`",
+        ),
+        (
+            {"secret_environment": {"ASTRO_SKIP_DAG_PARSE": "true"}},
+            "secret_environment['ASTRO_SKIP_DAG_PARSE']: is set by the Deployment: use `skip_dag_parse`",
+        ),
         ({"environment": {"lower": "x"}}, "environment['lower']: is not a name"),
         ({"environment": {"WITH-DASH": "x"}}, "environment['WITH-DASH']: is not a name"),
         (
