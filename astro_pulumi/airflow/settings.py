@@ -39,6 +39,7 @@ _REFUSED: Final = {
     "AIRFLOW__SCHEDULER__STANDALONE_DAG_PROCESSOR": _USE + "`dag_processor`",
     # What the release Job reads.
     "ASTRO_ADMIN_PASSWORD": _MADE,
+    "ASTRO_BACKUP_CLAIM": _USE + "`backup_before_downgrade` in `database`",
     "ASTRO_DATABASE_DOWNGRADE": _USE + "`database_downgrade`",
     "ASTRO_HISTORY_LIMIT": _USE + "`history_limit`",
     "ASTRO_SKIP_DAG_PARSE": _USE + "`skip_dag_parse`",

@@ -153,7 +153,12 @@ EMBEDDED: Final[dict[str, Any]] = {
     "autoscaling": {"target_cpu_percent": 50, "cooldown_period_seconds": 60},
     "remote_logging": {"elasticsearch_host": "https://u:p@es:9200"},
     "metrics": {"otel_host": "o.test", "otel_port": 8},
-    "database": {"image": "mine:1", "storage_size": "20Gi", "storage_class": "fast"},
+    "database": {
+        "image": "mine:1",
+        "storage_size": "20Gi",
+        "storage_class": "fast",
+        "backup_before_downgrade": True,
+    },
     "broker": {"image": "mine:1", "storage_size": "20Gi", "storage_class": "fast"},
     "pgbouncer": {
         "image": "pgbouncer:1",
@@ -332,6 +337,8 @@ def _service_rows() -> Iterator[Row]:
         yield Row(f"{section}.image", EMBEDDED, image, "mine:1")
         yield Row(f"{section}.storage_class", EMBEDDED, f"{claim} storageClassName", "fast")
         yield Row(f"{section}.storage_size", EMBEDDED, f"{claim} {size}", "20Gi")
+    claim = f"Job release-job {CONTAINER} env ASTRO_BACKUP_CLAIM value"
+    yield Row("database.backup_before_downgrade", EMBEDDED, claim, "analytics-backups")
     ini, pool = "Secret pgbouncer stringData pgbouncer.ini", "pgbouncer"
     image = f"Deployment pgbouncer {CONTAINER} image"
     yield Row(f"{pool}.image", EMBEDDED, image, "pgbouncer:1")
