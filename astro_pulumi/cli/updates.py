@@ -152,4 +152,4 @@ def go_to_project(cwd: Path) -> "Project":
     try:
         return find_project(cwd)
     except EngineError as error:
-        raise EngineError(f"{error}. Deploying is done by a Pulumi program: see -C.") from error
+        raise EngineError(f"{error}. It is a Pulumi program that deploys") from error
