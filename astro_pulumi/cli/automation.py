@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, Final
 from pulumi import automation
 from pulumi.automation import errors, events
 
-from astro_pulumi.embedded.events import Emit, Event, Message, OutputsRegistered, Printed, Step
+from astro_pulumi.embedded.events import Emit, Event, Message, Printed, Step
 from astro_pulumi.embedded.operations import Control, Kind, Result
 from astro_pulumi.embedded.provider import DiffResult
 from astro_pulumi.embedded.state import ResourceState
-from astro_pulumi.embedded.values import UNKNOWN
+from astro_pulumi.embedded.values import SECRET_SIGNATURE, SIGNATURE, UNKNOWN, Secret
 from astro_pulumi.errors import EngineError
 
 if TYPE_CHECKING:
@@ -156,10 +156,7 @@ def translate(event: events.EngineEvent) -> Event | None:
     if event.resource_pre_event:
         return _step("started", event.resource_pre_event.metadata)
     if event.res_outputs_event:
-        metadata = event.res_outputs_event.metadata
-        step = _step("finished", metadata)
-        is_component = metadata.new is not None and not metadata.new.custom
-        return OutputsRegistered(step.resource) if step and is_component else step
+        return _step("finished", event.res_outputs_event.metadata)
     if event.res_op_failed_event:
         return _step("failed", event.res_op_failed_event.metadata)
     if event.diagnostic_event:
@@ -210,9 +207,11 @@ def _state(state: events.StepEventStateMetadata) -> ResourceState:
 
 
 def _known(value: Any) -> Any:
-    """A property value; the CLI has replaced secrets already."""
+    """A property value. What is secret the CLI has taken out already."""
     if value == _UNKNOWN:
         return UNKNOWN
+    if isinstance(value, Mapping) and value.get(SIGNATURE) == SECRET_SIGNATURE:
+        return Secret(None)
     if isinstance(value, Mapping):
         return {key: _known(item) for key, item in value.items()}
     if isinstance(value, list):

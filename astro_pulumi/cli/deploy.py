@@ -139,6 +139,8 @@ def _show_live(project: "Project", stack: str, phases: "Phases", json: bool) -> 
     from astro_pulumi.cli.status import read, when
 
     ours = {(one.name, one.namespace) for one in in_stack(project, stack)}
+    if not ours:
+        return
     found = [
         one for one in in_cluster(connect(None, stack), None) if (one.name, one.namespace) in ours
     ]

@@ -6,10 +6,15 @@ import pytest
 from pulumi.automation.events import EngineEvent
 
 from astro_pulumi.cli.automation import _Translation, translate
-from astro_pulumi.embedded.events import Event, Message, OutputsRegistered, Printed, Step
-from astro_pulumi.embedded.values import UNKNOWN
+from astro_pulumi.embedded.events import Event, Message, Printed, Step
+from astro_pulumi.embedded.values import UNKNOWN, Secret
 
 URN = "urn:pulumi:prod::p::kubernetes:core/v1:ConfigMap::settings"
+# As the CLI's events have a secret output.
+SECRET = {
+    "4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270",
+    "ciphertext": "[secret]",
+}
 STACK = "urn:pulumi:prod::p::pulumi:pulumi:Stack::p-prod"
 
 
@@ -98,7 +103,9 @@ def test_a_status_passes() -> None:
 def test_outputs_counts_and_failure_are_kept() -> None:
     shown: list[Event] = []
     heard = _Translation(shown.append)
-    stack = metadata("same", STACK, custom=False, old={"url": "old"}, new={"url": "new"})
+    stack = metadata(
+        "same", STACK, custom=False, old={"url": "old"}, new={"url": "new", "password": SECRET}
+    )
     heard.hear(event(resOutputsEvent={"metadata": stack}))
     assert not heard.failed
     failed = metadata("create", new={})
@@ -110,8 +117,11 @@ def test_outputs_counts_and_failure_are_kept() -> None:
         "policyPacks": {},
     }
     heard.hear(event(summaryEvent=summary))
-    assert isinstance(shown[0], OutputsRegistered)
-    assert (heard.outputs, heard.old_outputs) == ({"url": "new"}, {"url": "old"})
+    assert isinstance(shown[0], Step)
+    assert (heard.outputs, heard.old_outputs) == (
+        {"url": "new", "password": Secret(None)},
+        {"url": "old"},
+    )
     assert heard.counts == {"same": 3, "create": 1, "replace": 2}
     assert heard.seconds == 4
     assert heard.failed
