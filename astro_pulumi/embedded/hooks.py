@@ -1,11 +1,11 @@
 """Resource hooks: functions of the program that run before and after the steps of its resources.
 
-The rules are those of Pulumi's engine (`pkg/resource/deploy/step.go`). What a hook is told depends on its
-kind, see `_TOLD`. Error hooks are asked whether to try a failed step again.
+The rules are those of Pulumi's engine (`pkg/resource/deploy/step.go`). Error hooks are asked whether to
+try a failed step again.
 """
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal, TypeVar
 
@@ -18,18 +18,6 @@ HookKind = Literal[
 ]
 T = TypeVar("T")
 RETRIES: Final = 100  # how often error hooks may have a step tried again
-
-_TOLD: Final[Mapping[str, frozenset[str]]] = {
-    "BeforeCreate": frozenset({"new_inputs"}),
-    "AfterCreate": frozenset({"new_inputs", "new_outputs"}),
-    "BeforeUpdate": frozenset({"new_inputs", "old_inputs", "old_outputs"}),
-    "AfterUpdate": frozenset({"new_inputs", "new_outputs", "old_inputs", "old_outputs"}),
-    "BeforeDelete": frozenset({"old_inputs", "old_outputs"}),
-    "AfterDelete": frozenset({"old_inputs", "old_outputs"}),
-    "create": frozenset({"new_inputs"}),
-    "update": frozenset({"new_inputs", "old_inputs", "old_outputs"}),
-    "delete": frozenset({"old_inputs", "old_outputs"}),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,16 +130,18 @@ class Hooks:
 def _tell(
     kind: str, state: ResourceState, old: ResourceState | None, errors: tuple[str, ...] = ()
 ) -> HookCall:
-    told = _TOLD[kind]
+    operation = kind.removeprefix("Before").removeprefix("After").lower()
+    new = state if operation != "delete" else None
+    old = old if operation != "create" else None  # not even of a replacement
     return HookCall(
         state.urn,
         state.id,
         state.name,
         state.type,
-        new_inputs=state.inputs if "new_inputs" in told else None,
-        new_outputs=state.outputs if "new_outputs" in told else None,
-        old_inputs=old.inputs if old and "old_inputs" in told else None,
-        old_outputs=old.outputs if old and "old_outputs" in told else None,
+        new_inputs=new.inputs if new else None,
+        new_outputs=new.outputs if new and kind.startswith("After") else None,
+        old_inputs=old.inputs if old else None,
+        old_outputs=old.outputs if old else None,
         failed_operation=kind if errors else "",
         errors=errors,
     )

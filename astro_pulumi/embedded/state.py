@@ -101,24 +101,15 @@ def stack_outputs(snapshot: Snapshot) -> Properties:
     return {}
 
 
-_JSON_NAMES: Final = {
-    "init_errors": "initErrors",
-    "property_dependencies": "propertyDependencies",
-    "pending_replacement": "pendingReplacement",
-    "additional_secret_outputs": "additionalSecretOutputs",
-    "custom_timeouts": "customTimeouts",
-    "import_id": "importID",
-    "retain_on_delete": "retainOnDelete",
-    "deleted_with": "deletedWith",
-    "replace_with": "replaceWith",
-    "ignore_changes": "ignoreChanges",
-    "replace_on_changes": "replaceOnChanges",
-    "replacement_trigger": "replacementTrigger",
-    "resource_hooks": "resourceHooks",
-}
+def _json_name(name: str) -> str:
+    """`custom_timeouts` -> `customTimeouts`."""
+    first, *rest = name.split("_")
+    return "importID" if name == "import_id" else first + "".join(map(str.title, rest))
+
+
 # What makes a checkpoint one of version 4, so that older engines refuse it: field -> feature.
 _FEATURES: Final = {"resourceHooks": "hooks", "replaceWith": "replaceWith"}
-_FIELDS: Final = {_JSON_NAMES.get(f.name, f.name): f.name for f in fields(ResourceState)}
+_FIELDS: Final = {_json_name(f.name): f.name for f in fields(ResourceState)}
 _ENCRYPTED: Final = {"inputs", "outputs", "replacementTrigger"}
 
 

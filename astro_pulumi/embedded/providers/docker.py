@@ -16,6 +16,7 @@ import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -351,20 +352,16 @@ def _layer_progress(doing: str, event: dict[str, Any], layers: dict[str, tuple[i
     return f"{doing} {done}/{all_} MB"
 
 
-class _errors_as:  # noqa: N801  # reads as a phrase
+@contextmanager
+def _errors_as(what: str) -> Iterator[None]:
     """Turns the library's errors into one line of ours."""
+    from docker.errors import DockerException
+    from requests import RequestException
 
-    def __init__(self, what: str) -> None:
-        self._what = what
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        from docker.errors import DockerException
-        from requests import RequestException
-
-        if isinstance(error, DockerException | RequestException | OSError):
-            raise ResourceError(f"{self._what}: {_last_cause(error)}") from error
+    try:
+        yield
+    except (DockerException, RequestException, OSError) as error:
+        raise ResourceError(f"{what}: {_last_cause(error)}") from error
 
 
 def _tell(log: Log, status: str) -> None:
