@@ -30,7 +30,7 @@ from astro_pulumi.kubernetes import (
 from astro_pulumi.kubernetes.metadata import Manifest, labels, object_name
 from astro_pulumi.kubernetes.pods import AirflowEnvironment
 from astro_pulumi.kubernetes.resources import KubernetesObject
-from astro_pulumi.release import configuration, ledger
+from astro_pulumi.release import changes, configuration, ledger
 from astro_pulumi.release import rollback as rollbacks
 from astro_pulumi.release.job import release_job, release_job_rights
 from astro_pulumi.release.overrides import overridden
@@ -313,6 +313,7 @@ class Deployment(pulumi.ComponentResource):
     ) -> KubernetesObject:
         """Adds the record to the ledger, and makes it the current one."""
         spec = self._spec
+        content = changes.content_data(spec, rollback.release.project if rollback else None)
         record = self._make(
             "release",
             ledger.release_record(
@@ -320,6 +321,7 @@ class Deployment(pulumi.ComponentResource):
                 image=self.image,
                 airflow_version=str(spec.airflow_version),
                 project_hash=project_hash(spec, rollback),
+                project=content.get(changes.PROJECT),
                 configuration=configuration.recorded(args),
                 origin=origin,
                 findings=findings,
@@ -329,8 +331,11 @@ class Deployment(pulumi.ComponentResource):
         )
         self._make(
             "current-release",
-            ledger.current_release(spec.name, origin=origin, image=self.image, findings=findings),
+            ledger.current_release(
+                spec.name, content=content, origin=origin, image=self.image, findings=findings
+            ),
             depends_on=[record],
+            hooks=changes.telling_hook(spec.name, self),
         )
         return record
 
@@ -378,6 +383,7 @@ class Deployment(pulumi.ComponentResource):
         retain_on_delete: bool | None = None,
         ignore_changes: list[str] | None = None,
         turn: pulumi.Output[None] | None = None,
+        hooks: pulumi.ResourceHookBinding | None = None,
     ) -> KubernetesObject:
         """Makes one object in the Deployment's namespace. Its resource is called `<name>-<component>`.
 
@@ -395,6 +401,7 @@ class Deployment(pulumi.ComponentResource):
                 depends_on=depends_on,
                 retain_on_delete=retain_on_delete,
                 ignore_changes=ignore_changes,
+                hooks=hooks,
             ),
         )
 

@@ -14,9 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from astro_pulumi.project.files import list_files
+from astro_pulumi.project.files import ProjectFile, list_files
 from astro_pulumi.project.lint import lint
-from astro_pulumi.project.reader import hash_files
+from astro_pulumi.project.reader import digest_of, hash_files
 
 DOCKERFILE = "FROM astrocrpublic.azurecr.io/runtime:3.1-5\n"
 DOCKERIGNORE = "astro\n.git\n.env\nairflow_settings.yaml\nlogs/\n.venv\nairflow.db\nairflow.cfg\n"
@@ -50,6 +50,11 @@ def write_project(folder: Path, files: int) -> None:
         path.write_text(f"-- {number}\n{text}")
 
 
+def hash_all(files: tuple[ProjectFile, ...]) -> str:
+    """The content hash, as `Project` makes it."""
+    return hash_files(files, map(digest_of, files))
+
+
 def best(runs: int, work: Callable[[], Any]) -> dict[str, float]:
     """The shortest time on the clock and on the processor, in seconds."""
     clock, processor = [], []
@@ -77,8 +82,8 @@ def main() -> None:
             "bytes": sum(file.size for file in listing.files),
             "runs": options.runs,
             "list": best(options.runs, lambda: list_files(folder)),
-            "hash": best(options.runs, lambda: hash_files(listing.files)),
-            "list_and_hash": best(options.runs, lambda: hash_files(list_files(folder).files)),
+            "hash": best(options.runs, lambda: hash_all(listing.files)),
+            "list_and_hash": best(options.runs, lambda: hash_all(list_files(folder).files)),
             "lint": best(options.runs, lambda: lint(folder)),
             "target_seconds": TARGET_SECONDS,
         }

@@ -29,25 +29,36 @@ class Project:
     build_steps: str = ""  # added to the Dockerfile, where the base image does not do them
 
     @cached_property
+    def file_digests(self) -> tuple[bytes, ...]:
+        """SHA-256 of the content of each of `files`."""
+        return tuple(map(digest_of, self.files))
+
+    @cached_property
     def content_hash(self) -> str:
         """What the image would contain, in 64 hex digits: see `hash_files`."""
-        digest = hash_files(self.files)
+        digest = hash_files(self.files, self.file_digests)
         if self.build_steps:
             digest = hashlib.sha256(f"{digest}\n{self.build_steps}".encode()).hexdigest()
         return digest
 
 
-def hash_files(files: Iterable[ProjectFile]) -> str:
+def digest_of(file: ProjectFile) -> bytes:
+    """SHA-256 of a file's content, or of a link's target."""
+    return hashlib.sha256(content_of(file)).digest()
+
+
+def hash_files(files: Iterable[ProjectFile], digests: Iterable[bytes]) -> str:
     """SHA-256 over names, kinds and contents of `files`, which are sorted by path.
+
+    :param digests: of the content of each of them.
 
     The same on any machine: times, umask, owners, and the place of the checkout do not count; the
     executable bit does, since it decides whether a script runs. So do the bytes of a name, and what a
     link leads to.
     """
     whole = hashlib.sha256()
-    for file in files:
+    for file, content in zip(files, digests, strict=True):
         kind = b"link" if file.is_link else b"exec" if file.executable else b"file"
-        content = hashlib.sha256(content_of(file)).digest()
         whole.update(b"%s %s\0%s" % (kind, os.fsencode(file.path), content))
     return whole.hexdigest()
 

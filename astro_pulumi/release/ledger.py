@@ -37,6 +37,7 @@ class Release:
     heads: Mapping[str, str | None] = field(default_factory=dict)
     dags: tuple[str, ...] | None = None  # None: not parsed, or too many to record
     project_hash: str | None = None
+    project: str | None = None  # the project in short: see `changes`
     description: str | None = None
     git: Mapping[str, Any] = field(default_factory=dict)
     by: Mapping[str, str] = field(default_factory=dict)
@@ -72,6 +73,7 @@ def release_record(
     image: Any,
     airflow_version: str,
     project_hash: str | None,
+    project: str | None,
     configuration: Any,
     origin: Any,
     findings: Any,
@@ -79,12 +81,13 @@ def release_record(
     """The record of a release. It holds no secrets and no time: the time is the object's.
 
     :param image: the digest reference that every Airflow pod runs.
+    :param project: the project in short, as `changes.packed` has it.
     :param configuration: what `configuration.recorded` keeps, as JSON.
     :param origin: what `origin.describe` found, as a mapping of strings.
     :param findings: what the release Job found out. These four may be Outputs.
     """
     data = pulumi.Output.all(image, configuration, origin, findings).apply(
-        lambda known: _record_data(airflow_version, project_hash, *known)
+        lambda known: _record_data(airflow_version, project_hash, project, *known)
     )
     number = pulumi.Output.from_input(findings).apply(lambda found: str(found["number"]))
     return {
@@ -102,6 +105,7 @@ def release_record(
 def _record_data(
     airflow_version: str,
     project_hash: str | None,
+    project: str | None,
     image: str,
     configuration: str,
     origin: Mapping[str, str],
@@ -116,12 +120,18 @@ def _record_data(
         "heads": json.dumps(findings.get("heads", {}), sort_keys=True),
         **({"dags": json.dumps(dags)} if dags is not None else {}),
         **({"projectHash": project_hash} if project_hash else {}),
+        **({"project": project} if project else {}),
         **origin,
     }
 
 
-def current_release(deployment: str, *, origin: Any, image: Any, findings: Any) -> Manifest:
-    """Says which release is current. Everything is in annotations, which may change in place."""
+def current_release(
+    deployment: str, *, content: Mapping[str, str], origin: Any, image: Any, findings: Any
+) -> Manifest:
+    """Says which release is current, in annotations.
+
+    :param content: what it consists of: `changes.content_data`.
+    """
     known = pulumi.Output.all(image, origin, findings)
     return {
         "apiVersion": "v1",
@@ -131,6 +141,7 @@ def current_release(deployment: str, *, origin: Any, image: Any, findings: Any) 
             "labels": labels(deployment, CURRENT_COMPONENT),
             "annotations": known.apply(lambda known: _current_annotations(*known)),
         },
+        "data": content,
     }
 
 
@@ -190,6 +201,7 @@ def parse_record(config_map: Mapping[str, Any]) -> Release | None:
         heads=json.loads(data.get("heads", "{}")),
         dags=None if dags is None else tuple(dags),
         project_hash=data.get("projectHash"),
+        project=data.get("project"),
         description=data.get("description"),
         git=json.loads(data.get("git", "{}")),
         by=json.loads(data.get("by", "{}")),

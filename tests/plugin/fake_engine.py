@@ -17,6 +17,8 @@ from typing import Any
 import grpc
 from google.protobuf import empty_pb2, json_format, struct_pb2
 from pulumi.runtime.proto import (
+    callback_pb2,
+    callback_pb2_grpc,
     engine_pb2_grpc,
     provider_pb2,
     provider_pb2_grpc,
@@ -57,19 +59,29 @@ class Construction:
 
 
 class FakeEngine(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.EngineServicer):
-    """A resource monitor and engine that carry nothing out."""
+    """A resource monitor and engine that carry nothing out.
+
+    :param before: inputs that resources had before, by name: those are updated, not created.
+    """
 
     def __init__(
-        self, preview: bool = False, cluster: Mapping[str, Mapping[str, Any]] | None = None
+        self,
+        preview: bool = False,
+        cluster: Mapping[str, Mapping[str, Any]] | None = None,
+        before: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         self.resources: list[Resource] = []
         self.said: list[str] = []
         self._preview = preview
         self._cluster = cluster or {}
+        self._before = before or {}
+        self._hooks: dict[str, resource_pb2.RegisterResourceHookRequest] = {}
 
     def RegisterResource(self, request: Any, context: Any) -> Any:  # noqa: N802
         inputs = json_format.MessageToDict(request.object)
         self.resources.append(Resource.of(request))
+        if request.name in self._before:
+            self._run_hooks(request)
         state = answer(request.type, request.name, plain(inputs), self._preview)
         return resource_pb2.RegisterResourceResponse(
             urn=f"urn:pulumi:stack::project::{request.type}::{request.name}",
@@ -84,6 +96,28 @@ class FakeEngine(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.Engi
             urn=f"urn:pulumi:stack::project::{request.type}::{request.name}",
             properties=_struct(self._cluster[request.id]),
         )
+
+    def RegisterResourceHook(self, request: Any, context: Any) -> Any:  # noqa: N802
+        self._hooks[request.name] = request
+        return empty_pb2.Empty()
+
+    def _run_hooks(self, request: Any) -> None:
+        for name in request.hooks.before_update:
+            hook = self._hooks[name]
+            if self._preview and not hook.on_dry_run:
+                continue
+            change = resource_pb2.ResourceHookRequest(
+                name=request.name,
+                type=request.type,
+                old_inputs=_struct(self._before[request.name]),
+                new_inputs=request.object,
+            )
+            with grpc.insecure_channel(hook.callback.target) as channel:
+                callback_pb2_grpc.CallbacksStub(channel).Invoke(
+                    callback_pb2.CallbackInvokeRequest(
+                        token=hook.callback.token, request=change.SerializeToString()
+                    )
+                )
 
     def RegisterResourceOutputs(self, request: Any, context: Any) -> Any:  # noqa: N802
         return empty_pb2.Empty()
@@ -117,13 +151,15 @@ class Plugin:
         preview: bool = False,
         config: Mapping[str, str] | None = None,
         cluster: Mapping[str, Mapping[str, Any]] | None = None,
+        before: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> Construction:
         """Constructs a component.
 
         :param cluster: the objects that can be read, by id: `namespace/name`.
+        :param before: inputs that children had before, by name: those are updated, not created.
         :raises grpc.RpcError: as the engine would see it.
         """
-        engine = FakeEngine(preview, cluster)
+        engine = FakeEngine(preview, cluster, before)
         self._engine.said.clear()
         with _served(engine) as address:
             response = self._provider.Construct(

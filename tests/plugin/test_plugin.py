@@ -150,3 +150,15 @@ def test_a_bad_argument_is_explained(
 def test_the_schema_served_is_the_committed_one(plugin: Plugin) -> None:
     committed = (Path(__file__).parents[2] / "schema.json").read_text()
     assert json.loads(plugin.schema()) == json.loads(committed)
+
+
+@pytest.mark.parametrize("preview", [True, False])
+def test_what_changes_is_told(plugin: Plugin, preview: bool) -> None:
+    inputs = {"project": "project", "registry": REGISTRY}
+    first = plugin.construct(inputs | {"workerQueues": [{"name": "default"}, {"name": "heavy"}]})
+    before = {"analytics-current-release": first.get("analytics-current-release").inputs}
+    second = plugin.construct(inputs, preview=preview, before=before)
+    gone = "worker queue is gone: heavy."
+    assert [text for text in second.said if text.startswith(gone)]
+    created = plugin.construct(inputs, preview=preview)  # nothing to compare with
+    assert not [text for text in created.said if "queue" in text]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from astro_pulumi.project import runtime
+from astro_pulumi.project.addresses import hidden
 from astro_pulumi.project.files import PACKAGES, REQUIREMENTS, Listing, content_of, decode
 from astro_pulumi.project.findings import Finding
 from astro_pulumi.project.lint import rules
@@ -180,13 +181,13 @@ class _Requirements:
         if match is None:
             yield self._bad(file, line, "is not a requirement", _requirement_remedy(text))
             return
-        name = re.sub(r"[-_.]+", "-", match["name"]).lower()
+        name = _normalised(match["name"])
         versions, rest = match["versions"], match["rest"] or ""
         if not self._is_valid(match, text):
             if _ANY_VERSIONS.match(versions) and (not rest or _is_requirement(f"x{rest}")):
                 yield rules.OLD_REQUIREMENT.broken_by(
                     file,
-                    f"{text!r} has a version that only pip before 24.1 understands",
+                    f"{_shortened(text)!r} has a version that only pip before 24.1 understands",
                     "Write it as in name==1.2.3 or name>=1.2.",
                     line.number,
                 )
@@ -216,7 +217,7 @@ class _Requirements:
         if versions and name == _AIRFLOW and self.installs is not None:
             yield rules.AIRFLOW_PINNED.broken_by(
                 file,
-                f"{reference} brings its own Airflow, and {line.text!r} would replace it",
+                f"{reference} brings its own Airflow, and {_shortened(line.text)!r} would replace it",
                 "Remove the line; for another version of Airflow change FROM in the Dockerfile.",
                 line.number,
             )
@@ -234,7 +235,7 @@ class _Requirements:
         if first.version != pin.version:
             yield rules.CONTRADICTING_PINS.broken_by(
                 file,
-                f"{line.text!r} contradicts {first.text!r} in {first.place}",
+                f"{_shortened(line.text)!r} contradicts {_shortened(first.text)!r} in {first.place}",
                 "Keep one of them.",
                 line.number,
             )
@@ -263,6 +264,20 @@ def logical_lines(text: str) -> Iterator[Line]:
         yield Line(start, " ".join(pending.split()))
 
 
+def split_requirement(line: str) -> tuple[str, str]:
+    """A logical line as name and rest, both normalised: ("pandas", "[excel]==2.2.3 ; extra == 'x'")."""
+    match = None if line.startswith("-") else _REQUIREMENT.match(line)
+    if match is None:
+        return line, ""
+    versions = "".join(f"{match['extras'] or ''}{match['versions']}".split())
+    rest = f" {match['rest']}" if match["rest"] else ""
+    return _normalised(match["name"]), f"{versions}{rest}"
+
+
+def _normalised(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
 def _is_requirement(text: str) -> bool:
     from packaging.requirements import InvalidRequirement, Requirement
 
@@ -284,6 +299,7 @@ def _requirement_remedy(text: str) -> str:
 
 
 def _shortened(text: str) -> str:
+    text = hidden(text)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 

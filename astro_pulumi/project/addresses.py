@@ -1,0 +1,37 @@
+"""Addresses as they may be shown and kept: a token may be anywhere in one, in its path as well."""
+
+import hashlib
+import re
+from typing import Final
+
+# The length of a scheme is limited, or long lines would take for ever.
+_ADDRESS: Final = re.compile(r"([A-Za-z0-9+.-]{0,30}://)([^\s;'\"]+)")
+_HOST: Final = re.compile(r"[A-Za-z0-9.-]+(?::\d+)?")
+
+
+def hidden(text: str) -> str:
+    """`text` with of each address only scheme and host: `https://pypi.acme.com/...`."""
+    return _ADDRESS.sub(lambda match: f"{match[1]}{_host(match[2])}/...", text)
+
+
+def fingerprinted(text: str) -> str:
+    """As `hidden`, with a fingerprint that tells one address from another: `https://acme.com#1a2b3c4d`.
+
+    The login and the query are not part of it: a short password could be found by trying.
+    """
+    return _ADDRESS.sub(lambda match: f"{match[1]}{_host(match[2])}#{_fingerprint(match[2])}", text)
+
+
+def _authority(address: str) -> str:
+    return re.split(r"[/?#]", address, maxsplit=1)[0]
+
+
+def _host(address: str) -> str:
+    host = _authority(address).rpartition("@")[2]
+    return host if _HOST.fullmatch(host) else "..."
+
+
+def _fingerprint(address: str) -> str:
+    login = _authority(address).rpartition("@")[0]
+    public = address.removeprefix(f"{login}@").split("?")[0]
+    return hashlib.sha256(public.encode()).hexdigest()[:8]

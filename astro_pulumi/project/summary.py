@@ -1,0 +1,89 @@
+"""A project in short, without its content: enough to say later what has changed in it.
+
+It is kept in the cluster with every release and shown in previews, so that it holds no secret: of the
+addresses in `requirements.txt`, which may carry a login or a token, it keeps the host and a fingerprint.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from astro_pulumi.project import addresses
+from astro_pulumi.project.files import PACKAGES, REQUIREMENTS, ProjectFile, content_of, decode
+from astro_pulumi.project.findings import printable
+from astro_pulumi.project.lint.requirements import logical_lines, split_requirement
+from astro_pulumi.project.reader import Project
+
+_HASH = re.compile(r"\s--hash[ =]\S+")
+_MARK_DIGITS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a project consists of."""
+
+    base_image: str
+    files: Mapping[str, str] | None  # path -> a mark that changes with it; None: too many to keep
+    requirements: Mapping[str, str]  # name -> the rest of the line
+    packages: tuple[str, ...]
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Summary":
+        """What `as_dict` gave."""
+        return cls(
+            base_image=values["base_image"],
+            files=values["files"],
+            requirements=values["requirements"],
+            packages=tuple(values["packages"]),
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {
+            "base_image": self.base_image,
+            "files": self.files,
+            "requirements": self.requirements,
+            "packages": self.packages,
+        }
+
+
+def summarize(project: Project) -> Summary:
+    """`project` in short."""
+    return Summary(
+        base_image=project.base_image.reference,
+        files={
+            printable(file.path): _mark(file, digest)
+            for file, digest in zip(project.files, project.file_digests, strict=True)
+        },
+        requirements=_requirements(_text(project, REQUIREMENTS)),
+        packages=tuple(_packages(_text(project, PACKAGES))),
+    )
+
+
+def _mark(file: ProjectFile, digest: bytes) -> str:
+    kind = "l" if file.is_link else "x" if file.executable else ""
+    return digest.hex()[:_MARK_DIGITS] + kind
+
+
+def _text(project: Project, path: str) -> str:
+    for file in project.files:
+        if file.path == path:
+            if file.is_link:
+                return project.directory.joinpath(path).read_text("utf-8", "replace")
+            return decode(content_of(file))
+    return ""
+
+
+def _requirements(text: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for line in logical_lines(text):
+        name, rest = split_requirement(addresses.fingerprinted(_HASH.sub("", line.text)))
+        # One package may be listed for several versions of Python.
+        found[name] = f"{found[name]}, {rest}" if found.get(name) else rest
+    return found
+
+
+def _packages(text: str) -> Iterator[str]:
+    for line in text.splitlines():
+        yield from line.partition("#")[0].split()

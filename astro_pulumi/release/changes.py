@@ -1,0 +1,205 @@
+"""What a deploy changes against the last release, for people: DAG files, requirements, versions, queues.
+
+Every release leaves what it consists of in the ConfigMap that says which release is current, and that one
+changes last. So the state of the stack has the last release that went well in it, and a resource hook, which
+the engine calls in a preview as well, sees both sides: nothing has to be asked of the cluster.
+"""
+
+import base64
+import json
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pulumi
+from pulumi.runtime.proto import resource_pb2
+from pulumi.runtime.settings import monitor_supports_feature
+
+from astro_pulumi.project.summary import Summary, summarize
+from astro_pulumi.release.ledger import NUMBER
+from astro_pulumi.spec import DeploymentSpec
+
+PROJECT: Final = "project"
+_VERSION: Final = "airflowVersion"
+_QUEUES: Final = "workerQueues"
+
+_READABLE_BYTES: Final = 32 << 10
+# An object is 1 MiB at most, and the state of the stack has it as well.
+_MOST_BYTES: Final = 256 << 10
+_PACKED: Final = "zlib:"
+_MOST_NAMES: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a release consists of, as far as it is known without building it."""
+
+    project: Summary | None  # None: the image was built elsewhere
+    airflow_version: str
+    queues: tuple[str, ...]  # that have workers
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, str]) -> "Content":
+        """From a ConfigMap."""
+        project = data.get(PROJECT)
+        return cls(
+            Summary.from_dict(json.loads(_unpacked(project))) if project else None,
+            data.get(_VERSION, ""),
+            tuple(json.loads(data.get(_QUEUES, "[]"))),
+        )
+
+
+def content_data(spec: DeploymentSpec, restored_project: str | None) -> dict[str, str]:
+    """What `spec` deploys, as data of a ConfigMap. No secret is in it.
+
+    :param restored_project: what the record has of the project, when a release is deployed again.
+    """
+    project = packed(summarize(spec.source.project)) if spec.source else restored_project
+    queues = {name for queue in spec.worker_queues for name in spec.queues_served(queue)}
+    return {
+        **({PROJECT: project} if project else {}),
+        _VERSION: str(spec.airflow_version),
+        _QUEUES: json.dumps(sorted(queues)),
+    }
+
+
+def packed(project: Summary) -> str:
+    """As JSON while people can read it; compressed when it is long; without files when it is too long."""
+    text = json.dumps(project.as_dict(), sort_keys=True)
+    if len(text) <= _READABLE_BYTES:
+        return text
+    compressed = _PACKED + base64.b64encode(zlib.compress(text.encode(), 9)).decode()
+    if len(compressed) <= _MOST_BYTES or project.files is None:
+        return compressed
+    return packed(Summary(project.base_image, None, project.requirements, project.packages))
+
+
+def _unpacked(text: str) -> str:
+    if text.startswith(_PACKED):
+        return zlib.decompress(base64.b64decode(text.removeprefix(_PACKED))).decode()
+    return text
+
+
+def differences(before: Content, after: Content) -> list[str]:
+    """What is another one, a line each; none where one side is not known."""
+    lines = []
+    if _is_other_version(before.airflow_version, after.airflow_version):
+        lines.append(f"Airflow: {before.airflow_version} -> {after.airflow_version}")
+    if before.project and after.project:
+        lines += _project_differences(before.project, after.project)
+    added = [name for name in after.queues if name not in before.queues]
+    if added:
+        lines.append(f"worker queues: {len(added)} added ({_names(added)})")
+    return lines
+
+
+def _is_other_version(before: str, after: str) -> bool:
+    """A tag may say `3.3`, and the record of a release `3.3.2`."""
+    return any(old != new for old, new in zip(before.split("."), after.split("."), strict=False))
+
+
+def warnings(before: Content, after: Content) -> list[str]:
+    """What somebody may not have meant."""
+    gone = [name for name in before.queues if name not in after.queues]
+    if not gone:
+        return []
+    which = "queue is" if len(gone) == 1 else "queues are"
+    return [
+        f"worker {which} gone: {_names(gone)}. Tasks that are sent there stay queued, since no worker "
+        "takes them: give their `queue` another name, or keep the queue."
+    ]
+
+
+def _project_differences(before: Summary, after: Summary) -> Iterator[str]:
+    if before.base_image != after.base_image:
+        yield f"base image: {before.base_image} -> {after.base_image}"
+    if before.files is not None and after.files is not None:
+        dags, others = [
+            _file_differences(_those(before.files, kind), _those(after.files, kind))
+            for kind in (_is_dag_file, lambda path: not _is_dag_file(path))
+        ]
+        yield from (f"DAG files: {line}" for line in dags)
+        yield from (f"other files: {line}" for line in others)
+    for name in sorted({*before.requirements, *after.requirements}):
+        old, new = before.requirements.get(name), after.requirements.get(name)
+        if old is None:
+            yield f"requirement added: {name}{new}"
+        elif new is None:
+            yield f"requirement removed: {name}{old}"
+        elif old != new:
+            yield f"requirement changed: {name}{old} -> {name}{new}"
+    for verb, packages, others_ in (
+        ("added", after.packages, before.packages),
+        ("removed", before.packages, after.packages),
+    ):
+        names = [name for name in packages if name not in others_]
+        if names:
+            yield f"packages {verb}: {_names(names)}"
+
+
+def _is_dag_file(path: str) -> bool:
+    return path.startswith("dags/") and path.endswith((".py", ".zip"))
+
+
+def _those(files: Mapping[str, str], kind: Callable[[str], bool]) -> dict[str, str]:
+    return {path: mark for path, mark in files.items() if kind(path)}
+
+
+def _file_differences(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
+    found = {
+        "added": [path for path in after if path not in before],
+        "changed": [path for path in after if before.get(path, after[path]) != after[path]],
+        "removed": [path for path in before if path not in after],
+    }
+    return [f"{len(paths)} {verb} ({_names(paths)})" for verb, paths in found.items() if paths]
+
+
+def _names(names: Sequence[str]) -> str:
+    more = len(names) - _MOST_NAMES
+    return ", ".join(sorted(names)[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
+
+
+def telling_hook(deployment: str, parent: pulumi.Resource) -> pulumi.ResourceHookBinding | None:
+    """The hook of the ConfigMap with the content; None where the engine knows no hooks."""
+    if not monitor_supports_feature(resource_pb2.RESOURCE_MONITOR_FEATURE_RESOURCE_HOOKS):
+        return None
+
+    def tell(args: pulumi.ResourceHookArgs) -> None:
+        said = told(args.old_inputs, args.new_inputs)
+        if said.differences:
+            pulumi.log.info(said.differences, parent)
+        for warning in said.warnings:
+            pulumi.log.warn(warning, parent)
+
+    options = pulumi.ResourceHookOptions(on_dry_run=True, ignore_errors=True)
+    hook = pulumi.ResourceHook(f"{deployment}-changes", tell, options)
+    return pulumi.ResourceHookBinding(before_update=[hook])
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is said to the user."""
+
+    differences: str  # "" when there are none
+    warnings: tuple[str, ...]
+
+
+def told(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> Told:
+    """What to say of a change of the ConfigMap from `old` to `new`, which are its inputs."""
+    before, after = (_data(inputs) for inputs in (old, new))
+    if not before or not after:  # from before there was such data
+        return Told("", ())
+    contents = Content.from_data(before), Content.from_data(after)
+    lines = differences(*contents)
+    number = ((old or {}).get("metadata") or {}).get("annotations", {}).get(NUMBER)
+    against = f"release {number}" if isinstance(number, str) else "the last release"
+    return Told(
+        "\n  ".join([f"changes against {against}:", *lines]) if lines else "",
+        tuple(warnings(*contents)),
+    )
+
+
+def _data(inputs: Mapping[str, Any] | None) -> Mapping[str, str] | None:
+    data = (inputs or {}).get("data")
+    return data if isinstance(data, Mapping) else None

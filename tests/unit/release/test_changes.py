@@ -1,0 +1,187 @@
+"""What is told of a deploy's changes against the last release."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from astro_pulumi.project import read_project
+from astro_pulumi.project.summary import Summary, summarize
+from astro_pulumi.release.changes import PROJECT, Content, Told, packed, told
+from astro_pulumi.release.ledger import parse_record
+from tests.mock_engine import Program, deploy
+from tests.unit.project.projects import Changes, write_project
+
+PROJECT_BEFORE: Changes = {
+    "dags/old.py": "# airflow dag\n",
+    "dags/kept.py": "# airflow dag\n",
+    "requirements.txt": "pandas==2.2.3\nnumpy>=1,<2\nrequests\n",
+    "packages.txt": "jq\nlibpq-dev  # for psycopg\n",
+}
+PROJECT_AFTER: Changes = {
+    "Dockerfile": "FROM astrocrpublic.azurecr.io/runtime:3.0-5\n",
+    "dags/sales.py": "# another airflow dag\n",
+    "dags/new.py": "# airflow dag\n",
+    "dags/kept.py": "# airflow dag\n",
+    "include/helpers.py": "ANSWER = 43\n",
+    "requirements.txt": "pandas==2.3.0\nNumPy >=1, <2\ncosmos[all]; python_version > '3.10'\n",
+    "packages.txt": "jq\ngit\n",
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def current_release(
+    folder: Path, name: str, changes: Changes, queues: tuple[str, ...] = ("default",)
+) -> dict[str, Any]:
+    """Inputs of the ConfigMap that says what the current release consists of."""
+    return program(folder, name, changes, queues).get("analytics-current-release").inputs
+
+
+def program(
+    folder: Path, name: str, changes: Changes, queues: tuple[str, ...] = ("default",)
+) -> Program:
+    project = write_project(folder / name, changes)
+    return deploy(
+        {
+            "project": str(project),
+            "registry": {"repository": "ghcr.io/acme/analytics"},
+            "worker_queues": [{"name": queue} for queue in queues],
+        }
+    )
+
+
+def test_everything_that_is_another_one_is_told(folder: Path) -> None:
+    before = current_release(folder, "before", PROJECT_BEFORE)
+    after = current_release(folder, "after", PROJECT_AFTER, ("default", "reports"))
+    said = told(before, after)
+    assert said.differences.splitlines() == [
+        "changes against release 7:",
+        "  Airflow: 3.1 -> 3.0",
+        "  base image: astrocrpublic.azurecr.io/runtime:3.1-5 -> astrocrpublic.azurecr.io/runtime:3.0-5",
+        "  DAG files: 1 added (dags/new.py)",
+        "  DAG files: 1 changed (dags/sales.py)",
+        "  DAG files: 1 removed (dags/old.py)",
+        "  other files: 4 changed (Dockerfile, include/helpers.py, packages.txt, requirements.txt)",
+        "  requirement added: cosmos[all] ; python_version > '3.10'",
+        "  requirement changed: pandas==2.2.3 -> pandas==2.3.0",
+        "  requirement removed: requests",
+        "  packages added: git",
+        "  packages removed: libpq-dev",
+        "  worker queues: 1 added (reports)",
+    ]
+    assert said.warnings == ()
+
+
+def test_nothing_is_told_when_nothing_changed(folder: Path) -> None:
+    before = current_release(folder, "before", PROJECT_BEFORE)
+    assert told(before, current_release(folder, "same", PROJECT_BEFORE)) == Told("", ())
+
+
+def test_a_queue_that_is_gone_is_a_warning(folder: Path) -> None:
+    before = current_release(folder, "before", {}, ("default", "reports", "heavy"))
+    after = current_release(folder, "after", {}, ("default", "exports"))
+    said = told(before, after)
+    assert said.warnings == (
+        "worker queues are gone: heavy, reports. Tasks that are sent there stay queued, since "
+        "no worker takes them: give their `queue` another name, or keep the queue.",
+    )
+    assert "worker queues: 1 added (exports)" in said.differences
+
+
+def test_the_first_queue_still_serves_default_under_another_name(folder: Path) -> None:
+    before = current_release(folder, "before", {}, ("default",))
+    assert told(before, current_release(folder, "after", {}, ("main",))).warnings == ()
+
+
+def test_a_rolled_back_version_is_not_another_one_for_being_exact(folder: Path) -> None:
+    before = current_release(folder, "before", {})
+    exact = {**before, "data": {**before["data"], "airflowVersion": "3.1.5"}}
+    assert told(before, exact) == Told("", ())
+    newer = {**before, "data": {**before["data"], "airflowVersion": "3.2.1"}}
+    assert "Airflow: 3.1 -> 3.2.1" in told(before, newer).differences
+
+
+def test_releases_from_before_there_was_such_data_are_no_error(folder: Path) -> None:
+    now = current_release(folder, "now", {})
+    before = {key: value for key, value in now.items() if key != "data"}
+    assert told(before, now) == Told("", ())
+    assert told(None, now) == Told("", ())
+    built_elsewhere = {**now, "data": {**now["data"]}}
+    del built_elsewhere["data"][PROJECT]
+    assert told(now, built_elsewhere) == Told("", ())
+
+
+def test_the_record_keeps_it_for_a_rollback(folder: Path) -> None:
+    deployed = program(folder, "now", {})
+    record = parse_record(deployed.get("analytics-release").inputs)
+    assert record
+    assert record.project
+    current = deployed.get("analytics-current-release")
+    assert record.project == current.inputs["data"][PROJECT]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "acme @ git+https://bot:SECRET@git.acme.com/team/acme@v1.2",
+        "acme @ https://SECRET@git.acme.com/acme-1.2.tar.gz",
+        "acme @ https://dl.acme.com/SECRET/acme-1.2.tar.gz",
+        "acme @ https://dl.acme.com/acme-1.2.tar.gz?token=SECRET",
+        "--extra-index-url https://SECRET:@pypi.acme.com/simple",
+        "--index-url=https://pypi.acme.com/SECRET/simple",
+        "-e git+ssh://git:SECRET@git.acme.com/acme.git",
+        "https://u:SECRET@git.acme.com/acme-1.2.tar.gz",
+        "acme @ https://u:p/SECRET@git.acme.com/acme-1.2.tar.gz",
+    ],
+)
+def test_no_login_is_kept_or_told(line: str, tmp_path: Path) -> None:
+    projects = [
+        summarize(
+            read_project(
+                write_project(tmp_path / name, {"requirements.txt": f"{line}{end}\n"}), {"AP409"}
+            )
+        )
+        for name, end in (("before", ""), ("after", "0"))
+    ]
+    before, after = (
+        {"data": {PROJECT: packed(project), "airflowVersion": "3.1", "workerQueues": "[]"}}
+        for project in projects
+    )
+    shown = told(before, after).differences
+    assert "SECRET" not in json.dumps([before, after])
+    assert "SECRET" not in shown
+    assert "requirements.txt" in shown
+
+
+def test_a_large_project_fits_into_the_record() -> None:
+    files = {
+        f"dags/team_{n % 100}/pipeline_{n}.py": f"{n * 2654435761 % 2**32:08x}"
+        for n in range(10_000)
+    }
+    project = Summary("runtime:3.1-5", files, {"pandas": "==2.2.3"}, ("jq",))
+    text = packed(project)
+    assert len(text) < 256 << 10
+    assert Content.from_data({PROJECT: text}).project == project
+
+
+def test_a_project_of_too_many_files_keeps_the_rest() -> None:
+    files = {
+        f"include/{n * 2654435761 % 2**32:08x}": f"{n * 40503 % 2**32:08x}" for n in range(40_000)
+    }
+    text = packed(Summary("runtime:3.1-5", files, {"pandas": "==2.2.3"}, ("jq",)))
+    kept = Content.from_data({PROJECT: text}).project
+    assert kept == Summary("runtime:3.1-5", None, {"pandas": "==2.2.3"}, ("jq",))
+
+
+def test_long_lists_are_cut(folder: Path) -> None:
+    before = current_release(folder, "before", {})
+    many = {f"dags/dag_{number:02}.py": "# airflow dag\n" for number in range(14)}
+    said = told(before, current_release(folder, "after", many))
+    assert "14 added (dags/dag_00.py, dags/dag_01.py" in said.differences
+    assert "dags/dag_09.py and 4 more)" in said.differences
