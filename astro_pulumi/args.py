@@ -428,5 +428,9 @@ class DeploymentArgs(TypedDict):
     """Number of releases that are kept to go back to, 2 to 1000. Default: 50."""
     skip_dag_parse: NotRequired[bool]
     """Deploy without parsing the DAGs in the new image first. Default: false."""
+    max_removed_dags: NotRequired[int]
+    """The most DAGs of the last release that may be gone in this one; a deploy without more of them is
+    refused before anything is changed, with their names. To go back to a release needs no consent. Default:
+    all but one, so that a deploy without any DAG of the last release is refused."""
     timeouts: NotRequired[TimeoutArgs]
     """How long the steps of a deploy may take."""

@@ -268,6 +268,7 @@ class DeploymentSpec:
     database_downgrade: str
     history_limit: int
     skip_dag_parse: bool
+    max_removed_dags: int | None  # None: all but one
     release_job_timeout: int
     rollout_timeout: int
 

@@ -148,6 +148,9 @@ def specify(name: str, args: DeploymentArgs) -> DeploymentSpec:
         description=given.optional_text("description"),
         database_downgrade=given.choice("database_downgrade", "allow", ("allow", "refuse")),
         history_limit=given.number("history_limit", 50, 2, 1000),
+        max_removed_dags=given.number("max_removed_dags", 0, 0)
+        if given.has("max_removed_dags")
+        else None,
         skip_dag_parse=given.flag("skip_dag_parse"),
         release_job_timeout=timeouts.number("release_job", 1800, 1),
         rollout_timeout=timeouts.number("rollout", 600, 1),

@@ -50,6 +50,12 @@ def is_other_version(current: dict[str, Any] | None, version: str) -> bool:
     return running is not None and running != version
 
 
+def last_dags(records: list[dict[str, Any]]) -> list[str]:
+    """The DAG ids of the newest release that has recorded them."""
+    recorded = [record["dags"] for record in records if "dags" in record]
+    return list(json.loads(recorded[-1])) if recorded else []
+
+
 def summary(records: list[dict[str, Any]]) -> dict[str, Any]:
     """number -> digest, and what a rollback restored: enough to choose one without reading them all."""
     return {

@@ -1,9 +1,10 @@
 """The release Job: runs in the new image before any running workload is touched.
 
 Parses every DAG, brings the database to this image's migration heads, whichever way that is, makes the
-admin user, and tells the engine what the release's record has to say. One process and one import of
-Airflow, since every deploy waits for it. Fails with exit code 1 and the reason in the termination
-message, which Kubernetes cuts at 4096 bytes: the most useful lines come first.
+admin user, and tells the engine what the release's record has to say. One import of Airflow, since every
+deploy waits for it. Fails with exit code 1 and the reason in the termination message, which Kubernetes cuts
+at 4096 bytes: the most useful lines come first. What it is at stands there all the time, for when it is
+killed.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import sys
 import time
 import traceback
@@ -20,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import astro_downgrade as downgrade
 import astro_jobs as jobs
 import astro_migrations as migrations
+import astro_parse
 import astro_records as ledger
 import astro_workloads as workloads
 from astro_cluster import Cluster, Lease, LeaseTimeoutError
@@ -31,25 +34,57 @@ if TYPE_CHECKING:
 
 # As in the scheduler: DAGs that read Variables while they are parsed find those in the database.
 os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
+# Airflow keeps two lines of a traceback, which are often a library's: the user's own line is wanted.
+os.environ.setdefault("AIRFLOW__CORE__DAGBAG_IMPORT_ERROR_TRACEBACK_DEPTH", "20")
 TERMINATION_MESSAGE = Path("/dev/termination-log")
 TERMINATION_BYTES = 4096
 # Annotations are 256 KiB at most; the record is for people, who do not read ten thousand DAG ids.
 MOST_DAG_IDS_BYTES = 100_000
+STARTED = time.monotonic()
+
+
+class StoppedError(Exception):
+    """Kubernetes ends the Job. The message is for the user."""
+
+
+at = "start"  # the phase
+
+
+def stop(*_: Any) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    raise StoppedError(
+        f"The release Job was stopped after {time.monotonic() - STARTED:.0f} s, at: {at}. It was deleted, or "
+        "took longer than timeouts.release_job allows."
+    )
 
 
 def say(text: str) -> None:
     print(f"release job: {text}", flush=True)
 
 
+def leave_message(text: str) -> None:
+    """What Kubernetes, and with it the engine, says of this container when it has ended."""
+    data = text.encode()
+    if len(data) > TERMINATION_BYTES:
+        pod = os.environ.get("HOSTNAME", "the release Job's pod")
+        end = f"\n... all of it: kubectl logs {pod}".encode()
+        data = data[: TERMINATION_BYTES - len(end)].decode(errors="ignore").encode() + end
+    with contextlib.suppress(OSError):
+        TERMINATION_MESSAGE.write_bytes(data)
+
+
 @contextlib.contextmanager
 def phase(name: str) -> Iterator[None]:
     """Prints how long it took: the log of every deploy says where its seconds went."""
-    start = time.monotonic()
+    global at
+    start, at = time.monotonic(), name
+    leave_message(f"The release Job was killed at: {name}.")
     yield
     say(f"{name} {time.monotonic() - start:.2f} s")
 
 
 def main() -> None:
+    signal.signal(signal.SIGTERM, stop)
     cluster = Cluster.of_this_pod()
     deployment, job = os.environ["ASTRO_DEPLOYMENT"], os.environ["ASTRO_JOB"]
     # The Job that downgrades for another one goes on under that one's lease.
@@ -70,6 +105,7 @@ def main() -> None:
 def release(cluster: Cluster, deployment: str, job: str) -> None:
     with phase("ledger"):
         records = ledger.read_records(cluster, deployment)
+        own_job = cluster.request("GET", jobs.JOBS, job)
     with phase("import"):
         import airflow.settings
         import airflow.utils.db  # noqa: F401
@@ -87,6 +123,7 @@ def release(cluster: Cluster, deployment: str, job: str) -> None:
     if os.environ.get("ASTRO_SKIP_DAG_PARSE") != "true":
         with phase("parse DAGs"):
             dags = parse_dags()
+        refuse_removed_dags(records, dags, own_job)
     if direction == "downgrade":
         with phase("downgrade database"):
             downgrade.have_it_done(cluster, deployment, job, records, say)
@@ -99,20 +136,20 @@ def release(cluster: Cluster, deployment: str, job: str) -> None:
     with phase("admin user"):
         ensure_admin()
     with phase("report"):
-        report(cluster, deployment, job, records, dags)
+        report(cluster, deployment, own_job, records, dags)
 
 
 def report(
     cluster: Cluster,
     deployment: str,
-    job: str,
+    own_job: dict[str, Any],
     records: list[dict[str, Any]],
     dags: list[str] | None,
 ) -> None:
     """Annotates this Job with what only it knows. The engine reads it there and writes the record."""
     import airflow
 
-    own_image = workloads.image(cluster.request("GET", jobs.JOBS, job))
+    own_image = workloads.image(own_job)
     started = workloads.start_again(cluster, deployment, lambda w: workloads.image(w) == own_image)
     if started:
         say(f"started again what an interrupted downgrade had stopped: {', '.join(started)}")
@@ -127,7 +164,11 @@ def report(
     if dags is not None and len(json.dumps(dags)) <= MOST_DAG_IDS_BYTES:
         findings["dags"] = dags
     text = json.dumps(findings, sort_keys=True)
-    cluster.patch(jobs.JOBS, job, {"metadata": {"annotations": {"astro-pulumi/findings": text}}})
+    cluster.patch(
+        jobs.JOBS,
+        own_job["metadata"]["name"],
+        {"metadata": {"annotations": {"astro-pulumi/findings": text}}},
+    )
     for record in ledger.records_to_delete(records, int(os.environ["ASTRO_HISTORY_LIMIT"])):
         cluster.request("DELETE", ledger.RECORDS, record["name"])
         say(f"forgot release {record['number']}: history_limit")
@@ -135,60 +176,48 @@ def report(
 
 def parse_dags() -> list[str]:
     """-> the ids of all DAGs; refuses the release when a file cannot be imported."""
-    from airflow.serialization import serialized_objects
     from airflow.settings import DAGS_FOLDER
 
-    # Airflow 3.2 gave it another name.
-    serialization = getattr(serialized_objects, "DagSerialization", None)
-    serialization = serialization or serialized_objects.SerializedDAG
     if DAGS_FOLDER not in sys.path:  # as the dag-processor has it
         sys.path.append(DAGS_FOLDER)
-    bag = dag_bag(DAGS_FOLDER)
-    errors = {str(Path(path)): text for path, text in bag.import_errors.items()}
-    for dag_id, dag in bag.dags.items():
-        try:
-            serialization.to_dict(dag)
-        except Exception:
-            errors[dag.fileloc] = f"DAG {dag_id} cannot be serialized\n{traceback.format_exc()}"
-    if errors:
-        for path, text in errors.items():
-            print(f"{path}:\n{text}", file=sys.stderr)
-        raise ReleaseRefusedError(explain_import_errors(errors, DAGS_FOLDER))
-    if not bag.dags:
+    parsed: astro_parse.Parsed = astro_parse.parse(
+        DAGS_FOLDER,
+        lambda name: leave_message(
+            f"The release Job was killed while it imported {name}; nothing that runs was changed."
+        ),
+    )
+    if parsed.errors:
+        for name, text in parsed.errors.items():
+            print(f"{name}:\n{text}", file=sys.stderr)
+        raise ReleaseRefusedError(astro_parse.explain(parsed.errors, str(Path(DAGS_FOLDER).parent)))
+    dag_ids = list(parsed.dag_ids)
+    if not dag_ids:
         raise ReleaseRefusedError(
             f"There is no DAG in {DAGS_FOLDER}. To deploy all the same, skip_dag_parse."
         )
-    say(f"{len(bag.dags)} DAGs: {', '.join(sorted(bag.dags))}")
-    return sorted(bag.dags)
+    say(f"{len(dag_ids)} DAGs: {', '.join(dag_ids)}")
+    return dag_ids
 
 
-def dag_bag(folder: str) -> Any:
-    """Airflow 3.2 moved the class, and bundles came with Airflow 3."""
-    import inspect
-
-    try:
-        from airflow.dag_processing.dagbag import DagBag
-    except ImportError:
-        from airflow.models.dagbag import DagBag
-    given = {"bundle_path": Path(folder), "bundle_name": "dags-folder", "include_examples": False}
-    known = inspect.signature(DagBag).parameters
-    return DagBag(folder, **{name: value for name, value in given.items() if name in known})
-
-
-def explain_import_errors(errors: dict[str, str], folder: str) -> str:
-    """Every file with its last line first, then the ends of the tracebacks as far as there is room."""
-    count = f"{len(errors)} DAG file{'s' if len(errors) > 1 else ''} cannot be imported"
-    lines = [f"{count} by the new image; nothing that runs was changed."]
-    # Airflow 3 names files relative to the folder, Airflow 2 with their whole path.
-    named = {
-        os.path.relpath(Path(folder) / path, Path(folder).parent): text.strip().splitlines()
-        for path, text in sorted(errors.items())
-    }
-    lines += [f"  {name}: {text[-1] if text else 'unknown error'}" for name, text in named.items()]
-    for name, text in named.items():
-        tail = "\n    ".join(text[-6:])
-        lines.append(f"{name}:\n    {tail}")
-    return "\n".join(lines)
+def refuse_removed_dags(
+    records: list[dict[str, Any]], dags: list[str], own_job: dict[str, Any]
+) -> None:
+    """Refuses a release without DAGs of the last one, when they are more than the user allows."""
+    before = ledger.last_dags(records)
+    removed = sorted(set(before) - set(dags))
+    allowed = own_job["metadata"].get("annotations", {}).get("astro-pulumi/max-removed-dags")
+    limit = int(allowed) if allowed else len(before) - 1
+    if not removed or len(removed) <= limit:
+        return
+    which = (
+        "No DAG of the last release is in this one"
+        if len(removed) == len(before)
+        else f"{len(removed)} DAGs of the last release are not in this one"
+    )
+    raise ReleaseRefusedError(
+        f"{which}; nothing that runs was changed. If that is meant, deploy with "
+        f"max_removed_dags={len(removed)}. Gone: {', '.join(removed)}"
+    )
 
 
 def ensure_admin() -> None:
@@ -215,7 +244,7 @@ if __name__ == "__main__":
     try:
         main()
     except BaseException as error:
-        is_for_the_user = isinstance(error, (ReleaseRefusedError, LeaseTimeoutError))
+        is_for_the_user = isinstance(error, (ReleaseRefusedError, LeaseTimeoutError, StoppedError))
         if not is_for_the_user:
             traceback.print_exc()
         last_lines = "".join(
@@ -223,6 +252,6 @@ if __name__ == "__main__":
         )
         message = str(error) if is_for_the_user else f"{error}\n{last_lines}"
         print(message, file=sys.stderr, flush=True)
-        with contextlib.suppress(OSError):
-            TERMINATION_MESSAGE.write_bytes(message.encode()[:TERMINATION_BYTES])
+        leave_message(message)
         sys.exit(1)
+    leave_message("")

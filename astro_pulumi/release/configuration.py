@@ -37,6 +37,7 @@ NOT_RESTORED: Final[Mapping[str, str]] = {
     "timeouts": "of this deploy",
     "description": "of this deploy",
     "skip_dag_parse": "of this deploy",
+    "max_removed_dags": "of this deploy",
     "rollback_to": "of this deploy",
     "database_downgrade": "of this deploy",
     "history_limit": "of the ledger",

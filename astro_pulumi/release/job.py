@@ -11,6 +11,7 @@ from astro_pulumi.kubernetes.pods import AirflowEnvironment, airflow_pod
 from astro_pulumi.spec import DeploymentSpec, Size
 
 COMPONENT: Final = "release-job"
+MAX_REMOVED_DAGS: Final = "astro-pulumi/max-removed-dags"
 _PROBES: Final = ("startupProbe", "readinessProbe", "livenessProbe")
 # What the Job may do in its namespace, and what for.
 _RULES: Final[list[Manifest]] = [
@@ -69,6 +70,7 @@ def release_job(spec: DeploymentSpec, environment: AirflowEnvironment, content: 
     # Without it the user reads only "exit code 1".
     container["terminationMessagePolicy"] = "FallbackToLogsOnError"
     pod["restartPolicy"] = "Never"
+    pod["activeDeadlineSeconds"] = deadline
     pod["serviceAccountName"] = object_name(spec.name, COMPONENT)
     pod["automountServiceAccountToken"] = True
     return {
@@ -80,15 +82,24 @@ def release_job(spec: DeploymentSpec, environment: AirflowEnvironment, content: 
                 # A failed Job would be waited for again by the next `up` instead of made anew.
                 "pulumi.com/replaceUnready": "true",
                 # Its own deadline ends it with a reason; the engine's wait would end without one.
-                "pulumi.com/timeoutSeconds": str(deadline + 60),
+                "pulumi.com/timeoutSeconds": str(deadline + 120),
+                **_consent(spec),
             },
         },
         "spec": {
             "backoffLimit": 0,
-            "activeDeadlineSeconds": deadline,
+            # Only where the pod never starts: it takes the pod, and its log, away.
+            "activeDeadlineSeconds": deadline + 60,
             "template": {"metadata": {"labels": labels(spec.name, COMPONENT)}, "spec": pod},
         },
     }
+
+
+def _consent(spec: DeploymentSpec) -> dict[str, str]:
+    """An annotation, which changes in place: a setting would make a new release of nothing."""
+    if spec.max_removed_dags is None:
+        return {}
+    return {MAX_REMOVED_DAGS: str(spec.max_removed_dags)}
 
 
 def _environment(spec: DeploymentSpec, content: str, deadline: int) -> Iterator[Manifest]:

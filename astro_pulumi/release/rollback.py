@@ -53,6 +53,8 @@ class Rollback:
             **arguments,
             "image": self.release.image,
             "airflow_version": self.release.airflow_version,
+            # DAGs that were added since are meant to go.
+            "max_removed_dags": 2**31 - 1,
         }
 
     @property

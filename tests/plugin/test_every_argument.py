@@ -43,6 +43,7 @@ CASES: dict[str, Any] = {
         log_retention_days=3,
         description="the description",
         skip_dag_parse=True,
+        max_removed_dags=3,
         database_downgrade="refuse",
         history_limit=10,
         termination_grace_period_seconds=700,
