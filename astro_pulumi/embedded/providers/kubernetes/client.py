@@ -128,6 +128,7 @@ class Cluster:
             from kubernetes.config import ConfigException
             from kubernetes.config.incluster_config import load_incluster_config
             from kubernetes.config.kube_config import KubeConfigLoader, KubeConfigMerger
+            from yaml import YAMLError
 
         settings = Configuration()
         source = self._kubeconfig()
@@ -153,8 +154,10 @@ class Cluster:
                     loader.set_active_context(active["name"])
                 loader.load_and_set(settings)
                 self._default_namespace = dig(active, "context", "namespace") or "default"
-        except ConfigException as error:
-            raise ResourceError(f"the kubeconfig cannot be used: {error}") from error
+        except (ConfigException, YAMLError, OSError, ValueError) as error:
+            raise _unusable(source, " ".join(str(error).split())) from error
+        except (TypeError, AttributeError) as error:  # text or a list in the place of a mapping
+            raise _unusable(source, "it has another form than a kubeconfig") from error
         settings.retries = False
         # Every wait in progress holds a stream open, and requests should find a warm connection.
         settings.connection_pool_maxsize = 64
@@ -351,6 +354,11 @@ class Cluster:
             for entry in listed.get("resources") or []
             if "/" not in entry["name"]  # a subresource
         }
+
+
+def _unusable(source: Any, problem: str) -> ResourceError:
+    where = f" {source}" if isinstance(source, str) else ""
+    return ResourceError(f"the kubeconfig{where} cannot be used: {problem}")
 
 
 def _plain(error: BaseException) -> str:
