@@ -30,6 +30,9 @@ from astro_pulumi.embedded.providers.kubernetes.readiness import (
 from astro_pulumi.embedded.providers.kubernetes.watch import Collection, Watcher
 from astro_pulumi.errors import ResourceError
 
+# A quota may be free again when old pods are gone; a controller that may make no pod at all for so long
+# will not make one later.
+_CREATE_PATIENCE: Final = 60.0
 # With nothing happening, the state is looked at this often: for time limits and lost connections.
 _TICK: Final = 1.0
 # A Job whose image cannot be pulled hangs until its deadline. A registry may be away for a moment; this is
@@ -106,6 +109,8 @@ class Waiter:
                 pulled = time.monotonic()
             elif time.monotonic() - pulled > _PULL_PATIENCE:
                 raise NotReadyError(live, self._reasons(live, "cannot start without its image"))
+            if waited > _CREATE_PATIENCE and self._gets_no_pod(live, scene):
+                raise NotReadyError(live, self._reasons(live, "gets no pod"))
             if self._cancelled.is_set():
                 raise NotReadyError(live, [f"{describe(live)}: cancelled while {verdict.message}"])
             if waited >= timeout:
@@ -228,6 +233,16 @@ class Waiter:
             return f"{verdict.message}: {reasons.activity(newest, events)}"
         warnings = reasons.explain([], events, live, _no_log)
         return f"{verdict.message}: {warnings[0]}" if warnings else verdict.message
+
+    def _gets_no_pod(self, live: Object, scene: _Scene) -> bool:
+        """Whether there is no pod, and the controller was refused to make one: by a quota, for example."""
+        if scene.pods is None or self._own_pods(live, _items(scene.pods)):
+            return False
+        uids = {str(dig(live, "metadata", "uid"))}
+        return any(
+            event.get("reason") == "FailedCreate" and reasons.is_about(event, uids)
+            for event in _items(scene.events)
+        )
 
     @staticmethod
     def _own_pods(live: Object, pods: Sequence[Object]) -> list[Object]:

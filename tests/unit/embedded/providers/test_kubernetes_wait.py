@@ -294,6 +294,31 @@ def test_job_whose_image_cannot_be_pulled_is_given_up_before_its_deadline(
     )
 
 
+def test_a_job_that_may_have_no_pod_is_given_up(
+    api: FakeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("astro_pulumi.embedded.providers.kubernetes.wait._CREATE_PATIENCE", 0.05)
+    job = {**deployment(), "apiVersion": "batch/v1", "kind": "Job"}
+    up = Up(api, job, timeout=60).until("waiting for the Job to start")
+    uid = api.objects["/apis/batch/v1/namespaces/ns/jobs/web"]["metadata"]["uid"]
+    api.put(
+        "/api/v1/namespaces/ns/events/e",
+        {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"name": "e", "namespace": "ns"},
+            "involvedObject": {"uid": uid},
+            "type": "Warning",
+            "reason": "FailedCreate",
+            "message": 'pods "web-1" is forbidden: exceeded quota: small',
+        },
+    )
+    assert up.join().reasons == (
+        "Job ns/web gets no pod",
+        '[FailedCreate] pods "web-1" is forbidden: exceeded quota: small',
+    )
+
+
 def test_last_log_lines_stand_in_for_a_missing_message(api: FakeApi) -> None:
     up = Up(api, deployment(), timeout=0.2).until("controller")
     crash = {"exitCode": 1, "reason": "Error"}
