@@ -1,0 +1,40 @@
+"""The release Job as a Deployment declares it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.mock_engine import Resource, deploy
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def job(**arguments: Any) -> Resource:
+    image = "ghcr.io/acme/analytics@sha256:" + "0" * 64
+    args: Any = {"image": image, "airflow_version": "3.1", **arguments}
+    return deploy(args).get("analytics-release-job", "Job")
+
+
+def test_it_has_time_limits_of_its_own_and_its_log_outlives_them(folder: Path) -> None:
+    """A pod that its own limit ends stays, with its log; that of the Job takes pods away."""
+    made = job(timeouts={"release_job": 300}, termination_grace_period_seconds=100)
+    of_pod, of_job = made.pod["activeDeadlineSeconds"], made.inputs["spec"]["activeDeadlineSeconds"]
+    engine = int(made.inputs["metadata"]["annotations"]["pulumi.com/timeoutSeconds"])
+    assert of_pod == 300 + 100
+    assert of_pod < of_job < engine
+    assert made.container["terminationMessagePolicy"] == "FallbackToLogsOnError"
+    assert made.inputs["spec"]["backoffLimit"] == 0
+    assert "ttlSecondsAfterFinished" not in made.inputs["spec"]
+
+
+def test_consent_to_fewer_dags_makes_no_new_job(folder: Path) -> None:
+    """It is an annotation: what is in the spec would run the Job again, and make another release."""
+    without, with_consent = job(), job(max_removed_dags=7)
+    assert with_consent.inputs["metadata"]["annotations"]["astro-pulumi/max-removed-dags"] == "7"
+    assert "astro-pulumi/max-removed-dags" not in without.inputs["metadata"]["annotations"]
+    assert with_consent.inputs["spec"] == without.inputs["spec"]
