@@ -12,6 +12,9 @@ from astro_pulumi.spec import Placement, PodTemplate, Size
 # USER is a name, of which Kubernetes cannot tell that it is not root.
 _AIRFLOW_UID: Final = 50000
 
+# Seconds that one run of a startup probe waits for the answer.
+_STARTUP_WAIT: Final = 60
+
 # Where the certificates of the user's authorities are mounted.
 CERTIFICATES: Final = "/run/secrets/astro-pulumi"
 
@@ -192,21 +195,24 @@ def _probes(probe: HttpProbe | ScriptProbe, base_path: str) -> Manifest:
     if isinstance(probe, HttpProbe):
         path = base_path + probe.path if probe.under_base_url else probe.path
         action: Manifest = {"httpGet": {"path": path, "port": probe.port}}
-        start, ready, alive = 1, 5, 30
+        # Asked often, so that a deploy does not wait for the question.
+        startup = {**action, "periodSeconds": 1, "timeoutSeconds": 10, "failureThreshold": 300}
+        ready, alive = 5, 30
     else:
         script = ["python", f"{FILES}/{probe.script}", *probe.arguments]
         action = {"exec": {"command": script}}
-        # Once started, nothing is routed by the readiness of these pods, and each question starts a
-        # Python: 0.1 to 0.5 s of CPU.
-        start, ready, alive = 2, 60, 60
+        # One process that waits for the answer: each costs 0.1 to 0.5 s of CPU, which a roll-out needs
+        # for what starts.
+        startup = {
+            "exec": {"command": [*script, str(_STARTUP_WAIT)]},
+            "periodSeconds": 1,
+            "timeoutSeconds": _STARTUP_WAIT + 30,
+            "failureThreshold": 5,
+        }
+        # Nothing is routed by the readiness of these pods.
+        ready, alive = 60, 60
     return {
-        # Asked often, so that a deploy does not wait for the question; for five minutes at most.
-        "startupProbe": {
-            **action,
-            "periodSeconds": start,
-            "timeoutSeconds": 10,
-            "failureThreshold": 300 // start,
-        },
+        "startupProbe": startup,  # for five minutes at most
         "readinessProbe": {
             **action,
             "periodSeconds": ready,

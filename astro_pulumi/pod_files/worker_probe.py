@@ -1,10 +1,8 @@
 """Probe: the Celery worker of this pod consumes its queue.
 
 Asks for the queues that it is consuming, which also finds a worker that answers pings and takes no
-tasks. A bare Celery application costs 0.5 s of CPU, Airflow's own 3 s. While a worker starts, it is asked
-every other second, so the cheap question comes first: without a connection to the broker nobody is there
-to answer.
-Usage: worker_probe.py QUEUE
+tasks. A bare Celery application costs 0.5 s of CPU, Airflow's own 3 s.
+Usage: worker_probe.py QUEUE [SECONDS TO WAIT FOR IT]
 """
 
 from __future__ import annotations
@@ -12,31 +10,21 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from pathlib import Path
-from urllib.parse import urlsplit
 
-TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
-REDIS_PORT = 6379
+from astro_probe import answer
+from celery import Celery
 
-
-def is_connected(port: int, tables: tuple[Path, ...] = TABLES) -> bool:
-    """Whether this pod has an established connection to a port, by the kernel's table of them."""
-    established = f":{port:04X} 01 "
-    return any(established in table.read_text() for table in tables if table.exists())
+queue, wait = sys.argv[1], float((*sys.argv[2:], "0")[0])
+worker = f"celery@{socket.gethostname()}"
+application = Celery(broker=os.environ["AIRFLOW__CELERY__BROKER_URL"])
+# A worker that is not there yet never answers: while it starts, ask again soon.
+patience = 1 if wait else 3
 
 
-def consumed_queues(broker: str, worker: str) -> list[str]:
-    """The queues that a worker says it consumes; none when it does not answer."""
-    from celery import Celery
-
-    inspect = Celery(broker=broker).control.inspect([worker], timeout=3, limit=1)
-    return [entry["name"] for entry in (inspect.active_queues() or {}).get(worker, [])]
+def ask() -> str | None:
+    inspect = application.control.inspect([worker], timeout=patience, limit=1)
+    queues = [entry["name"] for entry in (inspect.active_queues() or {}).get(worker, [])]
+    return None if queue in queues else f"{worker} consumes {queues}, not {queue}"
 
 
-if __name__ == "__main__":
-    broker, queue = os.environ["AIRFLOW__CELERY__BROKER_URL"], sys.argv[1]
-    if not is_connected(urlsplit(broker).port or REDIS_PORT):
-        sys.exit("the worker has not connected to its broker yet")
-    worker = f"celery@{socket.gethostname()}"
-    queues = consumed_queues(broker, worker)
-    sys.exit(0 if queue in queues else f"{worker} consumes {queues}, not {queue}")
+answer(ask, wait)
