@@ -231,6 +231,8 @@ class Deployment(pulumi.ComponentResource):
     ) -> tuple[list[KubernetesObject], list[KubernetesObject]]:
         """The embedded PostgreSQL and Redis; nothing for those that the user brings."""
         spec = self._spec
+        if warning := backing.warning(spec):
+            pulumi.log.warn(f"{spec.name}: {warning}", self)
         database, broker = [], []
         if isinstance(spec.database, BackingService):
             password = self._make_secret("postgresql", {"password": passwords["postgresql"]})

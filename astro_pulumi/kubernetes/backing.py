@@ -20,6 +20,22 @@ _RUN: Final = "/var/run/postgresql"
 _PGDATA: Final = "/var/lib/postgresql/data/pgdata"  # a folder of its own: volumes hold lost+found
 
 
+def warning(spec: DeploymentSpec) -> str | None:
+    """What to say of a Deployment that is to outlive a node on services that do not; else None."""
+    services = {
+        "database": isinstance(spec.database, BackingService),
+        "broker": isinstance(spec.broker, BackingService),
+    }
+    embedded = [f"`{name}`" for name, is_embedded in services.items() if is_embedded]
+    sizes = [*spec.sizes.values(), *(queue.size for queue in spec.worker_queues)]
+    if not embedded or all(size.replicas <= 1 for size in sizes):
+        return None
+    return (
+        f"the embedded {' and '.join(embedded)} of one pod, without backups, is for trial and small use; "
+        "with several replicas of Airflow's processes give one of your own"
+    )
+
+
 def postgresql(
     spec: DeploymentSpec,
     service: BackingService,

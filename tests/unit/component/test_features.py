@@ -81,6 +81,23 @@ def test_transformations_reach_every_child() -> None:
     assert {(r.type, r.name) for r in seen} <= reached
 
 
+@pytest.mark.parametrize(
+    ("given", "warned"),
+    [
+        ({}, ""),
+        ({"scheduler": {"replicas": 2}}, "the embedded `database` and `broker` of one pod"),
+        ({"worker_queues": [{"name": "a", "min_count": 2}], "database": EXTERNAL}, "`broker`"),
+        (
+            {"scheduler": {"replicas": 2}, "database": EXTERNAL, "broker": {"host": "redis.test"}},
+            "",
+        ),
+    ],
+)
+def test_embedded_services_are_for_small_use(given: dict[str, Any], warned: str) -> None:
+    found = [text for text in deploy(arguments(**given)).warnings if "small use" in text]
+    assert [warned in text for text in found] == ([True] if warned else [])
+
+
 def test_changing_the_database_is_refused() -> None:
     known = {"analytics-database-kind": {"keepers": {"kind": "embedded"}}}
     with pytest.raises(pulumi.RunError, match="was embedded and would become external"):
