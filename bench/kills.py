@@ -71,10 +71,13 @@ def state(stack: Stack) -> dict[str, Any]:
     return json.loads(files[0].read_text())["checkpoint"]["latest"] if files else {}
 
 
-def lost(stack: Stack, kube: Kube) -> list[str]:
-    """Objects of this stack in the cluster that its state knows nothing of."""
+def lost(stack: Stack, kube: Kube, retained: set[str]) -> list[str]:
+    """Objects of this stack in the cluster that its state knows nothing of. `retained` collects those that
+    are to stay when they are deleted."""
     latest = state(stack)
-    known = {str(resource.get("id")) for resource in latest.get("resources", ())}
+    resources = latest.get("resources", ())
+    retained.update(str(item.get("id")) for item in resources if item.get("retainOnDelete"))
+    known = {str(item.get("id")) for item in resources} | retained
     for operation in latest.get("pending_operations", ()):
         metadata = operation["resource"]["inputs"].get("metadata") or {}
         known.add("/".join(filter(None, (metadata.get("namespace"), metadata.get("name")))))
@@ -115,15 +118,16 @@ def main() -> None:
         tag_example_base_image(platform)
         started = time.monotonic()
         report: dict[str, Any] = {"seed": seed, "lost": []}
+        retained: set[str] = set()
         try:
             for command in ("up", "destroy"):
                 seen: set[str] = set()
                 kills = 0
                 while not killed(stack, command, seen):
                     kills += 1
-                    report["lost"] += lost(stack, kube)
+                    report["lost"] += lost(stack, kube, retained)
                 report[f"{command}_kills"] = kills
-                report["lost"] += lost(stack, kube)
+                report["lost"] += lost(stack, kube, retained)
                 if command == "up":
                     report["resources"] = len(state(stack)["resources"])
                     unexpected: set[str] = set()
