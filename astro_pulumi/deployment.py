@@ -315,7 +315,8 @@ class Deployment(pulumi.ComponentResource):
     ) -> KubernetesObject:
         """Adds the record to the ledger, and makes it the current one."""
         spec = self._spec
-        content = changes.content_data(spec, rollback.release.project if rollback else None)
+        restored = rollback.release.project if rollback else None
+        project = changes.project_in_short(spec, restored)
         record = self._make(
             "release",
             ledger.release_record(
@@ -323,7 +324,7 @@ class Deployment(pulumi.ComponentResource):
                 image=self.image,
                 airflow_version=str(spec.airflow_version),
                 project_hash=project_hash(spec, rollback),
-                project=content.get(changes.PROJECT),
+                project=project,
                 configuration=configuration.recorded(args),
                 origin=origin,
                 findings=findings,
@@ -333,9 +334,12 @@ class Deployment(pulumi.ComponentResource):
         )
         self._make(
             "current-release",
-            ledger.current_release(
-                spec.name, content=content, origin=origin, image=self.image, findings=findings
-            ),
+            ledger.current_release(spec.name, origin=origin, image=self.image, findings=findings),
+            depends_on=[record],
+        )
+        self._make(
+            changes.COMPONENT,
+            changes.content_record(spec, project, findings),
             depends_on=[record],
             hooks=changes.telling_hook(spec.name, self),
         )

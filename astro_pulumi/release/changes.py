@@ -1,8 +1,8 @@
 """What a deploy changes against the last release, for people: DAG files, requirements, versions, queues.
 
-Every release leaves what it consists of in the ConfigMap that says which release is current, and that one
-changes last. So the state of the stack has the last release that went well in it, and a resource hook, which
-the engine calls in a preview as well, sees both sides: nothing has to be asked of the cluster.
+Every release leaves what it consists of in a ConfigMap that changes last. So the state of the stack has the
+last release that went well in it, and a resource hook, which the engine calls in a preview as well, sees both
+sides: nothing has to be asked of the cluster. All is in annotations: other data would replace a ConfigMap.
 """
 
 import base64
@@ -16,17 +16,17 @@ import pulumi
 from pulumi.runtime.proto import resource_pb2
 from pulumi.runtime.settings import monitor_supports_feature
 
+from astro_pulumi.kubernetes.metadata import Manifest, labels
 from astro_pulumi.project.summary import Summary, summarize
-from astro_pulumi.release.ledger import NUMBER
+from astro_pulumi.release.ledger import AIRFLOW_VERSION, NUMBER
 from astro_pulumi.spec import DeploymentSpec
 
-PROJECT: Final = "project"
-_VERSION: Final = "airflowVersion"
-_QUEUES: Final = "workerQueues"
+COMPONENT: Final = "content"
+_PROJECT: Final = "astro-pulumi/project"
+_QUEUES: Final = "astro-pulumi/worker-queues"
 
 _READABLE_BYTES: Final = 32 << 10
-# An object is 1 MiB at most, and the state of the stack has it as well.
-_MOST_BYTES: Final = 256 << 10
+_MOST_BYTES: Final = 200 << 10  # all annotations together: 256 KiB
 _PACKED: Final = "zlib:"
 _MOST_NAMES: Final = 10
 
@@ -40,27 +40,44 @@ class Content:
     queues: tuple[str, ...]  # that have workers
 
     @classmethod
-    def from_data(cls, data: Mapping[str, str]) -> "Content":
-        """From a ConfigMap."""
-        project = data.get(PROJECT)
+    def from_annotations(cls, annotations: Mapping[str, str]) -> "Content":
+        """From those that `content_record` made."""
+        project = annotations.get(_PROJECT)
         return cls(
             Summary.from_dict(json.loads(_unpacked(project))) if project else None,
-            data.get(_VERSION, ""),
-            tuple(json.loads(data.get(_QUEUES, "[]"))),
+            annotations.get(AIRFLOW_VERSION, ""),
+            tuple(json.loads(annotations.get(_QUEUES, "[]"))),
         )
 
 
-def content_data(spec: DeploymentSpec, restored_project: str | None) -> dict[str, str]:
-    """What `spec` deploys, as data of a ConfigMap. No secret is in it.
+def project_in_short(spec: DeploymentSpec, restored: str | None) -> str | None:
+    """What `packed` makes of the project; None where the image was built elsewhere.
 
-    :param restored_project: what the record has of the project, when a release is deployed again.
+    :param restored: what the record has of it, when a release is deployed again.
     """
-    project = packed(summarize(spec.source.project)) if spec.source else restored_project
+    return packed(summarize(spec.source.project)) if spec.source else restored
+
+
+def content_record(spec: DeploymentSpec, project: str | None, findings: Any) -> Manifest:
+    """The ConfigMap that says what the current release consists of. No secret is in it.
+
+    :param project: what `project_in_short` gives.
+    :param findings: what the release Job found out; may be an Output.
+    """
     queues = {name for queue in spec.worker_queues for name in spec.queues_served(queue)}
+    number = pulumi.Output.from_input(findings).apply(lambda found: str(found["number"]))
     return {
-        **({PROJECT: project} if project else {}),
-        _VERSION: str(spec.airflow_version),
-        _QUEUES: json.dumps(sorted(queues)),
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {
+            "labels": labels(spec.name, COMPONENT),
+            "annotations": {
+                NUMBER: number,
+                AIRFLOW_VERSION: str(spec.airflow_version),
+                _QUEUES: json.dumps(sorted(queues)),
+                **({_PROJECT: project} if project else {}),
+            },
+        },
     }
 
 
@@ -187,12 +204,10 @@ class Told:
 
 def told(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> Told:
     """What to say of a change of the ConfigMap from `old` to `new`, which are its inputs."""
-    before, after = (_data(inputs) for inputs in (old, new))
-    if not before or not after:  # from before there was such data
-        return Told("", ())
-    contents = Content.from_data(before), Content.from_data(after)
+    before, after = (_annotations(inputs) for inputs in (old, new))
+    contents = Content.from_annotations(before), Content.from_annotations(after)
     lines = differences(*contents)
-    number = ((old or {}).get("metadata") or {}).get("annotations", {}).get(NUMBER)
+    number = before.get(NUMBER)
     against = f"release {number}" if isinstance(number, str) else "the last release"
     return Told(
         "\n  ".join([f"changes against {against}:", *lines]) if lines else "",
@@ -200,6 +215,6 @@ def told(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> Told:
     )
 
 
-def _data(inputs: Mapping[str, Any] | None) -> Mapping[str, str] | None:
-    data = (inputs or {}).get("data")
-    return data if isinstance(data, Mapping) else None
+def _annotations(inputs: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    metadata = (inputs or {}).get("metadata") or {}
+    return metadata.get("annotations") or {}

@@ -125,13 +125,8 @@ def _record_data(
     }
 
 
-def current_release(
-    deployment: str, *, content: Mapping[str, str], origin: Any, image: Any, findings: Any
-) -> Manifest:
-    """Says which release is current, in annotations.
-
-    :param content: what it consists of: `changes.content_data`.
-    """
+def current_release(deployment: str, *, origin: Any, image: Any, findings: Any) -> Manifest:
+    """Says which release is current. Everything is in annotations, which may change in place."""
     known = pulumi.Output.all(image, origin, findings)
     return {
         "apiVersion": "v1",
@@ -141,7 +136,6 @@ def current_release(
             "labels": labels(deployment, CURRENT_COMPONENT),
             "annotations": known.apply(lambda known: _current_annotations(*known)),
         },
-        "data": content,
     }
 
 

@@ -156,7 +156,7 @@ def test_the_schema_served_is_the_committed_one(plugin: Plugin) -> None:
 def test_what_changes_is_told(plugin: Plugin, preview: bool) -> None:
     inputs = {"project": "project", "registry": REGISTRY}
     first = plugin.construct(inputs | {"workerQueues": [{"name": "default"}, {"name": "heavy"}]})
-    before = {"analytics-current-release": first.get("analytics-current-release").inputs}
+    before = {"analytics-content": first.get("analytics-content").inputs}
     second = plugin.construct(inputs, preview=preview, before=before)
     gone = "worker queue is gone: heavy."
     assert [text for text in second.said if text.startswith(gone)]

@@ -8,11 +8,12 @@ import pytest
 
 from astro_pulumi.project import read_project
 from astro_pulumi.project.summary import Summary, summarize
-from astro_pulumi.release.changes import PROJECT, Content, Told, packed, told
-from astro_pulumi.release.ledger import parse_record
+from astro_pulumi.release.changes import Content, Told, packed, told
+from astro_pulumi.release.ledger import AIRFLOW_VERSION, parse_record
 from tests.mock_engine import Program, deploy
 from tests.unit.project.projects import Changes, write_project
 
+PROJECT = "astro-pulumi/project"
 PROJECT_BEFORE: Changes = {
     "dags/old.py": "# airflow dag\n",
     "dags/kept.py": "# airflow dag\n",
@@ -40,7 +41,7 @@ def current_release(
     folder: Path, name: str, changes: Changes, queues: tuple[str, ...] = ("default",)
 ) -> dict[str, Any]:
     """Inputs of the ConfigMap that says what the current release consists of."""
-    return program(folder, name, changes, queues).get("analytics-current-release").inputs
+    return program(folder, name, changes, queues).get("analytics-content").inputs
 
 
 def program(
@@ -99,31 +100,47 @@ def test_the_first_queue_still_serves_default_under_another_name(folder: Path) -
     assert told(before, current_release(folder, "after", {}, ("main",))).warnings == ()
 
 
+def with_annotations(inputs: dict[str, Any], **changes: str | None) -> dict[str, Any]:
+    """`inputs` with other annotations, or without them."""
+    annotations = {**inputs["metadata"]["annotations"], **changes}
+    kept = {key: value for key, value in annotations.items() if value is not None}
+    return {**inputs, "metadata": {**inputs["metadata"], "annotations": kept}}
+
+
 def test_a_rolled_back_version_is_not_another_one_for_being_exact(folder: Path) -> None:
     before = current_release(folder, "before", {})
-    exact = {**before, "data": {**before["data"], "airflowVersion": "3.1.5"}}
+    exact = with_annotations(before, **{AIRFLOW_VERSION: "3.1.5"})
     assert told(before, exact) == Told("", ())
-    newer = {**before, "data": {**before["data"], "airflowVersion": "3.2.1"}}
+    newer = with_annotations(before, **{AIRFLOW_VERSION: "3.2.1"})
     assert "Airflow: 3.1 -> 3.2.1" in told(before, newer).differences
 
 
-def test_releases_from_before_there_was_such_data_are_no_error(folder: Path) -> None:
+def test_what_is_not_known_is_not_told(folder: Path) -> None:
     now = current_release(folder, "now", {})
-    before = {key: value for key, value in now.items() if key != "data"}
-    assert told(before, now) == Told("", ())
-    assert told(None, now) == Told("", ())
-    built_elsewhere = {**now, "data": {**now["data"]}}
-    del built_elsewhere["data"][PROJECT]
+    built_elsewhere = with_annotations(now, **{PROJECT: None})
     assert told(now, built_elsewhere) == Told("", ())
+    assert told(built_elsewhere, now) == Told("", ())
+
+
+def test_it_changes_in_place(folder: Path) -> None:
+    """Hooks are told of both sides in an update only, and other data replaces a ConfigMap."""
+    now = current_release(folder, "now", {})
+    assert "data" not in now
+    assert "name" not in now["metadata"]
+
+
+def test_it_changes_after_everything_else(folder: Path) -> None:
+    """So that it is about a release that went well."""
+    deployed = program(folder, "now", {})
+    assert "analytics-release" in deployed.get("analytics-content").dependencies
 
 
 def test_the_record_keeps_it_for_a_rollback(folder: Path) -> None:
     deployed = program(folder, "now", {})
     record = parse_record(deployed.get("analytics-release").inputs)
     assert record
-    assert record.project
-    current = deployed.get("analytics-current-release")
-    assert record.project == current.inputs["data"][PROJECT]
+    annotations = deployed.get("analytics-content").inputs["metadata"]["annotations"]
+    assert record.project == annotations[PROJECT]
 
 
 @pytest.mark.parametrize(
@@ -150,8 +167,7 @@ def test_no_login_is_kept_or_told(line: str, tmp_path: Path) -> None:
         for name, end in (("before", ""), ("after", "0"))
     ]
     before, after = (
-        {"data": {PROJECT: packed(project), "airflowVersion": "3.1", "workerQueues": "[]"}}
-        for project in projects
+        {"metadata": {"annotations": {PROJECT: packed(project)}}} for project in projects
     )
     shown = told(before, after).differences
     assert "SECRET" not in json.dumps([before, after])
@@ -166,8 +182,8 @@ def test_a_large_project_fits_into_the_record() -> None:
     }
     project = Summary("runtime:3.1-5", files, {"pandas": "==2.2.3"}, ("jq",))
     text = packed(project)
-    assert len(text) < 256 << 10
-    assert Content.from_data({PROJECT: text}).project == project
+    assert len(text) < 200 << 10
+    assert Content.from_annotations({PROJECT: text}).project == project
 
 
 def test_a_project_of_too_many_files_keeps_the_rest() -> None:
@@ -175,7 +191,7 @@ def test_a_project_of_too_many_files_keeps_the_rest() -> None:
         f"include/{n * 2654435761 % 2**32:08x}": f"{n * 40503 % 2**32:08x}" for n in range(40_000)
     }
     text = packed(Summary("runtime:3.1-5", files, {"pandas": "==2.2.3"}, ("jq",)))
-    kept = Content.from_data({PROJECT: text}).project
+    kept = Content.from_annotations({PROJECT: text}).project
     assert kept == Summary("runtime:3.1-5", None, {"pandas": "==2.2.3"}, ("jq",))
 
 
