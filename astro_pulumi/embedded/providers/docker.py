@@ -277,6 +277,7 @@ class _BuildProgress:
     image: str
     image_id: str = ""
     step: str = ""
+    partial: str = ""
     tail: deque[str] = field(default_factory=lambda: deque(maxlen=_LAST_LINES))
     layers: dict[str, tuple[int, int]] = field(default_factory=dict)
 
@@ -287,7 +288,10 @@ class _BuildProgress:
         aux = event.get("aux")
         if isinstance(aux, dict) and "ID" in aux:
             self.image_id = aux["ID"]
-        text = _COLOURS.sub("", str(event.get("stream") or "")).rstrip()
+        self.partial += _COLOURS.sub("", str(event.get("stream") or ""))
+        if self.partial and not self.partial.endswith("\n"):
+            return ""  # a line may come in pieces
+        text, self.partial = self.partial.rstrip(), ""
         if _STEP.match(text):
             self.step = " ".join(text.split())
             self.tail.clear()
@@ -309,7 +313,7 @@ class _BuildProgress:
                 " instruction"
             )
         where = f" at {self.step}" if self.step else ""
-        lines = "".join(f"\n    {line}" for line in self.tail)
+        lines = "".join(f"\n    {line}" for line in (*self.tail, *self.partial.splitlines()))
         return f"building {self.image} failed{where}{lines}\n{error.strip()}"
 
 
