@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from traceback import format_exception
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from astro_pulumi.embedded import paths, plan, urns
 from astro_pulumi.embedded.events import Emit, Message, OutputsRegistered, Step
@@ -566,7 +566,7 @@ class Deployment:
         self._emit(Step("started", "refresh", old, old))
         provider = self.provider(old.provider)
         found = provider.read(
-            Request(resource=_resource(old), id=old.id, inputs=old.inputs, old_outputs=old.outputs)
+            self._request(old, id=old.id, inputs=old.inputs, old_outputs=old.outputs)
         )
         if found is None:
             self._record(done=[old])
@@ -606,22 +606,20 @@ class Deployment:
     def _find_made(self, state: ResourceState) -> ReadResult | None:
         """What a create made of which the end was not seen, if the provider can tell."""
         find = getattr(self.provider(state.provider), "recover", None)
-        return find(Request(resource=_resource(state), inputs=state.inputs)) if find else None
+        return find(self._request(state, inputs=state.inputs)) if find else None
 
     def _must_find(
         self, wanted: ResourceState, *, id: str, old_outputs: Properties | None = None
     ) -> ReadResult:
-        request = Request(resource=_resource(wanted), id=id, old_outputs=old_outputs or {})
+        request = self._request(wanted, id=id, old_outputs=old_outputs or {})
         found = self.provider(wanted.provider).read(request)
         if found is None:
             raise ResourceError(f"resource '{id}' does not exist")
         return found
 
-    def _request(
-        self, state: ResourceState, operation: Literal["create", "update", "delete"], **given: Any
-    ) -> Request:
+    def _request(self, state: ResourceState, operation: str = "", **given: Any) -> Request:
         return Request(
-            resource=_resource(state),
+            resource=Resource(state.urn, state.type, state.name),
             timeout=state.custom_timeouts.get(operation, 0),
             preview=self.preview,
             log=self._log(state.urn),
@@ -633,12 +631,7 @@ class Deployment:
     ) -> ResourceState:
         """`wanted` with its inputs completed by the provider."""
         result = provider.check(
-            Request(
-                resource=_resource(wanted),
-                old_inputs=olds,
-                inputs=news,
-                random_seed=os.urandom(32),
-            )
+            self._request(wanted, old_inputs=olds, inputs=news, random_seed=os.urandom(32))
         )
         if result.failures:
             who = f"{wanted.type} resource '{wanted.name}'"
@@ -655,8 +648,8 @@ class Deployment:
         self, provider: Provider, old: ResourceState, news: Properties, ignore: Sequence[str]
     ) -> DiffResult:
         return provider.diff(
-            Request(
-                resource=_resource(old),
+            self._request(
+                old,
                 id=old.id,
                 inputs=news,
                 old_inputs=old.inputs,
@@ -720,10 +713,6 @@ _PROTECTED: Final = (
     "resource {}\nbecause it is protected. To unprotect the resource, remove the `protect` flag from the "
     "resource in your Pulumi program and run `up`"
 )
-
-
-def _resource(state: ResourceState) -> Resource:
-    return Resource(state.urn, state.type, state.name)
 
 
 def _configuration(inputs: Properties) -> Properties:
