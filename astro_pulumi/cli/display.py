@@ -179,7 +179,8 @@ class JsonLines(Display):
             said = {"urn": event.urn, "message": event.text, "severity": event.severity}
             self.write("diagnosticEvent", {**said, "ephemeral": event.passing})
         elif isinstance(event, Printed):
-            self.write("stdoutEvent", {"message": event.text})
+            severity = "info" if event.stream == "stdout" else "info#err"
+            self.write("diagnosticEvent", {"message": f"{event.text}\n", "severity": severity})
 
     def write(self, kind: str, content: Mapping[str, Any]) -> None:
         """One event."""
