@@ -35,6 +35,11 @@ class Stack:
         """Where Pulumi keeps the stack's configuration."""
         return self.directory / f"Pulumi.{self.name}.yaml"
 
+    @property
+    def full_environment(self) -> dict[str, str]:
+        """Our own environment variables with those of the stack."""
+        return {**os.environ, **self.environment}
+
     def configure(self, values: Mapping[str, str | int]) -> None:
         """Set configuration values; the others stay."""
         file = self.config_file
@@ -63,7 +68,7 @@ class Stack:
         done = subprocess.run(
             self.command("outputs", "--json", "--show-secrets"),
             cwd=self.directory,
-            env={**os.environ, **self.environment},
+            env=self.full_environment,
             capture_output=True,
             text=True,
             check=False,
@@ -85,7 +90,7 @@ class Stack:
         done = subprocess.run(
             self.command(command, "--yes", *engine),
             cwd=self.directory,
-            env={**os.environ, **self.environment},
+            env=self.full_environment,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log and subprocess.STDOUT,

@@ -211,11 +211,12 @@ def refuse_removed_dags(
     limit = int(allowed) if allowed else len(before) - 1
     if not removed or len(removed) <= limit:
         return
-    which = (
-        "No DAG of the last release is in this one"
-        if len(removed) == len(before)
-        else f"{len(removed)} DAGs of the last release are not in this one"
-    )
+    if len(removed) == len(before):
+        which = "No DAG of the last release is in this one"
+    elif len(removed) == 1:
+        which = "One DAG of the last release is not in this one"
+    else:
+        which = f"{len(removed)} DAGs of the last release are not in this one"
     raise ReleaseRefusedError(
         f"{which}; nothing that runs was changed. If that is meant, deploy with "
         f"max_removed_dags={len(removed)}. Gone: {', '.join(removed)}"
