@@ -95,6 +95,15 @@ class Kube:
                 name=name, namespace=namespace, body={"propagationPolicy": "Background"}
             )
 
+    def token(self, namespace: str, service_account: str) -> str:
+        """A token of a ServiceAccount, for ten minutes."""
+        request = {"spec": {"expirationSeconds": 600}}
+        answer = self._core.create_namespaced_service_account_token(
+            service_account, namespace, request
+        )
+        token: str = answer.status.token
+        return token
+
     def execute(self, pod: Object, *command: str, container: str | None = None) -> str:
         """Runs a command in a pod; -> what it wrote, to standard error too. Its status is not looked at."""
         said: str = kubernetes.stream.stream(
