@@ -122,8 +122,8 @@ def up(stack: Stack, engine: Engine) -> dict[str, float]:
                     continue
                 if kind == "resourcePreEvent":
                     begun.setdefault(name, time.monotonic())
-                elif name in begun:
-                    phases[PHASES[name]] = time.monotonic() - begun[name]
+                elif name in begun:  # the first: what is replaced is deleted at the end
+                    phases.setdefault(PHASES[name], time.monotonic() - begun[name])
     if process.returncode != 0:
         raise SystemExit(f"`up` ended with exit code {process.returncode}; its words are above")
     return phases

@@ -47,7 +47,7 @@ class Searched:
 class SecretsStayInPlace:
     """The checks; a subclass says what is searched, in a fixture `searched` of its own."""
 
-    @pytest.fixture(scope="class")
+    @pytest.fixture
     def texts(self, searched: Searched) -> dict[str, str]:
         return searched.texts
 

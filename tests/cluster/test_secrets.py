@@ -7,7 +7,7 @@ from tests.cluster.secret_checks import Searched, SecretsStayInPlace
 
 
 class TestQuickstart(SecretsStayInPlace):
-    @pytest.fixture(scope="class")
+    @pytest.fixture
     def searched(self, deployed: Deployed) -> Searched:
         return Searched(
             deployed,

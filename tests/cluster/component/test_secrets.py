@@ -7,7 +7,7 @@ from tests.cluster.secret_checks import Searched, SecretsStayInPlace
 
 
 class TestPair(SecretsStayInPlace):
-    @pytest.fixture(scope="class")
+    @pytest.fixture
     def searched(self, pair: Pair) -> Searched:
         given = {f"the setting {key}": value for key, value in pair.secrets.items()}
         for deployment in ("airflow3", "airflow2"):
