@@ -622,17 +622,19 @@ def test_parallel_waits_share_their_streams(api: FakeApi) -> None:
         obj = deployment(name=name)
         type_ = "kubernetes:apps/v1:Deployment"
         resource = Resource(f"urn:pulumi:dev::p::{type_}::{name}", type_, name)
-        arguments = (resource, obj, 5.0, False, lambda *_: None)
-        threads.append(threading.Thread(target=provider.create, args=arguments))
+        request = Request(resource=resource, inputs=obj, timeout=60)
+        threads.append(threading.Thread(target=provider.create, args=(request,)))
     for thread in threads:
         thread.start()
     paths = [DEPLOYMENT.replace("web", name) for name in names]
+    deadline = time.monotonic() + 60
     while not all(path in api.objects for path in paths):
+        assert time.monotonic() < deadline
         time.sleep(0.005)
     for path in paths:
         api.change(path, status=DONE)
     for thread in threads:
-        thread.join(5)
+        thread.join(60)
         assert not thread.is_alive()
     watched = [path for _, path, query, _ in api.requests if "watch" in query]
     assert len(watched) == len(set(watched)) <= 3
