@@ -77,6 +77,9 @@ class Deployment:
         self._said: set[str] = set()
         # Components whose outputs are awaited: URN -> (hook that is due then, old state).
         self._unfinished: dict[str, tuple[HookKind, ResourceState | None]] = {}
+        self._exported: tuple[str, Properties] | None = (
+            None  # by the program: the stack's URN, outputs
+        )
 
     # -- what the program asks for
 
@@ -98,11 +101,31 @@ class Deployment:
         return state
 
     def register_outputs(self, urn: str, outputs: Properties) -> None:
-        """A component's outputs, or the stack's."""
+        """A component's outputs, or the stack's, which are kept until `finish_stack`."""
         with self._lock:
             old = self._news.get(urn)
             if old is None:
                 raise EngineError(f"outputs of an unknown resource: {urn}")
+            if old.type == urns.STACK_TYPE:
+                self._exported = (urn, outputs)
+                return
+        self._set_outputs(old, outputs)
+
+    def finish_stack(self) -> None:
+        """Gives the stack the outputs that the program exported.
+
+        A program that failed may not have come to export all: as in Pulumi, what it did not export then
+        stays as it was.
+        """
+        if self._exported is None:
+            return
+        urn, outputs = self._exported
+        old = self._news[urn]
+        self._set_outputs(old, {**old.outputs, **outputs} if self.failed else outputs)
+
+    def _set_outputs(self, old: ResourceState, outputs: Properties) -> None:
+        urn = old.urn
+        with self._lock:
             # Equal ones are kept as they were, with the ciphertexts of their secrets.
             state = replace(old, outputs=old.outputs if old.outputs == outputs else outputs)
             self._news[urn] = state

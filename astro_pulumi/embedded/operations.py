@@ -230,6 +230,7 @@ class Stack:
             if code != SAID_SO:
                 emit(Message("error", f"program exited with non-zero exit code: {code}"))
             deployment.failed = True
+        deployment.finish_stack()
 
     def _interruptible(self, deployment: Deployment) -> AbstractContextManager[None]:
         return self.control.watching(lambda _: deployment.cancel())

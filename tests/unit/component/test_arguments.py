@@ -146,6 +146,7 @@ YOURS: Final[dict[str, Any]] = {
     "database_downgrade": "refuse",
     "history_limit": 7,
     "skip_dag_parse": True,
+    "max_removed_dags": 3,
     "timeouts": {"release_job": 100, "rollout": 200},
 }
 EMBEDDED: Final[dict[str, Any]] = {
@@ -375,12 +376,17 @@ def _exposure_rows() -> Iterator[Row]:
 
 
 def _operation_rows() -> Iterator[Row]:
-    variable, deadline = f"Job release-job {CONTAINER} env ASTRO_", "spec activeDeadlineSeconds"
+    variable, deadline = (
+        f"Job release-job {CONTAINER} env ASTRO_",
+        "spec template spec activeDeadlineSeconds",
+    )
     progress = "Deployment scheduler spec progressDeadlineSeconds"
     yield Row("description", YOURS, "ConfigMap origin-* data description", "new sales model")
     yield Row("database_downgrade", YOURS, f"{variable}DATABASE_DOWNGRADE value", "refuse")
     yield Row("history_limit", YOURS, f"{variable}HISTORY_LIMIT value", "7")
     yield Row("skip_dag_parse", YOURS, f"{variable}SKIP_DAG_PARSE value", "true")
+    consent = "Job release-job metadata annotations astro-pulumi/max-removed-dags"
+    yield Row("max_removed_dags", YOURS, consent, "3")
     yield Row("timeouts.release_job", YOURS, f"Job release-job {deadline}", 100 + 700)
     yield Row("timeouts.rollout", YOURS, progress, 200)
 

@@ -132,6 +132,7 @@ class Stack:
             return
         if not deployment.stopped.is_set():
             deployment.delete_rest()
+        deployment.finish_stack()
 
     def _write(self, resources: list[str], pending: list[tuple[str, str]]) -> None:
         self.writes += 1

@@ -129,6 +129,15 @@ export("color", a.color)
     assert kinds == ["update", "update", "refresh", "destroy"]
 
 
+def test_a_program_that_fails_leaves_the_outputs_that_it_does_not_come_to(project: Project) -> None:
+    flags = ("-s", "dev", "--engine", "embedded", "--json")
+    project.up('export("first", 1)\nexport("second", 2)')
+    project.up('export("first", 3)\nraise RuntimeError("too bad")', fails=True)
+    assert json.loads(project.run("outputs", *flags)) == {"first": 3, "second": 2}
+    project.up('export("first", 4)')
+    assert json.loads(project.run("outputs", *flags)) == {"first": 4}
+
+
 def test_transforms_inheritance_and_explicit_providers(project: Project) -> None:
     project.up("""
 class Cloud(pulumi.ProviderResource):

@@ -105,6 +105,7 @@ class Replay:
                 outputs = resource_pb2.RegisterResourceOutputsRequest()
                 json_format.ParseDict(call["request"], outputs)
                 self.monitor.RegisterResourceOutputs(outputs, Context())
+        self.deployment.finish_stack()
         return differences
 
     def asked_differently(self) -> list[str]:
