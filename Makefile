@@ -27,7 +27,7 @@ quickstart: $(VENV)/.synced ## From a fresh machine to a running Airflow with a 
 test: check ## Run all tests: unit, plugin, and cluster on a real Kubernetes
 	@$(PY) -m pytest tests/plugin tests/cluster
 
-check: $(VENV)/.synced ## Format, lint, types and unit tests, in under a minute
+check: $(VENV)/.synced ## Format, lint, types and unit tests
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/mypy
