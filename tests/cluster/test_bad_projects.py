@@ -153,6 +153,8 @@ def nothing_changes(deployed: Deployed) -> Iterator[None]:
             pod
             for pod in deployed.kube.all_pods(deployed.namespace)
             if component_of(pod) != "release-job"
+            # A deploy of before may still drain its pods.
+            and "deletionTimestamp" not in pod["metadata"]
         ]
         return identities(pods), {pod["metadata"]["name"]: images(pod) for pod in pods}
 
