@@ -44,8 +44,11 @@ def test_a_task_gets_settings_secrets_connections_and_variables(
 def test_results_are_in_the_users_database(
     tasks: dict[str, dict[str, Any]], external: ExternalServices
 ) -> None:
-    done = external.sql("SELECT count(*) FROM celery_taskmeta WHERE status = 'SUCCESS'")
-    assert int(done) >= len(tasks)
+    def stored() -> int:
+        return int(external.sql("SELECT count(*) FROM celery_taskmeta WHERE status = 'SUCCESS'"))
+
+    # Airflow hears of a task's end before Celery has written its result.
+    wait_until("the result of every task", lambda: stored() >= len(tasks), seconds=60)
 
 
 def test_metrics_of_tasks_are_exported(pair: Pair, tasks: dict[str, dict[str, Any]]) -> None:
