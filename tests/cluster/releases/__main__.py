@@ -23,14 +23,19 @@ airflow = astro.Deployment(
         termination_grace_period_seconds=120,
         environment={
             "GREETING": config.get("greeting") or "hello",
+            # For the tests' client of Airflow 2. Airflow 3 has no such setting.
+            "AIRFLOW__API__AUTH_BACKENDS": "airflow.api.auth.backend.basic_auth",
             "OPEN_SECRET": pulumi.Output.secret("never in a record"),
         },
-        database=astro.DatabaseArgs(image=config.require("databaseImage"), storage_size="1Gi"),
+        database=astro.DatabaseArgs(
+            image=config.require("databaseImage"), storage_size="1Gi", backup_before_downgrade=True
+        ),
         broker=astro.BrokerArgs(image=config.require("brokerImage"), storage_size="1Gi"),
         service=astro.ServiceArgs(
             type="NodePort", node_port=node_port, base_url=f"http://localhost:{node_port}"
         ),
-        history_limit=5,
+        timeouts=astro.TimeoutArgs(rollout=1800),
+        database_downgrade=config.get("databaseDowngrade") or "allow",
     ),
 )
 for output in (

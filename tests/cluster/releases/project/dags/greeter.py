@@ -1,11 +1,15 @@
-"""One task that sleeps as long as it is told, and returns an XCom."""
+"""One task that sleeps as long as it is told, and returns an XCom. For Airflow 2 and 3."""
 
 # mypy: disallow-untyped-decorators=False
 
 import os
 import time
 
-from airflow.sdk import dag, get_current_context, task
+try:
+    from airflow.sdk import dag, get_current_context, task
+except ImportError:  # Airflow 2
+    from airflow.decorators import dag, task
+    from airflow.operators.python import get_current_context
 
 
 @dag(schedule=None)
