@@ -43,9 +43,10 @@ class Stack:
     def configure(self, values: Mapping[str, str | int]) -> None:
         """Set configuration values; the others stay."""
         file = self.config_file
-        settings = yaml.safe_load(file.read_text()) if file.exists() else {}
-        config = {**settings.get("config", {}), **values}
-        if config != settings.get("config", {}):
+        settings = (yaml.safe_load(file.read_text()) if file.exists() else None) or {}
+        before = settings.get("config") or {}
+        config = {**before, **values}
+        if config != before:
             file.write_text(yaml.safe_dump({**settings, "config": config}))
 
     def forget_encryption(self) -> None:
