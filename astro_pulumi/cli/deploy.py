@@ -1,5 +1,6 @@
 """`astro-pulumi deploy`: as `astro deploy`, for a Deployment of a Pulumi program."""
 
+import contextlib
 import json as json_format
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,8 +12,8 @@ from astro_pulumi.cli.deployments import (
     Deployed,
     Name,
     connect,
-    in_cluster,
     in_stack,
+    of_stack,
     stacks,
 )
 from astro_pulumi.cli.options import (
@@ -25,7 +26,7 @@ from astro_pulumi.cli.options import (
     say,
     use_pulumi,
 )
-from astro_pulumi.errors import ArgumentError, ResourceError
+from astro_pulumi.errors import ArgumentError, AstroError
 
 if TYPE_CHECKING:
     from astro_pulumi.cli.phases import Phases
@@ -82,6 +83,8 @@ def _choose_stack(project: "Project", name: str | None, given: str | None) -> st
     if given:
         return given
     known = stacks(project)
+    if not known:
+        raise ArgumentError("--stack", "there is no stack yet: name the one to make")
     here = {stack: in_stack(project, stack) for stack in known}
     matching = [
         stack
@@ -93,8 +96,6 @@ def _choose_stack(project: "Project", name: str | None, given: str | None) -> st
     lines = [_described(stack, [one.name for one in here[stack]]) for stack in matching or known]
     if not matching and name:
         raise ArgumentError("name", f"no stack has a Deployment {name!r}. {'; '.join(lines)}")
-    if not known:
-        raise ArgumentError("--stack", "there is no stack yet: name the one to make")
     if not is_terminal():
         raise ArgumentError("--stack", f"which Deployment? Name its stack: {'; '.join(lines)}")
     for number, line in enumerate(_with_health(project, matching, lines), 1):
@@ -113,22 +114,15 @@ def _with_health(project: "Project", stacks: list[str], lines: list[str]) -> lis
     """The lines with Airflow version, release and health of those that can be found in the cluster."""
     from astro_pulumi.cli.status import read
 
-    try:
-        live = {(one.name, one.namespace): one for one in in_cluster(connect(None), None)}
-    except ResourceError:
-        return lines  # the choice can be made without
     told = []
     for stack, line in zip(stacks, lines, strict=True):
-        found = [
-            live[key]
-            for one in in_stack(project, stack)
-            if (key := (one.name, one.namespace or "")) in live
-        ]
-        health = [
-            f"Airflow {one.airflow_version}, release {one.current}, "
-            + ("healthy" if read(one).healthy else "not healthy")
-            for one in found
-        ]
+        health = []
+        with contextlib.suppress(AstroError):  # the choice can be made without
+            health = [
+                f"Airflow {one.airflow_version}, release {one.current}, "
+                + ("healthy" if read(one).healthy else "not healthy")
+                for one in of_stack(connect(None, stack), in_stack(project, stack))
+            ]
         told.append(f"{line}: {'; '.join(health)}" if health else line)
     return told
 
@@ -138,13 +132,8 @@ def _show_live(project: "Project", stack: str, phases: "Phases", json: bool) -> 
     from astro_pulumi.cli.open import webserver_url
     from astro_pulumi.cli.status import read, when
 
-    ours = {(one.name, one.namespace) for one in in_stack(project, stack)}
-    if not ours:
-        return
-    found = [
-        one for one in in_cluster(connect(None, stack), None) if (one.name, one.namespace) in ours
-    ]
-    for one in found:
+    ours = in_stack(project, stack)
+    for one in of_stack(connect(None, stack), ours) if ours else ():
         release = _current(one)
         status = read(one)
         dags = list(release.dags or ()) if release else []

@@ -79,14 +79,24 @@ def find(
 ) -> Deployed:
     """The Deployment that is meant: named, or of the stack here, or the only one in the cluster.
 
+    :param stack: only one of this stack will do.
     :raises ArgumentError: when it is not clear, with those that there are.
     """
-    here = in_stack_here(stack)
-    found = in_cluster(connect(context, stack), namespace)
-    chosen = [one for one in found if name in (None, one.name)]
-    if not namespace:
-        own = {(one.name, one.namespace) for one in here}
-        chosen = [one for one in chosen if (one.name, one.namespace) in own] or chosen
+    cluster = connect(context, stack)
+    chosen = [
+        one
+        for one in of_stack(cluster, in_stack_here(stack))
+        if name in (None, one.name) and namespace in (None, one.namespace)
+    ]
+    if stack and not chosen:
+        what = f"Deployment {name!r}" if name else "Deployment"
+        raise ArgumentError(
+            "--stack", f"{stack} has no {what} that was ever deployed successfully to this cluster"
+        )
+    found: Sequence[Deployed] = chosen
+    if not chosen:
+        found = in_cluster(cluster, namespace)
+        chosen = [one for one in found if name in (None, one.name)]
     if not chosen:
         what = f"no Deployment named {name!r}" if name else "no Deployment"
         raise ArgumentError("name", f"there is {what} in the cluster. {_listed(found)}")
@@ -120,6 +130,18 @@ def connect(context: str | None, stack: str | None = None) -> "Cluster":
 
     configured = {} if context else _kubernetes_settings(stack)
     return Cluster({**configured, **({"context": context} if context else {})})
+
+
+def of_stack(cluster: "Cluster", deployments: Sequence["InStack"]) -> list[Deployed]:
+    """Those of a stack's Deployments that have a release. Looks in their namespaces only: not everybody may
+    list all of them."""
+    own = {(one.name, one.namespace) for one in deployments}
+    return [
+        found
+        for namespace in sorted({one.namespace for one in deployments if one.namespace})
+        for found in in_cluster(cluster, namespace)
+        if (found.name, found.namespace) in own
+    ]
 
 
 def in_cluster(cluster: "Cluster", namespace: str | None) -> list[Deployed]:

@@ -1,5 +1,6 @@
 """`astro-pulumi logs`."""
 
+import os
 import sys
 import threading
 from typing import TYPE_CHECKING, Annotated, Any
@@ -27,7 +28,10 @@ def logs(
     context: Context = None,
     stack: StackName = None,
 ) -> None:
-    """Print what the pods of a process have written, each line with its pod if there are several."""
+    """Print what the pods of a process have written, each line with its pod if there are several.
+
+    Exit code 1 if the log of one of them could not be read.
+    """
     if component not in (*COMPONENTS, *_OTHERS):
         raise ArgumentError(
             "component",
@@ -37,11 +41,12 @@ def logs(
     pods = [pod["metadata"]["name"] for pod in deployed.objects("pods", component)]
     if not pods:
         raise ResourceError(f"{deployed.name} in {deployed.namespace} has no pod of {component}")
+    unread: list[str] = []
     prefixes = {pod: f"{pod}: " if len(pods) > 1 else "" for pod in pods}
     threads = [
         threading.Thread(
             target=_print_log,
-            args=(deployed, pod, component, prefixes[pod], follow, tail),
+            args=(deployed, pod, component, prefixes[pod], follow, tail, unread),
             daemon=True,
         )
         for pod in pods
@@ -55,35 +60,47 @@ def logs(
             thread.join()
     except KeyboardInterrupt:
         sys.exit(130)
+    if unread:
+        sys.exit(1)
 
 
 def _print_log(
-    deployed: Deployed, pod: str, component: str, prefix: str, follow: bool, tail: int
+    deployed: Deployed,
+    pod: str,
+    component: str,
+    prefix: str,
+    follow: bool,
+    tail: int,
+    unread: list[str],
 ) -> None:
-    for line in _lines(deployed, pod, component, follow, tail):
-        sys.stdout.write(f"{prefix}{line}\n")
-        sys.stdout.flush()
+    from kubernetes.client.exceptions import ApiException
+    from urllib3.exceptions import HTTPError
+
+    try:
+        for line in _lines(deployed, pod, component, follow, tail):
+            sys.stdout.write(f"{prefix}{line}\n")
+            sys.stdout.flush()
+    except BrokenPipeError:  # of `| head`, which has seen enough
+        os._exit(0)
+    except (ApiException, HTTPError) as error:
+        why = error.reason if isinstance(error, ApiException) else error
+        sys.stderr.write(f"{pod}: {why}\n")
+        unread.append(pod)
 
 
 def _lines(
     deployed: Deployed, pod: str, component: str, follow: bool, tail: int
 ) -> "Iterator[str]":
     from kubernetes.client import CoreV1Api
-    from kubernetes.client.exceptions import ApiException
 
-    api = CoreV1Api(deployed.cluster.api_client())
-    try:
-        response: Any = api.read_namespaced_pod_log(
-            pod,
-            deployed.namespace,
-            container=component,  # of its name; beside it may be one that deletes old logs
-            follow=follow,
-            tail_lines=tail,
-            _preload_content=False,
-        )
-    except ApiException as error:
-        sys.stderr.write(f"{pod}: {error.reason}\n")
-        return
+    response: Any = CoreV1Api(deployed.cluster.api_client()).read_namespaced_pod_log(
+        pod,
+        deployed.namespace,
+        container=component,  # of its name; beside it may be one that deletes old logs
+        follow=follow,
+        tail_lines=tail,
+        _preload_content=False,
+    )
     rest = b""
     for chunk in response.stream(65536):
         *lines, rest = (rest + chunk).split(b"\n")

@@ -10,7 +10,6 @@ import typer
 from astro_pulumi.cli import updates
 from astro_pulumi.cli.deployments import NameOption, find, in_stack, require_releases, require_stack
 from astro_pulumi.cli.options import Cwd, EngineChoice, Json, StackName, Yes, say, use_pulumi
-from astro_pulumi.errors import ReleaseError
 
 
 def rollback(
@@ -39,11 +38,6 @@ def rollback(
     stack = require_stack(project, stack)
     deployed = find(name, None, None, stack)
     known = in_stack(project, stack)
-    if (deployed.name, deployed.namespace) not in {(one.name, one.namespace) for one in known}:
-        raise ReleaseError(
-            f"{deployed.name} in {deployed.namespace} is not of the stack {stack}: choose its stack "
-            "with --stack"
-        )
     releases = require_releases(deployed)
     number = choose(Ledger.from_releases(releases), release)
     target = next(one for one in releases if one.number == number)
@@ -58,7 +52,7 @@ def rollback(
     phases = Phases()
     with (
         updates.pinned_to(project, stack, pin, phases),
-        updates.for_this_update(project, stack, {"description": description}),
+        updates.for_this_update(project, stack, {"description": description, "skipDagParse": None}),
     ):
         updates.up(project, stack, phases, yes=yes, json=json, pulumi=pulumi)
     now = find(deployed.name, deployed.namespace, None, stack)

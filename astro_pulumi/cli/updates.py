@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from astro_pulumi.errors import AstroError, EngineError
+from astro_pulumi.errors import EngineError
 
 if TYPE_CHECKING:
     from astro_pulumi.cli.phases import Phases
@@ -121,7 +121,7 @@ def pinned_to(
     set_config(project, stack, ROLLBACK, value)
     try:
         yield
-    except (AstroError, SystemExit):
+    except BaseException:  # Ctrl-C at the question, too
         if not phases.changes:
             set_config(project, stack, ROLLBACK, before)
         raise
@@ -131,14 +131,16 @@ def pinned_to(
 def for_this_update(
     project: "Project", stack: str, values: Mapping[str, str | None]
 ) -> Iterator[None]:
-    """Configuration that holds for one update only: a description is of this deploy, not of the next."""
-    given = {key: value for key, value in values.items() if value is not None}
-    for key, value in given.items():
+    """Configuration that holds for one update only: a description is of this deploy, not of the next.
+
+    What an earlier one has left there, since it was killed, goes too.
+    """
+    for key, value in values.items():
         set_config(project, stack, key, value)
     try:
         yield
     finally:
-        for key in given:
+        for key in values:
             set_config(project, stack, key, None)
 
 

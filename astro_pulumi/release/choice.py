@@ -1,6 +1,7 @@
 """Which release to go back to: a number, `previous` or an image digest becomes one of those there are."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -90,6 +91,8 @@ def choose(ledger: Ledger, wanted: str) -> int:
             raise ReleaseError(f"There is no release {wanted}. {_those(ledger)}")
         return int(wanted)
     digest = wanted.rpartition("@")[2]
+    if re.fullmatch("[0-9a-f]{7,64}", digest):  # as `astro-pulumi history` shows it
+        digest = f"sha256:{digest}"
     if not digest.startswith("sha256:"):
         raise ReleaseError(
             f"{wanted!r} is no release: give its number, `previous`, or an image digest (sha256:...). "

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import typer
 
 from astro_pulumi.cli import updates
 from astro_pulumi.cli.phases import Phases
@@ -33,7 +34,9 @@ def test_it_stays_after_a_good_update(project: Project, pin: str | None) -> None
 
 
 @pytest.mark.parametrize("pin", ["5", None])
-@pytest.mark.parametrize("error", [EngineError("not confirmed"), SystemExit(1)])
+@pytest.mark.parametrize(
+    "error", [EngineError("not confirmed"), SystemExit(1), KeyboardInterrupt(), typer.Abort()]
+)
 def test_an_update_that_changed_nothing_leaves_it(
     project: Project, pin: str | None, error: BaseException
 ) -> None:
@@ -56,6 +59,12 @@ def test_what_is_of_one_update_is_gone_after_it(project: Project) -> None:
         assert "astro:description" in stack_file(project)
         assert "skipDagParse" not in stack_file(project)
     assert stack_file(project) == BEFORE
+
+
+def test_what_a_killed_deploy_has_left_does_not_hold_for_the_next(project: Project) -> None:
+    updates.set_config(project, "prod", "skipDagParse", "true")
+    with updates.for_this_update(project, "prod", {"skipDagParse": None}):
+        assert stack_file(project) == BEFORE
 
 
 @pytest.mark.parametrize(

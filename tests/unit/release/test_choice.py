@@ -53,6 +53,11 @@ def test_a_digest_may_be_short_and_may_come_with_its_repository() -> None:
     assert choose(Ledger(2, known), "sha256:aa") == 1
 
 
+def test_a_digest_may_be_given_as_the_history_shows_it() -> None:
+    known = {1: Known("sha256:070e7f7663b7ff"), 2: Known("sha256:a369ff2af6dd00")}
+    assert choose(Ledger(2, known), "070e7f7663b7") == 1
+
+
 def test_of_releases_with_the_same_image_the_newest_is_meant() -> None:
     known = {1: Known("sha256:aa"), 2: Known("sha256:aa"), 3: Known("sha256:bb")}
     assert choose(Ledger(3, known), "sha256:aa") == 2
