@@ -11,6 +11,7 @@ import typer
 
 from astro_pulumi.cli.deployments import COMPONENTS, Context, Deployed, Name, Namespace, find
 from astro_pulumi.cli.options import Json, StackName
+from astro_pulumi.errors import ResourceError
 
 _QUEUE: Final = "astro-pulumi/queue"
 
@@ -148,31 +149,16 @@ def queue_depths(deployed: Deployed, queues: Sequence[str]) -> dict[str, int] | 
         return None
     lengths = "; ".join(f"redis-cli llen '{queue}'" for queue in queues)
     log_in = 'export REDISCLI_AUTH="$(sed -n "s/^requirepass //p" /etc/redis/redis.conf)"'
-    answer = _execute(deployed, pods[0], ["sh", "-c", f"{log_in}; {lengths}"])
+    try:
+        answer = deployed.cluster.execute(
+            deployed.namespace, pods[0], ["sh", "-c", f"{log_in}; {lengths}"]
+        )
+    except ResourceError:  # not everybody may look into pods
+        return None
     numbers = [line.split()[-1] for line in answer.splitlines() if line.strip()]
     if len(numbers) != len(queues) or not all(number.isdigit() for number in numbers):
         return None
     return {queue: int(number) for queue, number in zip(queues, numbers, strict=True)}
-
-
-def _execute(deployed: Deployed, pod: str, command: list[str]) -> str:
-    from kubernetes.client import CoreV1Api
-    from kubernetes.client.exceptions import ApiException
-    from kubernetes.stream import stream
-
-    try:
-        answer = stream(
-            CoreV1Api(deployed.cluster.api_client()).connect_get_namespaced_pod_exec,
-            *(pod, deployed.namespace),
-            command=command,
-            stdout=True,
-            stderr=False,
-            stdin=False,
-            tty=False,
-        )
-    except (ApiException, OSError):  # not everybody may look into pods
-        return ""
-    return str(answer)
 
 
 def show(status: Status) -> None:

@@ -13,7 +13,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode
@@ -243,6 +243,28 @@ class Cluster:
             self._parse(response.status, response.data, f"GET {path}")
         return response.data.decode(errors="replace")
 
+    def execute(self, namespace: str, pod: str, command: Sequence[str]) -> str:
+        """Runs a command in a pod; -> its standard output.
+
+        Without `CoreV1Api`, whose import takes a second.
+        """
+        from kubernetes.client.exceptions import ApiException
+        from kubernetes.stream.ws_client import websocket_call
+
+        settings = self._connected().configuration
+        path = f"/api/v1/namespaces/{namespace}/pods/{pod}/exec"
+        try:
+            answer = websocket_call(  # type: ignore[no-untyped-call]
+                settings,
+                "GET",
+                settings.host.rstrip("/") + path,
+                query_params=[*(("command", word) for word in command), ("stdout", "true")],
+                headers=_headers(settings),
+            )
+        except ApiException as error:
+            raise ResourceError(f"exec in {namespace}/{pod}: {error.reason}") from error
+        return str(answer.data)
+
     def stream(self, path: str, query: Mapping[str, str]) -> Iterator[Object]:
         """The events of a watch until the server ends it. Errors as with `request`, without retries.
 
@@ -286,11 +308,7 @@ class Cluster:
         url = settings.host.rstrip("/") + quote(path)
         if query:
             url += "?" + urlencode(query)
-        headers = {"Accept": "application/json", "User-Agent": "astro-pulumi"}
-        # `auth_settings` renews a token that is about to expire.
-        for setting in settings.auth_settings().values():
-            if setting["in"] == "header" and setting["value"]:
-                headers[setting["key"]] = setting["value"]
+        headers = _headers(settings)
         data = None
         if body is not None:
             headers["Content-Type"] = content_type
@@ -354,6 +372,16 @@ class Cluster:
             for entry in listed.get("resources") or []
             if "/" not in entry["name"]  # a subresource
         }
+
+
+def _headers(settings: Any) -> dict[str, str]:
+    # `auth_settings` renews a token that is about to expire.
+    authorization = {
+        setting["key"]: setting["value"]
+        for setting in settings.auth_settings().values()
+        if setting["in"] == "header" and setting["value"]
+    }
+    return {"Accept": "application/json", "User-Agent": "astro-pulumi", **authorization}
 
 
 def _unusable(source: Any, problem: str) -> ResourceError:
