@@ -71,7 +71,7 @@ def run_without_program(
         opened,
         kind,
         json,
-        preview=None if yes else lambda emit: opened.preview_of(kind, emit),
+        preview=None if yes else lambda emit: opened.preview(emit, of=kind),
         act={"destroy": opened.destroy, "refresh": opened.refresh}[kind],
     )
 

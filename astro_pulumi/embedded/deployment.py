@@ -628,8 +628,7 @@ class Deployment:
 
     def _find_made(self, state: ResourceState) -> ReadResult | None:
         """What a create made of which the end was not seen, if the provider can tell."""
-        find = getattr(self.provider(state.provider), "recover", None)
-        return find(self._request(state, inputs=state.inputs)) if find else None
+        return self.provider(state.provider).recover(self._request(state, inputs=state.inputs))
 
     def _must_find(
         self, wanted: ResourceState, *, id: str, old_outputs: Properties | None = None

@@ -7,7 +7,7 @@ for a save shares it with all others that wait at that moment.
 
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from typing import NewType
 
 from astro_pulumi.embedded.secrets import Crypter
 from astro_pulumi.embedded.state import (
@@ -22,11 +22,8 @@ from astro_pulumi.errors import StateError
 Write = Callable[[list[str], list[tuple[str, str]]], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Ticket:
-    """An operation in progress."""
-
-    number: int
+# An operation in progress.
+Ticket = NewType("Ticket", int)
 
 
 class Journal:
@@ -54,7 +51,7 @@ class Journal:
         with self._changed:
             self._next += 1
             ticket = Ticket(self._next)
-            self._pending[ticket.number] = Operation(kind, resource)
+            self._pending[ticket] = Operation(kind, resource)
             self._save_and_wait()
         return ticket
 
@@ -74,15 +71,15 @@ class Journal:
         done = list(done)
         with self._changed:
             if ticket:
-                self._pending.pop(ticket.number, None)
+                self._pending.pop(ticket, None)
             before = [*done, *(amend or ())[:1]]
             after = [*([add] if add else []), *(amend or ())[1:]]
             same = [*map(self._render, before)] == [*map(self._render, after)]
             self._unsaved = self._unsaved or not same
             for state in done:
-                _remove(self._old, state) or _remove(self._new, state)
+                _put(self._old, state) or _put(self._new, state)
             if amend:
-                _swap(self._old, *amend) or _swap(self._new, *amend)
+                _put(self._old, *amend) or _put(self._new, *amend)
             if add:
                 self._new.append(add)
             if found:
@@ -155,17 +152,10 @@ class Journal:
         return known[1]
 
 
-def _remove(states: list[ResourceState], state: ResourceState) -> bool:
-    for i, other in enumerate(states):
-        if other is state:
-            del states[i]
-            return True
-    return False
-
-
-def _swap(states: list[ResourceState], old: ResourceState, new: ResourceState) -> bool:
-    for i, other in enumerate(states):
-        if other is old:
-            states[i] = new
+def _put(states: list[ResourceState], old: ResourceState, *new: ResourceState) -> bool:
+    """Puts `new` in the place of `old`. -> whether that was there."""
+    for i, state in enumerate(states):
+        if state is old:
+            states[i : i + 1] = new
             return True
     return False

@@ -8,7 +8,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Literal
@@ -105,69 +105,30 @@ class Stack:
         """The configuration as the program sees it."""
         return read_config(self.project, self.name, self.crypter)
 
-    def preview(self, emit: Emit, program: Program | None = None) -> Result:
-        """Finds out what `up` would do. Changes nothing. `program`: one that was started already, to
-        win time."""
-        started = time.monotonic()
-        snapshot = self.snapshot()
-        deployment = self._deployment(snapshot, None, emit)
-        with self._interruptible(deployment):
-            self._run(program or Program(self.project), deployment, snapshot, emit)
-        return _result("preview", deployment, snapshot, started, deployment.stack_outputs())
-
     def up(self, emit: Emit, program: Program | None = None) -> Result:
-        """Makes the stack what the program says."""
-        program = program or Program(self.project)
-
-        def act(deployment: Deployment, snapshot: Snapshot) -> None:
-            deployment.recover(snapshot)
-            if deployment.stopped.is_set():
-                program.stop()
-            else:
-                self._run(program, deployment, snapshot, emit)
-
-        return self._update("update", emit, act)
+        """Makes the stack what the program says. `program`: one that was started already, to win time."""
+        return self._update("update", emit, program)
 
     def destroy(self, emit: Emit) -> Result:
         """Deletes everything in the stack; the stack itself and its history stay."""
-
-        def act(deployment: Deployment, snapshot: Snapshot) -> None:
-            _refuse_delete_hooks(snapshot)
-            deployment.recover(snapshot)
-            if not deployment.stopped.is_set():
-                deployment.delete_rest()
-
-        return self._update("destroy", emit, act)
+        return self._update("destroy", emit)
 
     def refresh(self, emit: Emit) -> Result:
         """Takes over into state what resources really are."""
+        return self._update("refresh", emit)
 
-        def act(deployment: Deployment, snapshot: Snapshot) -> None:
-            deployment.recover(snapshot)
-            if not deployment.stopped.is_set():
-                deployment.refresh()
-
-        return self._update("refresh", emit, act)
-
-    def preview_of(self, kind: Literal["destroy", "refresh"], emit: Emit) -> Result:
-        """What `destroy` or `refresh` would do."""
+    def preview(self, emit: Emit, program: Program | None = None, *, of: Kind = "update") -> Result:
+        """Finds out what `up` or another operation would do. Changes nothing."""
         started = time.monotonic()
         snapshot = self.snapshot()
         deployment = self._deployment(snapshot, None, emit)
-        if kind == "destroy":
-            _refuse_delete_hooks(snapshot)
-        with self._interruptible(deployment):
-            if kind == "destroy":
-                deployment.delete_rest()
-            else:
-                deployment.refresh()
-        return _result("preview", deployment, snapshot, started, stack_outputs(snapshot))
+        self._act(of, deployment, snapshot, emit, program)
+        outputs = deployment.stack_outputs() if of == "update" else stack_outputs(snapshot)
+        return _result("preview", deployment, snapshot, started, outputs)
 
     # -- how
 
-    def _update(
-        self, kind: Kind, emit: Emit, act: Callable[[Deployment, Snapshot], None]
-    ) -> Result:
+    def _update(self, kind: Kind, emit: Emit, program: Program | None = None) -> Result:
         started, wall_clock = time.monotonic(), int(time.time())
         with (
             self.backend.lock(self.name) as unlock,
@@ -178,14 +139,38 @@ class Stack:
             journal = Journal(snapshot, self.crypter, self._write)
             deployment = self._deployment(snapshot, journal, emit)
             try:
-                with self._interruptible(deployment):
-                    act(deployment, snapshot)
+                self._act(kind, deployment, snapshot, emit, program)
             finally:
                 journal.close()
             outputs = stack_outputs(journal.current())
             result = _result(kind, deployment, snapshot, started, outputs)
             self.backend.add_to_history(self.name, self._history_entry(result, wall_clock))
         return result
+
+    def _act(
+        self,
+        kind: Kind,
+        deployment: Deployment,
+        snapshot: Snapshot,
+        emit: Emit,
+        program: Program | None,
+    ) -> None:
+        """Finishes what an interrupted run left pending, then does what is asked for."""
+        if kind == "destroy":
+            _refuse_delete_hooks(snapshot)
+        if kind == "update":
+            program = program or Program(self.project)
+        with self.control.watching(lambda _: deployment.cancel()):
+            deployment.recover(snapshot)
+            if deployment.stopped.is_set():
+                if program:
+                    program.stop()
+            elif program:
+                self._run(program, deployment, snapshot, emit)
+            elif kind == "destroy":
+                deployment.delete_rest()
+            else:
+                deployment.refresh()
 
     def _run(
         self, program: Program, deployment: Deployment, snapshot: Snapshot, emit: Emit
@@ -203,37 +188,32 @@ class Stack:
             if not (isinstance(event, Message) and event.text == _AFTERMATH):
                 emit(event)
 
-        server = Server()
         config = self.config()
+        with closing(Server(self.project, deployment, config, hear)) as server:
 
-        def give_up(at_once: bool) -> None:
-            if at_once:
+            def give_up(at_once: bool) -> None:
+                if at_once:
+                    program.stop()
+                    server.plugins.stop()
+
+            try:
+                program.go(server.address, self.name, deployment.preview, config, hear)
+                with self.control.watching(give_up):
+                    while not server.ended.wait(0.02) and program.poll() is None:
+                        # An interrupted program may have more to do than to wait for the engine.
+                        if self.control.presses and not server.monitor.busy:
+                            program.stop()
+                if server.ended.is_set() and not deployment.stopped.is_set():
+                    deployment.delete_rest()
+                server.release()
+                code = program.wait()
+            finally:
                 program.stop()
-                server.kill_plugins()
-
-        try:
-            server.start(self.project, deployment, config, hear)
-            program.go(server.address, self.name, deployment.preview, config, hear)
-            with self.control.watching(give_up):
-                while not server.ended.wait(0.02) and program.poll() is None:
-                    # An interrupted program may have more to do than to wait for the engine.
-                    if self.control.presses and server.is_idle():
-                        program.stop()
-            if server.ended.is_set() and not deployment.stopped.is_set():
-                deployment.delete_rest()
-            server.release()
-            code = program.wait()
-        finally:
-            program.stop()
-            server.stop()
         if code and not deployment.stopped.is_set():
             if code != SAID_SO:
                 emit(Message("error", f"program exited with non-zero exit code: {code}"))
             deployment.failed = True
         deployment.finish_stack()
-
-    def _interruptible(self, deployment: Deployment) -> AbstractContextManager[None]:
-        return self.control.watching(lambda _: deployment.cancel())
 
     def _deployment(self, snapshot: Snapshot, journal: Journal | None, emit: Emit) -> Deployment:
         package_config = self.config().of_package

@@ -118,6 +118,12 @@ class Provider(Protocol):
         """Deletes and waits until it is gone. An object that is not there is no error."""
         ...
 
+    def recover(self, request: Request) -> ReadResult | None:
+        """-> what an interrupted `create` with these inputs made; None when it made nothing, or nothing
+        that could be found."""
+        del request
+        return None
+
     def cancel(self) -> None:
         """Ends every wait in progress soon: the user pressed Ctrl-C."""
-        ...
+        return

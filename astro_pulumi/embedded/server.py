@@ -73,43 +73,30 @@ _Context = Any  # grpc.ServicerContext
 
 
 class Server:
-    """Serves one run of a program. `address` is for the program; `ended` is set when it said that no
-    more registrations come."""
+    """Serves one run of a program until it is closed. `address` is for the program; `ended` is set when
+    it said that no more registrations come."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, project: Project, deployment: Deployment, config: Config, emit: Emit
+    ) -> None:
         self.ended = threading.Event()
         self._pool = ThreadPoolExecutor(256, thread_name_prefix="rpc")
         self._server = grpc.server(self._pool, options=_OPTIONS)
         self.address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
-        self.monitor: Monitor | None = None
-        self.plugins: ComponentPlugins | None = None
-
-    def start(self, project: Project, deployment: Deployment, config: Config, emit: Emit) -> None:
-        """Answers from now on."""
         self.plugins = ComponentPlugins(project, self.address, emit)
         self.monitor = Monitor(deployment, config, self.plugins, self.ended)
         resource_pb2_grpc.add_ResourceMonitorServicer_to_server(self.monitor, self._server)
         engine_pb2_grpc.add_EngineServicer_to_server(Engine(emit), self._server)
         self._server.start()
 
-    def is_idle(self) -> bool:
-        """Whether no registration is under way."""
-        return not (self.monitor and self.monitor.busy)
-
-    def kill_plugins(self) -> None:
-        """Ends the processes of remote components."""
-        if self.plugins:
-            self.plugins.stop()
-
     def release(self) -> None:
         """Lets the program end: it waits for the engine to be done."""
-        if self.monitor:
-            self.monitor.shut_down.set()
+        self.monitor.shut_down.set()
 
-    def stop(self) -> None:
+    def close(self) -> None:
         """Ends the service; calls still waiting are refused."""
         self.release()
-        self.kill_plugins()
+        self.plugins.stop()
         self._server.stop(grace=None).wait()
         self._pool.shutdown(wait=False, cancel_futures=True)
 

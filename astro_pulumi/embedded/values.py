@@ -6,7 +6,7 @@ know yet. The wire form (protobuf structs whose special objects carry a signatur
 written here and nowhere else. Signatures: `pulumi.runtime.rpc` in the Pulumi Python SDK.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -94,19 +94,19 @@ def reveal(value: Value) -> Value:
 
 def has_unknown(value: Value) -> bool:
     """Whether `value` is or contains `UNKNOWN`."""
-    if isinstance(value, Secret):
-        return has_unknown(value.value)
-    if isinstance(value, dict):
-        return any(has_unknown(item) for item in value.values())
-    if isinstance(value, list):
-        return any(has_unknown(item) for item in value)
-    return value is UNKNOWN
+    return any(part is UNKNOWN for part in parts(value))
 
 
 def has_secret(value: Value) -> bool:
     """Whether `value` is or contains a `Secret`."""
-    if isinstance(value, dict):
-        return any(has_secret(item) for item in value.values())
-    if isinstance(value, list):
-        return any(has_secret(item) for item in value)
-    return isinstance(value, Secret)
+    return any(isinstance(part, Secret) for part in parts(value))
+
+
+def parts(value: Value) -> Iterator[Value]:
+    """`value` and everything in it, also what secrets hide."""
+    yield value
+    if isinstance(value, Secret):
+        yield from parts(value.value)
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from parts(item)

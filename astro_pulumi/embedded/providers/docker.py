@@ -27,11 +27,20 @@ from astro_pulumi.embedded.provider import (
     DiffKind,
     DiffResult,
     Log,
+    Provider,
     ReadResult,
     Request,
 )
 from astro_pulumi.embedded.providers import CLIENT_IMPORTS
-from astro_pulumi.embedded.values import UNKNOWN, Properties, Secret, Value, has_unknown, reveal
+from astro_pulumi.embedded.values import (
+    UNKNOWN,
+    Properties,
+    Secret,
+    Value,
+    has_unknown,
+    parts,
+    reveal,
+)
 from astro_pulumi.errors import ResourceError
 from astro_pulumi.project.ignore import DockerIgnore
 
@@ -56,7 +65,7 @@ _COLOURS: Final = re.compile(r"\x1b\[[0-9;]*m")
 _MEGABYTE: Final = 1_000_000
 
 
-class DockerProvider:
+class DockerProvider(Provider):
     """Builds and pushes images with the Docker daemon of `DOCKER_HOST` or of the option `host`."""
 
     name = "docker"
@@ -483,20 +492,13 @@ def _open_context(directory: Path, context: str, dockerfile: str) -> _Context:
 def _mask(inputs: Properties) -> Callable[[str], str]:
     """What takes passwords and secret build arguments out of a text: a build may print them."""
     login = reveal(inputs.get("registry")) or {}
-    hidden = {*_secret_strings(inputs), str(login.get("password") or "")}
+    hidden = {str(login.get("password") or "")}
+    for secret in parts(inputs):
+        if isinstance(secret, Secret):
+            hidden.update(text for text in parts(secret) if isinstance(text, str))
     # Something shorter cannot be told from ordinary text.
     pattern = "|".join(re.escape(text) for text in hidden if len(text) > 3)
     return lambda text: re.sub(pattern, "[secret]", text) if pattern else text
-
-
-def _secret_strings(value: Value, inside: bool = False) -> Iterator[str]:
-    if isinstance(value, Secret):
-        yield from _secret_strings(value.value, inside=True)
-    elif isinstance(value, dict | list):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _secret_strings(item, inside)
-    elif inside and isinstance(value, str):
-        yield value
 
 
 def _usual_hosts() -> list[str]:
@@ -516,11 +518,7 @@ def _go_mode(mode: int) -> str:
         for bit, letter in ((stat.S_ISUID, "u"), (stat.S_ISGID, "g"), (stat.S_ISVTX, "t"))
         if mode & bit
     )
-    letters = "".join(
-        letter if mode & (1 << (8 - position)) else "-"
-        for position, letter in enumerate("rwxrwxrwx")
-    )
-    return (special or "-") + letters
+    return (special or "-") + stat.filemode(mode & 0o777)[1:]
 
 
 def _architecture() -> str:

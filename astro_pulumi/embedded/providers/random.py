@@ -16,6 +16,7 @@ from astro_pulumi.embedded.provider import (
     CheckResult,
     DiffKind,
     DiffResult,
+    Provider,
     ReadResult,
     Request,
 )
@@ -109,7 +110,7 @@ _KINDS: Final = {
 }
 
 
-class RandomProvider:
+class RandomProvider(Provider):
     """The provider of the package `random`. It has no configuration and talks to nobody."""
 
     name = "random"
@@ -184,9 +185,6 @@ class RandomProvider:
 
     def delete(self, request: Request) -> None:
         """There is nothing outside of state."""
-
-    def cancel(self) -> None:
-        """Nothing here waits."""
 
 
 def _kind(type: str) -> _Kind:

@@ -16,6 +16,7 @@ from astro_pulumi.embedded.provider import (
     CheckResult,
     DiffResult,
     InitializationError,
+    Provider,
     ReadResult,
     Request,
 )
@@ -23,7 +24,7 @@ from astro_pulumi.embedded.values import UNKNOWN, Properties, has_unknown, revea
 from astro_pulumi.errors import ResourceError
 
 
-class Cloud:
+class Cloud(Provider):
     """Objects by id. `calls` lists what was asked: `create a`, `delete b`."""
 
     name = "cloud"

@@ -13,6 +13,7 @@ from astro_pulumi.embedded.provider import (
     CheckResult,
     DiffResult,
     InitializationError,
+    Provider,
     ReadResult,
     Request,
 )
@@ -47,7 +48,7 @@ MESSAGES: dict[str, dict[str, Any]] = {
 
 
 @dataclass
-class RecordedProvider:
+class RecordedProvider(Provider):
     """Answers a call as the real provider did in a recording, and notes where the engine asked for
     something else than the real engine did."""
 
@@ -133,6 +134,3 @@ class RecordedProvider:
 
     def delete(self, request: Request) -> None:
         self._answer("Delete", request)
-
-    def cancel(self) -> None:
-        pass

@@ -153,7 +153,8 @@ def test_waiters_share_a_save() -> None:
     def write(resources: list[str], pending: list[tuple[str, str]]) -> None:
         nonlocal writes
         writes += 1
-        time.sleep(0.02)
+        while len(journal.current().pending) < 40:  # the disk is slow: all have come meanwhile
+            time.sleep(0.01)
 
     journal = Journal(Snapshot(), CRYPTER, write)
     states = [ResourceState(urn=f"u{i}", type="t", custom=True) for i in range(40)]
@@ -164,4 +165,4 @@ def test_waiters_share_a_save() -> None:
         thread.join()
     journal.close()
     assert len(journal.current().pending) == 40
-    assert writes < 10
+    assert writes <= 2

@@ -15,7 +15,6 @@ from astro_pulumi.embedded.providers.kubernetes.kinds import is_builtin, words
 from astro_pulumi.embedded.providers.kubernetes.objects import (
     AUTONAMED,
     Object,
-    dig,
     is_annotated,
     name_of,
 )
@@ -29,6 +28,11 @@ _READ_ONLY_METADATA: Final = (
     "managedFields",
     "resourceVersion",
     "uid",
+)
+
+_ANNOTATIONS_OF_OTHERS: Final = (
+    "deployment.kubernetes.io/revision",
+    "kubectl.kubernetes.io/last-applied-configuration",
 )
 
 # Maps from a string of the user's to a string: their values are never touched.
@@ -113,14 +117,17 @@ def normalise(obj: Object) -> Object:
         if kind == "Secret":
             obj = _normalise_secret(obj)
         elif kind == "CustomResourceDefinition":
-            obj = {key: value for key, value in obj.items() if key != "status"}
+            obj = _without(obj, "status")
         else:
             obj = _normalise(obj, "")
     metadata = obj.get("metadata")
     if isinstance(metadata, dict):
-        kept = {key: value for key, value in metadata.items() if key not in _READ_ONLY_METADATA}
-        obj = {**obj, "metadata": kept}
+        obj = {**obj, "metadata": _without(metadata, *_READ_ONLY_METADATA)}
     return obj
+
+
+def _without(obj: Object, *keys: str) -> Object:
+    return {key: value for key, value in obj.items() if key not in keys}
 
 
 def prune(live: Object, shape: Object) -> Object:
@@ -148,7 +155,7 @@ def _normalise_secret(obj: Object) -> Object:
         data |= {
             key: base64.b64encode(str(value).encode()).decode() for key, value in strings.items()
         }
-        obj = {key: value for key, value in obj.items() if key != "stringData"}
+        obj = _without(obj, "stringData")
     return {**obj, "data": data} if data else obj
 
 
@@ -223,20 +230,8 @@ def canonical_quantity(value: Any) -> Any:
 
 def live_inputs(live: Object) -> Object:
     """The inputs that would make `live`, for an import: without what the cluster fills in."""
-    inputs = {key: value for key, value in live.items() if key != "status"}
-    metadata = {
-        key: value for key, value in live["metadata"].items() if key not in _READ_ONLY_METADATA
-    }
-    annotations = {
-        key: value
-        for key, value in (dig(live, "metadata", "annotations") or {}).items()
-        if key
-        not in (
-            "deployment.kubernetes.io/revision",
-            "kubectl.kubernetes.io/last-applied-configuration",
-        )
-    }
-    metadata.pop("annotations", None)
+    metadata = _without(live["metadata"], *_READ_ONLY_METADATA)
+    annotations = _without(metadata.pop("annotations", None) or {}, *_ANNOTATIONS_OF_OTHERS)
     if annotations:
         metadata["annotations"] = annotations
-    return {**inputs, "metadata": metadata}
+    return {**_without(live, "status"), "metadata": metadata}

@@ -11,6 +11,7 @@ from astro_pulumi.embedded.provider import (
     DiffResult,
     InitializationError,
     Log,
+    Provider,
     ReadResult,
     Request,
     Resource,
@@ -71,7 +72,7 @@ _DELETED_WITHOUT_WAITING: Final = frozenset(
 )
 
 
-class KubernetesProvider:
+class KubernetesProvider(Provider):
     """Deploys Kubernetes objects with server-side apply and waits until they are ready."""
 
     name = "kubernetes"
@@ -186,13 +187,8 @@ class KubernetesProvider:
         inputs, outputs = request.inputs, request.old_outputs
         _, recorded = split_checkpoint(outputs)
         known = normalise(to_object(inputs))
-        api_version, kind_name = from_type_token(request.resource.type)
-        obj = {
-            "apiVersion": known.get("apiVersion") or recorded.get("apiVersion") or api_version,
-            "kind": known.get("kind") or recorded.get("kind") or kind_name,
-        }
+        kind = self._find_kind({**_declared(request), **recorded, **known})
         namespace, name = split_id(request.id)
-        kind = self._cluster.resource_kind(obj["apiVersion"], obj["kind"])
         if kind is None:
             return None  # its definition is gone, and the object with it
         if kind.namespaced and not namespace:
@@ -211,7 +207,6 @@ class KubernetesProvider:
         return ReadResult(request.id or object_id(live), read_inputs, state)
 
     def recover(self, request: Request) -> ReadResult | None:
-        """The object that an interrupted `create` with these inputs made; None when it made none."""
         obj = to_object(request.inputs)
         found = self.read(replace(request, id=object_id(obj)))
         manager = self._manager(request.resource, obj, {})
@@ -222,10 +217,7 @@ class KubernetesProvider:
     def delete(self, request: Request) -> None:
         """Deletes the object after what belongs to it, and waits until it is gone."""
         recorded, live = split_checkpoint(request.old_outputs)
-        api_version, kind_name = from_type_token(request.resource.type)
-        kind = self._cluster.resource_kind(
-            live.get("apiVersion") or api_version, live.get("kind") or kind_name
-        )
+        kind = self._find_kind({**_declared(request), **live})
         if kind is None:
             return
         namespace, name = split_id(request.id)
@@ -248,23 +240,24 @@ class KubernetesProvider:
         self._waiter.until_gone(kind, answer, _timeout(request.timeout, recorded), request.log)
 
     def cancel(self) -> None:
-        """Ends every wait in progress."""
         self._waiter.cancel()
 
     def _is_namespaced(self, obj: Object) -> bool:
         try:
-            kind = self._cluster.resource_kind(str(obj.get("apiVersion")), str(obj.get("kind")))
+            kind = self._find_kind(obj)
         except ResourceError:
             kind = None
         # A custom resource whose definition is yet to come, or cannot be asked for: most are.
         return kind is None or kind.namespaced
 
+    def _find_kind(self, obj: Object) -> ResourceKind | None:
+        return self._cluster.resource_kind(str(obj.get("apiVersion")), str(obj.get("kind")))
+
     def _kind(self, obj: Object) -> ResourceKind:
-        api_version, kind_name = str(obj.get("apiVersion")), str(obj.get("kind"))
-        kind = self._cluster.resource_kind(api_version, kind_name)
+        kind = self._find_kind(obj)
         if kind is None:
             raise ResourceError(
-                f"{describe(obj)}: the cluster has no {api_version} {kind_name};"
+                f"{describe(obj)}: the cluster has no {obj.get('apiVersion')} {obj.get('kind')};"
                 " is its CustomResourceDefinition installed?"
             )
         return kind
@@ -272,8 +265,7 @@ class KubernetesProvider:
     def _kind_to_come(self, obj: Object, log: Log) -> ResourceKind:
         """As `_kind`, for a definition that may have been made a moment ago."""
         for pause in _CREATE_PAUSES:
-            kind = self._cluster.resource_kind(str(obj.get("apiVersion")), str(obj.get("kind")))
-            if kind:
+            if kind := self._find_kind(obj):
                 return kind
             log("info", f"waiting for the kind {obj.get('kind')}")
             time.sleep(pause)
@@ -384,7 +376,7 @@ class KubernetesProvider:
                 return
 
     def _keep_ignored(self, obj: Object, manager: str, ignored: Sequence[str]) -> Object:
-        kind = self._cluster.resource_kind(str(obj.get("apiVersion")), str(obj.get("kind")))
+        kind = self._find_kind(obj)
         if kind is None:
             return obj
         try:
@@ -407,7 +399,7 @@ class KubernetesProvider:
 
     def _preview(self, request: Request, obj: Object, live: Object, manager: str) -> Properties:
         """What the API server would make of `obj`; the inputs alone where it cannot say."""
-        kind = self._cluster.resource_kind(str(obj.get("apiVersion")), str(obj.get("kind")))
+        kind = self._find_kind(obj)
         if kind is None:
             return request.inputs
         force = (
@@ -429,6 +421,12 @@ class KubernetesProvider:
             raise
         planned.pop("status", None)
         return checkpoint(obj, planned, request.inputs, manager)
+
+
+def _declared(request: Request) -> Object:
+    """What the resource's type says of the object."""
+    api_version, kind = from_type_token(request.resource.type)
+    return {"apiVersion": api_version, "kind": kind}
 
 
 def _timeout(given: float, obj: Object) -> float:
