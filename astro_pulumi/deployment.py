@@ -1,6 +1,9 @@
 """`Deployment`: one Airflow environment in one namespace, from an Astro project. Reads like a deploy."""
 
+from collections.abc import Mapping
+from functools import cache
 from importlib import resources
+from types import MappingProxyType
 from typing import Any, Final, cast
 
 import pulumi
@@ -296,21 +299,22 @@ class Deployment(pulumi.ComponentResource):
 
     def _keep_origin(
         self, content: str, rollback: Rollback | None
-    ) -> pulumi.Output[dict[str, str]]:
+    ) -> pulumi.Output[Mapping[str, str]]:
         """Who deploys which commit, as it was when this content was deployed first.
 
         It is another commit, person or machine each time, and would make every `up` a new release. This
         object keeps what it was made with; its resource is another one when the content is.
         """
         origin = _config_map(self._spec, release_origin(self._spec, rollback))
-        return self._make(f"origin-{content}", origin, ignore_changes=["data"]).data
+        kept = self._make(f"origin-{content}", origin, ignore_changes=["data"])
+        return kept.data.apply(MappingProxyType)  # one value for Pulumi, as in `read_findings`
 
     def _record_release(
         self,
         args: DeploymentArgs,
         rollback: Rollback | None,
-        origin: pulumi.Output[dict[str, str]],
-        findings: pulumi.Output[dict[str, Any]],
+        origin: pulumi.Output[Mapping[str, str]],
+        findings: pulumi.Output[Mapping[str, Any]],
         workloads: list[KubernetesObject],
     ) -> KubernetesObject:
         """Adds the record to the ledger, and makes it the current one."""
@@ -349,7 +353,7 @@ class Deployment(pulumi.ComponentResource):
         self,
         environment: AirflowEnvironment,
         title: pulumi.Output[str],
-        findings: pulumi.Output[dict[str, Any]],
+        findings: pulumi.Output[Mapping[str, Any]],
         after: list[KubernetesObject],
     ) -> list[KubernetesObject]:
         """Every Airflow process at once: faster than one by one, and safe within a version.
@@ -437,7 +441,7 @@ def _turn(
         return None
 
     def wait(needed: bool) -> pulumi.Input[None]:
-        ready = pulumi.Output.all(*(one.metadata for one in before))
+        ready = pulumi.Output.all(*(one.id for one in before))
         return ready.apply(lambda _: None) if needed else None
 
     return is_upgrade.apply(wait)
@@ -456,6 +460,7 @@ def _config_map(spec: DeploymentSpec, data: dict[str, Any]) -> Manifest:
     }
 
 
+@cache
 def _pod_files() -> dict[str, str]:
     folder = resources.files("astro_pulumi") / "pod_files"
     return {

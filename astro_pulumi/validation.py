@@ -38,6 +38,7 @@ from astro_pulumi.args import (
 )
 from astro_pulumi.arguments import Arguments, amount_of, check_label
 from astro_pulumi.errors import ArgumentError
+from astro_pulumi.once import once_in_a_run
 from astro_pulumi.project import read_project
 from astro_pulumi.spec import (
     Autoscaling,
@@ -77,6 +78,7 @@ _OWN_PGBOUNCER_SETTINGS: Final = {
     ),
 }
 _HOST = re.compile(r"^[A-Za-z0-9*]([-A-Za-z0-9.]*[A-Za-z0-9])?$")
+_read_project = once_in_a_run(read_project)
 _LOG_FOLDER = re.compile(r"^(s3|gs|wasb|cloudwatch|stackdriver|oss|hdfs)://\S+$")
 
 
@@ -161,7 +163,7 @@ def _image_source(given: Arguments, accept: frozenset[str] = frozenset()) -> Ima
     if not given.has("registry"):
         raise ArgumentError("registry", "is required with `project`: the image is pushed there")
     return ImageSource(
-        project=read_project(Path(given.text("project")), accept),
+        project=_read_project(Path(given.text("project")), accept),
         registry=_registry(given),
         platform=given.text("platform", "linux/amd64"),
     )

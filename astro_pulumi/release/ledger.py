@@ -9,6 +9,7 @@ program knows before it has read anything.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Final
 
 import pulumi
@@ -168,10 +169,14 @@ def _title(deployment: str, origin: Mapping[str, str], findings: Mapping[str, An
 
 
 def read_findings(metadata: Mapping[str, Any] | None) -> Any:
-    """What a finished release Job has annotated itself with; unknown in a preview of a new one."""
+    """What a finished release Job has annotated itself with; unknown in a preview of a new one.
+
+    A read-only view, which Pulumi takes as one value. Of a dictionary it makes an Output for each item
+    inside, each DAG id for one, and that again whenever it is combined with another Output.
+    """
     text = ((metadata or {}).get("annotations") or {}).get(FINDINGS)
     if text is not None:
-        return json.loads(text)
+        return MappingProxyType(json.loads(text))
     if pulumi.runtime.is_dry_run():
         return pulumi.Output.from_input(pulumi.UNKNOWN)
     raise ReleaseError(

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from astro_pulumi.once import once_in_a_run
+
 _GIT_TIMEOUT: Final = 5
 # variable that is set -> (name of the system, variables that say who and which run)
 _PIPELINES: Final = {
@@ -28,7 +30,7 @@ def describe(
     environment: Mapping[str, str] = os.environ,
 ) -> dict[str, str]:
     """What the record keeps of it: strings only, JSON where there is more to say."""
-    git = git_state(directory) if directory else {}
+    git = _git_state(directory) if directory else {}
     return {
         **({"description": description} if description else {}),
         **({"git": json.dumps(git, sort_keys=True)} if git else {}),
@@ -53,6 +55,9 @@ def git_state(directory: Path) -> dict[str, str | bool]:
         # In a pipeline the checkout is detached.
         **({"branch": branch} if branch and branch != "HEAD" else {}),
     }
+
+
+_git_state = once_in_a_run(git_state)
 
 
 def _git(directory: Path, *arguments: str) -> str | None:
