@@ -43,6 +43,15 @@ def preload(package: str) -> None:
         importlib.import_module(_FACTORIES[package][0])
 
 
+def innermost(error: BaseException) -> str:
+    """What the other side said, or the first cause of an error: client libraries wrap them in words of
+    their own, addresses of objects included."""
+    while not getattr(error, "explanation", None) and (error.__cause__ or error.__context__):
+        error = error.__cause__ or error.__context__ or error
+    said = getattr(error, "explanation", None) or error
+    return str(said).strip() or type(error).__name__
+
+
 def require_known(package: str) -> None:
     """Raises when the engine has no such provider."""
     if package not in _FACTORIES:

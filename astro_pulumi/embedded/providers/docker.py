@@ -31,7 +31,7 @@ from astro_pulumi.embedded.provider import (
     ReadResult,
     Request,
 )
-from astro_pulumi.embedded.providers import CLIENT_IMPORTS
+from astro_pulumi.embedded.providers import CLIENT_IMPORTS, innermost
 from astro_pulumi.embedded.values import (
     UNKNOWN,
     Properties,
@@ -193,7 +193,7 @@ class DockerProvider(Provider):
                 return APIClient(version="auto", timeout=_BUILD_TIMEOUT, **settings)
             except (DockerException, OSError) as error:
                 missing = host.startswith("ssh:") and find_spec("paramiko") is None
-                cause = "this needs the Python package paramiko" if missing else _last_cause(error)
+                cause = "this needs the Python package paramiko" if missing else innermost(error)
                 problems.append(f"{host} ({cause})")
         raise ResourceError(
             f"no Docker daemon answers at {', '.join(problems)}. Start Docker, or set DOCKER_HOST;"
@@ -374,7 +374,7 @@ def _errors_as(what: str) -> Iterator[None]:
     try:
         yield
     except (DockerException, RequestException, OSError) as error:
-        raise ResourceError(f"{what}: {_last_cause(error)}") from error
+        raise ResourceError(f"{what}: {innermost(error)}") from error
 
 
 def _tell(log: Log, status: str) -> None:
@@ -571,10 +571,3 @@ def _without_nulls(value: Value) -> Any:
     if isinstance(value, list):
         return [_without_nulls(item) for item in value if item is not None]
     return value
-
-
-def _last_cause(error: BaseException) -> str:
-    """What the daemon said, or the innermost reason why it could not be asked."""
-    while not getattr(error, "explanation", None) and (error.__cause__ or error.__context__):
-        error = error.__cause__ or error.__context__ or error
-    return str(getattr(error, "explanation", None) or error).strip()

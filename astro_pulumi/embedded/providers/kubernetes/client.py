@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode
 
-from astro_pulumi.embedded.providers import CLIENT_IMPORTS
+from astro_pulumi.embedded.providers import CLIENT_IMPORTS, innermost
 from astro_pulumi.embedded.providers.kubernetes.kinds import ResourceKind, builtin_kind
 from astro_pulumi.embedded.providers.kubernetes.objects import Object, dig
 from astro_pulumi.embedded.values import Properties, reveal
@@ -332,7 +332,7 @@ class Cluster:
     def _unreachable(self, error: Exception) -> ApiUnreachableError:
         host = self._client.configuration.host
         return ApiUnreachableError(
-            f"the Kubernetes API at {host} does not answer ({_plain(error)})"
+            f"the Kubernetes API at {host} does not answer ({innermost(error)})"
         )
 
     @staticmethod
@@ -387,10 +387,3 @@ def _headers(settings: Any) -> dict[str, str]:
 def _unusable(source: Any, problem: str) -> ResourceError:
     where = f" {source}" if isinstance(source, str) else ""
     return ResourceError(f"the kubeconfig{where} cannot be used: {problem}")
-
-
-def _plain(error: BaseException) -> str:
-    """The innermost reason of a failed connection, without the library's addresses of objects."""
-    while error.__cause__ or error.__context__:
-        error = error.__cause__ or error.__context__ or error
-    return str(error) or type(error).__name__

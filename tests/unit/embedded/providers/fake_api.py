@@ -153,10 +153,11 @@ class FakeApi:
         if path in self.objects:
             obj = self.objects[path]
             if method == "DELETE":
+                metadata = {**obj["metadata"], "deletionTimestamp": "now"}
+                doomed = self.put(path, {**obj, "metadata": metadata})
                 if self.finalizes:
                     threading.Timer(0.02, self.remove, (path,)).start()
-                metadata = {**obj["metadata"], "deletionTimestamp": "now"}
-                return self.put(path, {**obj, "metadata": metadata})
+                return doomed
             return obj
         if method == "GET" and path.rpartition("/")[2] in COLLECTIONS:
             items = [obj for key, obj in self.objects.items() if key.rpartition("/")[0] == path]
