@@ -1,8 +1,8 @@
 """Releases on a real cluster and database: what ran is recorded, and one command goes back to it.
 
-One small Deployment of its own. It begins with Airflow 2.11, goes to 3.3 and back to 2.11; each version
-change serves several tests, since starting Airflow is what takes time. A change that a test needs anyway is
-begun once more before it, by an engine that is killed somewhere in the middle.
+One small Deployment of its own. It begins with Airflow 2.11, goes to 3.3, back to 3.2, to 3.3 again and back
+to 2.11; each version change serves several tests, since starting Airflow is what takes time. Every change
+that a test needs anyway is begun once more before it, by an engine that is killed somewhere in the middle.
 The tests build on each other in the order of this file.
 """
 
@@ -416,6 +416,35 @@ def test_a_downgrade_can_be_refused(released: Released) -> None:
     said = released.refused("deploy")
     assert 'database_downgrade is "refuse"; nothing was changed' in said
     released.run("config", "set", "releases:databaseDowngrade", "allow")
+
+
+def test_an_older_airflow_takes_the_database_back(released: Released, first_run: str) -> None:
+    """The engine is killed while the database is being downgraded; the next `up` carries on. A task that
+    runs meanwhile ends in its worker's grace period."""
+    run = released.airflow.start_run("greeter", conf={"seconds": 20})
+    wait_for_running_task(released.airflow, run)
+    released.kill("deploy", when=lambda said: "downgrade" in released.kubectl("get", "jobs"))
+
+    released.change("deploy")
+
+    newest, before = released.history()[:2]
+    assert newest["airflow_version"] == OLDER_AIRFLOW
+    assert newest["heads"]["core"] != before["heads"]["core"]
+    released.assert_healthy()
+    assert_rolled_out_in_turn(released)
+    assert_history_is_kept(released.airflow, first_run)
+    airflow = released.airflow
+    assert_done_at_the_first_try(airflow, run)
+    run = airflow.start_run("greeter")
+    assert airflow.wait_for_run("greeter", run, seconds=300) == "success"
+
+
+def test_a_rollback_to_the_newer_airflow_migrates_again(released: Released, first_run: str) -> None:
+    released.change("rollback")
+    newest = released.history()[0]
+    assert newest["airflow_version"] not in (OLDER_AIRFLOW, AIRFLOW_2)
+    released.assert_healthy()
+    assert_history_is_kept(released.airflow, first_run)
 
 
 def test_back_to_airflow_2_in_one_command_from_a_ledger_that_is_far_too_long(
