@@ -39,6 +39,7 @@ TITLES: Final = {
     "destroy": "Destroying",
 }
 _STATUS_EVERY: Final = 10.0  # seconds between two lines about a resource that is waited for
+_SAME_STATUS_EVERY: Final = 60.0  # at the latest, when its status stays the same
 
 
 class Display:
@@ -92,6 +93,7 @@ class Lines(Display):
     def __init__(self, kind: "Kind", stack: str) -> None:
         super().__init__(kind, stack)
         self._status: dict[str, str] = {}  # of what is under way, by URN: the last word
+        self._said: dict[str, tuple[str, float]] = {}  # by URN: which of them was written, and when
         self._ended = threading.Event()
 
     def __enter__(self) -> Self:
@@ -112,11 +114,16 @@ class Lines(Display):
             self.say_what_is_waited_for()
 
     def say_what_is_waited_for(self) -> None:
-        """A line for each step that takes long, with its last status."""
+        """A line for each step that takes long, with its last status; the same again ever more rarely."""
         with self.lock:
             for urn, status in self._status.items():
-                if status and self.elapsed(urn) >= _STATUS_EVERY:
-                    self.write(f"    {name_of(urn)}: {status} ({seconds(self.elapsed(urn))})")
+                elapsed = self.elapsed(urn)
+                if not status or elapsed < _STATUS_EVERY:
+                    continue
+                said, when = self._said.get(urn, ("", 0.0))
+                if status != said or elapsed - when >= min(when, _SAME_STATUS_EVERY):
+                    self._said[urn] = (status, elapsed)
+                    self.write(f"    {name_of(urn)}: {status} ({seconds(elapsed)})")
 
     def write(self, text: str) -> None:
         """A line on standard output, at once."""
@@ -140,6 +147,7 @@ class Lines(Display):
         sign, now, done = WORDS[step.op]
         if step.phase != "started":
             self._status.pop(step.resource.urn, None)
+            self._said.pop(step.resource.urn, None)
         if step.op in ("same", "refresh") or (self.kind == "preview" and step.phase == "started"):
             return
         word = f"{now} failed"

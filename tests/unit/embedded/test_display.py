@@ -232,6 +232,31 @@ def test_a_log_says_now_and_then_what_is_waited_for(
     assert "waiting" not in capsys.readouterr().out
 
 
+def test_a_log_repeats_a_status_that_stays_the_same_ever_more_rarely(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+    display = Lines("update", "dev")
+    display.hear(Step("started", "create", B))
+    display.hear(Message("info", "starting", B.urn, passing=True))
+    for second in range(10, 241, 10):
+        clock[0] = float(second)
+        if second == 220:
+            display.hear(Message("info", "crashed", B.urn, passing=True))
+        display.say_what_is_waited_for()
+    said = capsys.readouterr().out.splitlines()[1:]
+    assert said == [
+        "    b: starting (10s)",
+        "    b: starting (20s)",
+        "    b: starting (40s)",
+        "    b: starting (1m20s)",
+        "    b: starting (2m20s)",
+        "    b: starting (3m20s)",
+        "    b: crashed (3m40s)",
+    ]
+
+
 def test_what_is_about_no_resource(capsys: pytest.CaptureFixture[str]) -> None:
     Lines("update", "dev").hear(Message("error", "the program ended early"))
     assert capsys.readouterr().out == "    error: the program ended early\n"
