@@ -264,7 +264,7 @@ class Deployment(pulumi.ComponentResource):
             return []
         component = pgbouncer.COMPONENT
         files = self._make_secret(component, pgbouncer_files(spec, spec.pgbouncer, database_url))
-        self._make(component, pgbouncer.service(spec))
+        self._make(component, pgbouncer.pgbouncer_service(spec))
         manifest = pgbouncer.workload(spec, spec.pgbouncer, files, account)
         return [self._make(component, manifest, depends_on=database)]
 

@@ -8,6 +8,7 @@ from astro_pulumi.kubernetes.pods import (
     pod_security,
     resources,
 )
+from astro_pulumi.kubernetes.service import port, service
 from astro_pulumi.spec import BackingService, DeploymentSpec
 
 POSTGRESQL_PORT: Final = 5432
@@ -137,28 +138,12 @@ def redis_configuration(password: str) -> str:
 
 def postgresql_service(spec: DeploymentSpec) -> Manifest:
     """The Service of PostgreSQL."""
-    return _service(spec, "postgresql", POSTGRESQL_PORT)
+    return service(spec, "postgresql", port("postgresql", POSTGRESQL_PORT))
 
 
 def redis_service(spec: DeploymentSpec) -> Manifest:
     """The Service of Redis."""
-    return _service(spec, "redis", REDIS_PORT)
-
-
-def _service(spec: DeploymentSpec, component: str, port: int) -> Manifest:
-    return {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": {
-            "name": object_name(spec.name, component),
-            "labels": labels(spec.name, component),
-            "annotations": SKIP_AWAIT,
-        },
-        "spec": {
-            "selector": selector(spec.name, component),
-            "ports": [{"name": component, "port": port, "targetPort": component}],
-        },
-    }
+    return service(spec, "redis", port("redis", REDIS_PORT))
 
 
 def _probes(command: list[str]) -> Manifest:

@@ -3,7 +3,8 @@
 from typing import Any
 
 from astro_pulumi.airflow.facts import WEBSERVER_PORT
-from astro_pulumi.kubernetes.metadata import SKIP_AWAIT, Manifest, labels, object_name, selector
+from astro_pulumi.kubernetes.metadata import SKIP_AWAIT, Manifest, labels, object_name
+from astro_pulumi.kubernetes.service import port, service
 from astro_pulumi.spec import DeploymentSpec, HttpRoute, Ingress
 
 COMPONENT = "webserver"
@@ -25,26 +26,16 @@ def load_balancer_url(status: dict[str, Any]) -> str:
 
 def webserver_service(spec: DeploymentSpec) -> Manifest:
     """The Service that people and tasks reach the webserver through."""
-    port: Manifest = {"name": "http", "port": WEBSERVER_PORT, "targetPort": "http"}
-    if spec.exposure.node_port:
-        port["nodePort"] = spec.exposure.node_port
-    return {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": {
-            "name": object_name(spec.name, COMPONENT),
-            "labels": labels(spec.name, COMPONENT),
-            "annotations": {
-                **(_HAS_ADDRESS if url_is_of_load_balancer(spec) else SKIP_AWAIT),
-                **spec.exposure.annotations,
-            },
-        },
-        "spec": {
-            "type": spec.exposure.type,
-            "selector": selector(spec.name, COMPONENT),
-            "ports": [port],
-        },
-    }
+    exposure = spec.exposure
+    node_port = {"nodePort": exposure.node_port} if exposure.node_port else {}
+    awaited = _HAS_ADDRESS if url_is_of_load_balancer(spec) else SKIP_AWAIT
+    return service(
+        spec,
+        COMPONENT,
+        port("http", WEBSERVER_PORT, **node_port),
+        annotations={**awaited, **exposure.annotations},
+        type=exposure.type,
+    )
 
 
 def webserver_ingress(spec: DeploymentSpec, ingress: Ingress) -> Manifest:

@@ -3,12 +3,13 @@
 from typing import Any, Final
 
 from astro_pulumi.airflow.settings import STATSD_PORT
-from astro_pulumi.kubernetes.metadata import SKIP_AWAIT, Manifest, labels, object_name, selector
+from astro_pulumi.kubernetes.metadata import Manifest, labels, object_name, selector
 from astro_pulumi.kubernetes.pods import (
     container_security,
     pod_security,
     resources,
 )
+from astro_pulumi.kubernetes.service import port, service
 from astro_pulumi.spec import DeploymentSpec
 
 COMPONENT: Final = "statsd"
@@ -21,7 +22,9 @@ def metrics_export(spec: DeploymentSpec, account: Any) -> list[Manifest]:
     if not spec.metrics.exporter_image:
         return []
     monitor = [_service_monitor(spec)] if spec.metrics.service_monitor else []
-    return [_service(spec), _exporter(spec, account), *monitor]
+    # Airflow sends to the one port, Prometheus reads from the other.
+    ports = port("statsd", STATSD_PORT, protocol="UDP"), port("metrics", METRICS_PORT)
+    return [service(spec, COMPONENT, *ports), _exporter(spec, account), *monitor]
 
 
 def _exporter(spec: DeploymentSpec, account: Any) -> Manifest:
@@ -60,26 +63,6 @@ def _exporter(spec: DeploymentSpec, account: Any) -> Manifest:
                     "serviceAccountName": account,
                 },
             },
-        },
-    }
-
-
-def _service(spec: DeploymentSpec) -> Manifest:
-    """The Service that Airflow sends to and Prometheus reads from."""
-    return {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": {
-            "name": object_name(spec.name, COMPONENT),
-            "labels": labels(spec.name, COMPONENT),
-            "annotations": SKIP_AWAIT,
-        },
-        "spec": {
-            "selector": selector(spec.name, COMPONENT),
-            "ports": [
-                {"name": "statsd", "port": STATSD_PORT, "targetPort": "statsd", "protocol": "UDP"},
-                {"name": "metrics", "port": METRICS_PORT, "targetPort": "metrics"},
-            ],
         },
     }
 

@@ -11,7 +11,6 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit, u
 from astro_pulumi.errors import ArgumentError
 from astro_pulumi.kubernetes.metadata import (
     ROLLED_OUT,
-    SKIP_AWAIT,
     Manifest,
     labels,
     object_name,
@@ -23,6 +22,7 @@ from astro_pulumi.kubernetes.pods import (
     resources,
     spread,
 )
+from astro_pulumi.kubernetes.service import port, service
 from astro_pulumi.spec import DeploymentSpec, PgBouncer
 
 COMPONENT: Final = "pgbouncer"
@@ -96,21 +96,9 @@ def workload(
     }
 
 
-def service(spec: DeploymentSpec) -> Manifest:
+def pgbouncer_service(spec: DeploymentSpec) -> Manifest:
     """The Service that Airflow takes for its database."""
-    return {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": {
-            "name": object_name(spec.name, COMPONENT),
-            "labels": labels(spec.name, COMPONENT),
-            "annotations": SKIP_AWAIT,
-        },
-        "spec": {
-            "selector": selector(spec.name, COMPONENT),
-            "ports": [{"name": COMPONENT, "port": PORT, "targetPort": COMPONENT}],
-        },
-    }
+    return service(spec, COMPONENT, port(COMPONENT, PORT))
 
 
 def pooled_url(spec: DeploymentSpec, url: str) -> str:

@@ -1,0 +1,32 @@
+"""Services: the names that the pods of a component are reached by."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from astro_pulumi.kubernetes.metadata import SKIP_AWAIT, Manifest, labels, object_name, selector
+from astro_pulumi.spec import DeploymentSpec
+
+
+def service(
+    spec: DeploymentSpec,
+    component: str,
+    *ports: Manifest,
+    annotations: Mapping[str, Any] = SKIP_AWAIT,
+    **more: Any,
+) -> Manifest:
+    """The Service of a component's pods. `more` is for its `spec`."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {
+            "name": object_name(spec.name, component),
+            "labels": labels(spec.name, component),
+            "annotations": dict(annotations),
+        },
+        "spec": {**more, "selector": selector(spec.name, component), "ports": list(ports)},
+    }
+
+
+def port(name: str, number: int, **more: Any) -> Manifest:
+    """A port of a Service, and of the container that has one of this name."""
+    return {"name": name, "port": number, "targetPort": name, **more}
