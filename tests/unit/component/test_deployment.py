@@ -35,14 +35,6 @@ def test_every_child_belongs_to_the_component(program: Program) -> None:
     assert {child.parent for child in children} == {"analytics"}
 
 
-def test_every_child_is_found_by_its_labels(program: Program) -> None:
-    for child in program:
-        if child.type.startswith("kubernetes:"):
-            labels = child.inputs["metadata"]["labels"]
-            assert labels["app.kubernetes.io/instance"] == "analytics", child.name
-            assert labels["app.kubernetes.io/managed-by"] == "astro-pulumi"
-
-
 def test_everything_is_in_the_namespace_that_was_made(program: Program) -> None:
     for child in program:
         if child.type.startswith("kubernetes:") and child.kind != "Namespace":
