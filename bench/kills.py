@@ -127,20 +127,25 @@ class Bench:
 
     def kill_everywhere(self, seconds: float) -> dict[str, int]:
         """Kills `up` and `destroy` at each of their steps, drawn at random. -> how many of each kind."""
-        left = {step.split(" ", 1)[1] for step in self.steps("preview")}
-        to_kill = {"up": set(left), "destroy": set(left)}
+        urns = {step.split(" ", 1)[1] for step in self.steps("preview")}
+        to_kill = {"up": set(urns), "destroy": set(urns)}
         count = {"up": 0, "destroy": 0}
+        half_destroyed = False
         end = time.monotonic() + seconds
         while time.monotonic() < end and any(to_kill.values()):
             there = {item["urn"] for item in self.state().get("resources", ())}
-            feasible = [("up", urn) for urn in to_kill["up"] - there]
-            feasible += [("destroy", urn) for urn in to_kill["destroy"] & there]
-            if not feasible:  # all that are left are of the other kind
-                self.killed("up" if to_kill["destroy"] else "destroy", lambda _: False)
-                continue
-            command, target = random.choice(sorted(feasible))  # noqa: S311
-            if self.killed(command, partial(_is_about, target)):
-                count[command] += 1
+            possible = [("up", urn) for urn in to_kill["up"] - there]
+            possible += [("destroy", urn) for urn in to_kill["destroy"] & there]
+            if possible:
+                command, target = random.choice(sorted(possible))  # noqa: S311
+            else:  # what is left comes after what is there has gone, or all is there
+                command, target = ("destroy", "") if to_kill["up"] else ("up", "")
+            if half_destroyed and command == "up":
+                # The claim of the database is there, and the password in it is not.
+                self.killed("destroy", lambda _: False)
+            killed = self.killed(command, partial(_is_about, target))
+            count[command] += killed
+            half_destroyed = killed and command == "destroy"
             to_kill[command].discard(target)
         return {f"{command}_steps_killed": number for command, number in count.items()}
 
