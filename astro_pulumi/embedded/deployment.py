@@ -243,9 +243,9 @@ class Deployment:
 
     def refresh(self) -> None:
         """Reads every resource and takes over what it finds."""
-        managed = [s for s in self._last if s.custom and not s.is_provider and not s.delete]
+        shown = [s for s in self._last if not s.delete and not _is_default(s)]
         with ThreadPoolExecutor(PARALLEL, thread_name_prefix="refresh") as pool:
-            for state, future in [(s, pool.submit(self._refresh, s)) for s in managed]:
+            for state, future in [(s, pool.submit(self._refresh, s)) for s in shown]:
                 if error := future.exception():
                     self.fail(state, error, "refresh")
         # What is gone must not be named by what is left, or Pulumi finds the state corrupt.
@@ -587,6 +587,9 @@ class Deployment:
     def _refresh(self, old: ResourceState) -> None:
         self._check_running()
         self._emit(Step("started", "refresh", old, old))
+        if not old.custom or old.is_provider:  # it exists in state only
+            self._finish("same", old, old)
+            return
         provider = self.provider(old.provider)
         found = provider.read(
             self._request(old, id=old.id, inputs=old.inputs, old_outputs=old.outputs)
