@@ -162,7 +162,8 @@ def interrupt(small: Small, presses: int) -> None:
         time.sleep(0.5)
     rest, _ = process.communicate(timeout=20)
     assert process.returncode != 0
-    assert "Traceback" not in said + rest
+    if small.stack.engine is Engine.EMBEDDED:  # Pulumi's language host shows one
+        assert "Traceback" not in said + rest
 
     small.write(SLOW.replace("condition=Never", "condition=Ready"))
     small.run("up")
