@@ -140,6 +140,11 @@ class Airflow:
             time.sleep(_POLL_SECONDS)
         return str(state)
 
+    def fail_run(self, dag_id: str, run_id: str) -> None:
+        """End a run whose tasks nobody wants any more."""
+        path = f"dags/{_quoted(dag_id)}/dagRuns/{_quoted(run_id)}"
+        self._call("PATCH", path, {"state": "failed"})
+
     def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
         """Return all task instances of a run."""
         path = f"dags/{_quoted(dag_id)}/dagRuns/{_quoted(run_id)}/taskInstances"
