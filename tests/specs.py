@@ -1,12 +1,13 @@
 """Deployments as tests need them: the least of one, and one that uses everything."""
 
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from astro_pulumi.args import DeploymentArgs
 from astro_pulumi.spec import DeploymentSpec
 from astro_pulumi.validation import specify
 
-IMAGE = "ghcr.io/acme/analytics@sha256:" + "0" * 64
+REPOSITORY: Final = "ghcr.io/acme/analytics"
+IMAGE = f"{REPOSITORY}@sha256:" + "0" * 64
 VERSIONS = ("2.7", "2.11", "3.0", "3.3")
 
 
@@ -64,3 +65,149 @@ def everything(**more: Any) -> DeploymentArgs:
         pgbouncer={"image": "ghcr.io/acme/pgbouncer@sha256:" + "1" * 64, "replicas": 2},
         **more,
     )
+
+
+TOLERATION: Final = {
+    "key": "a",
+    "operator": "Equal",
+    "value": "b",
+    "effect": "NoExecute",
+    "toleration_seconds": 60,
+}
+REQUESTS: Final = {"cpu_request": "700m", "memory_request": "2Gi"}
+SIZE: Final = {"replicas": 3, "cpu": "1500m", "memory": "3Gi", **REQUESTS}
+PROCESSES: Final = ("webserver", "scheduler", "triggerer", "dag_processor")
+
+# Together these three give every argument that needs neither a project on disk nor a cluster.
+YOURS: Final[dict[str, Any]] = {
+    "registry": {
+        "repository": REPOSITORY,
+        "pull_repository": "mirror:5000/analytics",
+        "pull_secret": "mine",
+    },
+    **dict.fromkeys(PROCESSES, SIZE),
+    "termination_grace_period_seconds": 700,
+    "worker_queues": [
+        {
+            "name": "a",
+            "concurrency": 7,
+            "min_count": 3,
+            "cpu": "1500m",
+            "memory": "3Gi",
+            "ephemeral_storage": "20Gi",
+            "termination_grace_period_seconds": 60,
+            "node_selector": {"pool": "big"},
+            **REQUESTS,
+        },
+        {"name": "b"},
+    ],
+    "pod_template": {
+        "labels": {"team": "data"},
+        "annotations": {"a": "b"},
+        "service_account_annotations": {"c": "d"},
+        "node_selector": {"pool": "small"},
+        "tolerations": [TOLERATION],
+        "affinity": {"nodeAffinity": {"x": [1, {"y_z": "w"}]}},  # keys of Kubernetes' own
+        "priority_class": "high",
+    },
+    "environment": {"A": "b"},
+    "secret_environment": {"C": "d"},
+    "connections": {
+        "one": {"uri": "http://h"},
+        "two": {
+            "type": "postgres",
+            "host": "h",
+            "schema": "s",
+            "login": "l",
+            "password": "p",
+            "port": 1,
+            "extra": '{"e": 1}',
+        },
+    },
+    "variables": {"greeting": "hello"},
+    "remote_logging": {"folder": "s3://b/p", "connection_id": "aws", "encrypt_s3": True},
+    "log_retention_days": 3,
+    "metrics": {"statsd_host": "s.test", "statsd_port": 9, "prefix": "p"},
+    "database": {
+        "host": "db.test",
+        "port": 5433,
+        "name": "n",
+        "username": "u",
+        "password": "p",
+        "ssl_mode": "verify-full",
+        "ca_certificate": "PEM",
+        "confirm_change": True,
+    },
+    "broker": {
+        "host": "redis.test",
+        "port": 6380,
+        "database": 2,
+        "username": "u",
+        "password": "p",
+        "tls": True,
+        "ca_certificate": "PEM",
+    },
+    "service": {
+        "type": "NodePort",
+        "node_port": 31000,
+        "annotations": {"a": "b"},
+        "base_url": "https://airflow.acme.com",
+    },
+    "ingress": {
+        "host": "a.b",
+        "path": "/c",
+        "class_name": "nginx",
+        "tls_secret": "t",
+        "annotations": {"d": "e", "f.g/h_i": "j"},
+    },
+    "description": "new sales model",
+    "database_downgrade": "refuse",
+    "history_limit": 7,
+    "skip_dag_parse": True,
+    "max_removed_dags": 3,
+    "timeouts": {"release_job": 100, "rollout": 200},
+}
+EMBEDDED: Final[dict[str, Any]] = {
+    "worker_queues": [{"name": "a", "max_count": 4, "cpu": "2", "tolerations": [TOLERATION]}],
+    "autoscaling": {"target_cpu_percent": 50, "cooldown_period_seconds": 60},
+    "remote_logging": {"elasticsearch_host": "https://u:p@es:9200"},
+    "metrics": {"otel_host": "o.test", "otel_port": 8},
+    "database": {
+        "image": "mine:1",
+        "storage_size": "20Gi",
+        "storage_class": "fast",
+        "backup_before_downgrade": True,
+    },
+    "broker": {"image": "mine:1", "storage_size": "20Gi", "storage_class": "fast"},
+    "pgbouncer": {
+        "image": "pgbouncer:1",
+        "replicas": 3,
+        "cpu": "1500m",
+        "memory": "3Gi",
+        "pool_size": 7,
+        "max_client_connections": 70,
+        "settings": {"max_prepared_statements": "200"},
+    },
+    "http_route": {
+        "gateway": "g",
+        "gateway_namespace": "n",
+        "listener": "l",
+        "host": "a.b",
+        "path": "/c",
+        "tls": False,
+    },
+    "auth": {"manager": "simple"},
+    "network_policies": {"webserver_from": [{"podSelector": {}}]},
+}
+BY_URL: Final[dict[str, Any]] = {
+    "image": f"{REPOSITORY}@sha256:abc",
+    "airflow_version": "2.10.4",
+    "namespace": "data",
+    "worker_queues": [{"name": "a", "max_count": 4, "tolerations": [{"operator": "Exists"}]}],
+    "autoscaling": {"type": "keda", "polling_interval_seconds": 5},
+    "pod_template": {"tolerations": [{"operator": "Exists"}]},
+    "metrics": {"exporter_image": "exporter:1", "service_monitor": True},
+    "database": {"url": "postgresql://u:p@h/n"},
+    "broker": {"url": "redis://:p@h:1/2"},
+    "network_policies": {"enabled": False},
+}

@@ -10,125 +10,16 @@ import pytest
 
 from tests.mock_engine import UNKNOWN, Resource, deploy
 from tests.plugin.fake_engine import Plugin, output, started_plugin
-from tests.specs import arguments, everything
+from tests.specs import BY_URL, EMBEDDED, YOURS, arguments, everything
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "schema.json").read_text())
 INPUTS = SCHEMA["resources"]["astro:index:Deployment"]["inputProperties"]
 
-TOLERATION = {
-    "key": "a",
-    "operator": "Equal",
-    "value": "b",
-    "effect": "NoExecute",
-    "toleration_seconds": 60,
-}
-REQUESTS = {"cpu_request": "500m", "memory_request": "1Gi"}
-SIZE = {"replicas": 2, "cpu": "1", "memory": "1Gi", **REQUESTS}
-# Together they give every argument at least once; the tests see to it.
 CASES: dict[str, Any] = {
-    "everything": everything(
-        network_policies={"enabled": True, "webserver_from": [{"podSelector": {}}]},
-        http_route={
-            "gateway": "g",
-            "gateway_namespace": "n",
-            "listener": "l",
-            "host": "a.b",
-            "path": "/c",
-            "tls": True,
-        },
-        auth={"manager": "fab"},
-        executor="celery",
-        namespace="data",
-        platform="linux/arm64",
-        log_retention_days=3,
-        description="the description",
-        skip_dag_parse=True,
-        max_removed_dags=3,
-        database_downgrade="refuse",
-        history_limit=10,
-        termination_grace_period_seconds=700,
-        timeouts={"release_job": 100, "rollout": 200},
-    ),
-    "external": arguments(
-        database={
-            "host": "db.test",
-            "port": 5433,
-            "name": "n",
-            "username": "u",
-            "password": "p",
-            "ssl_mode": "verify-full",
-            "ca_certificate": "PEM",
-            "confirm_change": True,
-        },
-        pgbouncer={
-            "image": "p",
-            "replicas": 2,
-            "cpu": "2",
-            "memory": "1Gi",
-            "pool_size": 30,
-            "max_client_connections": 300,
-            "settings": {"max_prepared_statements": "200"},
-        },
-        broker={
-            "host": "redis.test",
-            "port": 6380,
-            "database": 2,
-            "username": "u",
-            "password": "p",
-            "tls": True,
-            "ca_certificate": "PEM",
-        },
-        remote_logging={"folder": "s3://a/b", "connection_id": "c", "encrypt_s3": False},
-        metrics={"statsd_host": "s", "statsd_port": 1, "prefix": "p"},
-        pod_template={
-            "node_selector": {"a": "b"},
-            "tolerations": [TOLERATION],
-            "affinity": {"nodeAffinity": {"x": [1, {"y_z": "w"}]}},
-        },
-        registry={"repository": "a/b", "pull_repository": "c/d", "pull_secret": "e"},
-        worker_queues=[
-            {
-                "name": "a",
-                "min_count": 1,
-                "max_count": 2,
-                "cpu": "1",
-                "tolerations": [TOLERATION],
-                **REQUESTS,
-            }
-        ],
-        **dict.fromkeys(("webserver", "scheduler", "triggerer", "dag_processor"), SIZE),
-        autoscaling={"type": "cpu", "target_cpu_percent": 50, "cooldown_period_seconds": 60},
-        service={"type": "NodePort", "node_port": 31000, "base_url": "https://a.b"},
-        ingress={"host": "a.b", "path": "/", "annotations": {"c.d/e_f": "g"}},
-    ),
-    "urls": arguments(
-        database={"url": "postgresql://u:p@h/n"},
-        broker={"url": "redis://h"},
-        connections={
-            "by_uri": {"uri": "http://h"},
-            "by_fields": {
-                "type": "aws",
-                "host": "h",
-                "schema": "s",
-                "login": "l",
-                "password": "p",
-                "port": 1,
-                "extra": "{}",
-            },
-        },
-        remote_logging={"elasticsearch_host": "https://es"},
-        metrics={"otel_host": "o", "otel_port": 1},
-        autoscaling={"type": "keda", "polling_interval_seconds": 5},
-    ),
-    "embedded": arguments(
-        database={
-            "image": "a",
-            "storage_size": "1Gi",
-            "storage_class": "c",
-            "backup_before_downgrade": True,
-        },
-        broker={"image": "b", "storage_size": "1Gi", "storage_class": "c"},
-    ),
+    "everything": everything(executor="celery", platform="linux/arm64"),
+    "yours": arguments(**YOURS),
+    "embedded": arguments(**EMBEDDED),
+    "by_url": arguments(**BY_URL),
 }
 # Given elsewhere: what needs a project on disk, or a release in a cluster.
 NOT_HERE = {"project", "rollbackTo"}
