@@ -18,7 +18,7 @@ from astro_pulumi.embedded.events import Emit, Event, Message, Printed, Step
 from astro_pulumi.embedded.operations import Control, Kind, Result
 from astro_pulumi.embedded.provider import DiffResult
 from astro_pulumi.embedded.state import ResourceState
-from astro_pulumi.embedded.values import SECRET_SIGNATURE, SIGNATURE, UNKNOWN, Secret
+from astro_pulumi.embedded.values import from_wire
 from astro_pulumi.errors import EngineError
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from astro_pulumi.embedded.project import Project
 
 _STACK: Final = "pulumi:pulumi:Stack"
-_UNKNOWN: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 _COLOR: Final = re.compile(r"<\{%[^%]*%\}>")
 # Pulumi's steps -> ours. A replacement is three steps there, of which `replace` only sums up the others.
 _OPS: Final[Mapping[str, "Op"]] = {
@@ -147,8 +146,8 @@ class _Translation:
 
     def _keep_outputs(self, metadata: events.StepEventMetadata) -> None:
         if metadata.type == _STACK and metadata.new is not None:
-            self.outputs = _known(metadata.new.outputs or {})
-            self.old_outputs = _known((metadata.old.outputs if metadata.old else None) or {})
+            self.outputs = from_wire(metadata.new.outputs or {})
+            self.old_outputs = from_wire((metadata.old.outputs if metadata.old else None) or {})
 
 
 def translate(event: events.EngineEvent) -> Event | None:
@@ -199,24 +198,11 @@ def _state(state: events.StepEventStateMetadata) -> ResourceState:
         custom=bool(state.custom),
         id=state.id or "",
         type=state.type,
-        inputs=_known(state.inputs or {}),
-        outputs=_known(state.outputs or {}),
+        inputs=from_wire(state.inputs or {}),
+        outputs=from_wire(state.outputs or {}),
         parent=state.parent or "",
         provider=state.provider or "",
     )
-
-
-def _known(value: Any) -> Any:
-    """A property value. What is secret the CLI has taken out already."""
-    if value == _UNKNOWN:
-        return UNKNOWN
-    if isinstance(value, Mapping) and value.get(SIGNATURE) == SECRET_SIGNATURE:
-        return Secret(None)
-    if isinstance(value, Mapping):
-        return {key: _known(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_known(item) for item in value]
-    return value
 
 
 def _last_words(error: errors.CommandError) -> str:

@@ -16,7 +16,7 @@ from astro_pulumi.embedded import paths
 from astro_pulumi.embedded.events import Event, Message, OutputsRegistered, Printed, Step
 from astro_pulumi.embedded.state import ResourceState
 from astro_pulumi.embedded.urns import name_of
-from astro_pulumi.embedded.values import UNKNOWN, Properties, Secret, Value
+from astro_pulumi.embedded.values import UNKNOWN, Properties, Secret, Value, to_wire
 
 if TYPE_CHECKING:
     from astro_pulumi.embedded.operations import Kind, Result
@@ -363,7 +363,7 @@ def _state(state: ResourceState) -> dict[str, Any]:
         "provider": state.provider,
         "protect": state.protect,
         "retainOnDelete": state.retain_on_delete,
-        "inputs": as_json(state.inputs),
-        "outputs": as_json(state.outputs),
+        "inputs": to_wire(state.inputs, hide=True),
+        "outputs": to_wire(state.outputs, hide=True),
         "initErrors": list(state.init_errors),
     }

@@ -52,7 +52,7 @@ def from_wire(value: Any) -> Value:
     if isinstance(value, Mapping):
         signature = value.get(SIGNATURE)
         if signature == SECRET_SIGNATURE:
-            inner = from_wire(value["value"])
+            inner = from_wire(value.get("value"))  # events tell only that there is one
             return inner if isinstance(inner, Secret) else Secret(inner)
         if signature == OUTPUT_SIGNATURE:
             inner = from_wire(value["value"]) if "value" in value else UNKNOWN
@@ -68,16 +68,17 @@ def from_wire(value: Any) -> Value:
     return value
 
 
-def to_wire(value: Value) -> Any:
-    """The reverse of `from_wire`."""
+def to_wire(value: Value, hide: bool = False) -> Any:
+    """The reverse of `from_wire`. `hide` has what is secret left out, as in Pulumi's events."""
     if isinstance(value, Secret):
-        return {SIGNATURE: SECRET_SIGNATURE, "value": to_wire(value.value)}
+        shown = {"ciphertext": "[secret]"} if hide else {"value": to_wire(value.value)}
+        return {SIGNATURE: SECRET_SIGNATURE, **shown}
     if value is UNKNOWN:
         return UNKNOWN_WIRE
     if isinstance(value, Mapping):
-        return {key: to_wire(item) for key, item in value.items()}
+        return {key: to_wire(item, hide) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [to_wire(item) for item in value]
+        return [to_wire(item, hide) for item in value]
     return value
 
 

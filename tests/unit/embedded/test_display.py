@@ -23,7 +23,13 @@ from astro_pulumi.embedded.events import Event, Message, OutputsRegistered, Prin
 from astro_pulumi.embedded.operations import Kind, Result
 from astro_pulumi.embedded.provider import DiffResult
 from astro_pulumi.embedded.state import ResourceState
-from astro_pulumi.embedded.values import UNKNOWN, Secret
+from astro_pulumi.embedded.values import (
+    SECRET_SIGNATURE,
+    SIGNATURE,
+    UNKNOWN,
+    UNKNOWN_WIRE,
+    Secret,
+)
 
 STACK = "urn:pulumi:dev::proj::pulumi:pulumi:Stack::proj-dev"
 
@@ -147,7 +153,10 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     }
     begun = [e["resourcePreEvent"]["metadata"] for e in events if "resourcePreEvent" in e]
     replaced = next(metadata for metadata in begun if metadata["op"] == "replace")
-    assert replaced["new"]["inputs"] == {"size": "[unknown]", "key": "[secret]"}
+    assert replaced["new"]["inputs"] == {  # as Pulumi's events have them
+        "size": UNKNOWN_WIRE,
+        "key": {SIGNATURE: SECRET_SIGNATURE, "ciphertext": "[secret]"},
+    }
     assert replaced["detailedDiff"]["size"] == {"diffKind": "update-replace", "inputDiff": True}
 
 
