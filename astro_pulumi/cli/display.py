@@ -179,16 +179,19 @@ class JsonLines(Display):
     def show(self, event: Event) -> None:
         if isinstance(event, Step):
             kind = {"started": "resourcePreEvent", "finished": "resOutputsEvent"}
-            self.write(kind.get(event.phase, "resOpFailedEvent"), {"metadata": _metadata(event)})
+            self._write_step(kind.get(event.phase, "resOpFailedEvent"), event)
         elif isinstance(event, OutputsRegistered):
-            step = Step("finished", "same", event.resource)
-            self.write("resOutputsEvent", {"metadata": _metadata(step)})
+            self._write_step("resOutputsEvent", Step("finished", "same", event.resource))
         elif isinstance(event, Message) and event.severity != "debug":
             said = {"urn": event.urn, "message": event.text, "severity": event.severity}
             self.write("diagnosticEvent", {**said, "ephemeral": event.passing})
         elif isinstance(event, Printed):
             severity = "info" if event.stream == "stdout" else "info#err"
             self.write("diagnosticEvent", {"message": f"{event.text}\n", "severity": severity})
+
+    def _write_step(self, kind: str, step: Step) -> None:
+        planning = {"planning": True} if self.kind == "preview" else {}
+        self.write(kind, {"metadata": _metadata(step), **planning})
 
     def write(self, kind: str, content: Mapping[str, Any]) -> None:
         """One event."""
