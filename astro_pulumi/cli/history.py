@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from astro_pulumi.cli.deployments import Context, Name, Namespace, find, require_releases
-from astro_pulumi.cli.options import Json, StackName
+from astro_pulumi.cli.options import Json, StackName, console
 
 if TYPE_CHECKING:
     from astro_pulumi.release.ledger import Release
@@ -39,7 +39,6 @@ def as_json(release: "Release") -> dict[str, Any]:
 def show(releases: "list[Release]", current: int) -> None:
     """The table."""
     from rich import box
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
@@ -58,10 +57,7 @@ def show(releases: "list[Release]", current: int) -> None:
             what(release),
             style="bold" if mark else None,
         )
-    console = Console(highlight=False, soft_wrap=False)
-    if not console.is_terminal:
-        console.width = 160  # a log is not as narrow as the terminal that is not there
-    console.print(table)
+    console().print(table)
 
 
 def commit(release: "Release") -> str:

@@ -15,6 +15,8 @@ import typer
 from astro_pulumi.errors import ArgumentError, EngineError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from astro_pulumi.embedded.operations import Stack
     from astro_pulumi.embedded.project import Project
 
@@ -146,6 +148,16 @@ def is_terminal() -> bool:
 def ask_secret() -> Callable[[str], str] | None:
     """Asks for a passphrase without echo; None without a terminal."""
     return (lambda prompt: getpass.getpass(f"{prompt}: ")) if is_terminal() else None
+
+
+def console() -> "Console":
+    """For tables."""
+    from rich.console import Console
+
+    made = Console(highlight=False, soft_wrap=False)
+    if not made.is_terminal:
+        made.width = 160  # a log is not as narrow as the terminal that is not there
+    return made
 
 
 def say(text: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Final
 import typer
 
 from astro_pulumi.cli.deployments import COMPONENTS, Context, Deployed, Name, Namespace, find
-from astro_pulumi.cli.options import Json, StackName
+from astro_pulumi.cli.options import Json, StackName, console
 from astro_pulumi.errors import ResourceError
 
 _QUEUE: Final = "astro-pulumi/queue"
@@ -164,18 +164,17 @@ def queue_depths(deployed: Deployed, queues: Sequence[str]) -> dict[str, int] | 
 def show(status: Status) -> None:
     """For people."""
     from rich import box
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console(highlight=False)
+    out = console()
     short = status.digest.removeprefix("sha256:")[:12]
-    console.print(
+    out.print(
         f"{status.name} in {status.namespace}: release {status.release}, "
         f"Airflow {status.airflow_version}, image {short}"
     )
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for title in ("Process", "Ready", "Restarts", "Image", ""):
-        table.add_column(title)
+        table.add_column(title, overflow="fold")
     for one in status.processes:
         images = ", ".join(digest.removeprefix("sha256:")[:12] for digest in one.digests)
         is_other = set(one.digests) - {status.digest}
@@ -187,12 +186,12 @@ def show(status: Status) -> None:
             one.problem or "",
             style=None if one.ready >= one.wanted and not is_other else "red",
         )
-    console.print(table)
+    out.print(table)
     for pod in status.draining:
-        console.print(f"{pod.pod} finishes its tasks, until {when(pod.until)} at the latest")
+        out.print(f"{pod.pod} finishes its tasks, until {when(pod.until)} at the latest")
     for queue, length in (status.queues or {}).items():
-        console.print(f"queue {queue}: {length} waiting")
-    console.print("healthy" if status.healthy else "not healthy")
+        out.print(f"queue {queue}: {length} waiting")
+    out.print("healthy" if status.healthy else "not healthy")
 
 
 def when(time: str) -> str:
