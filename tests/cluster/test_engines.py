@@ -1,6 +1,7 @@
 """The engines on small programs, without Airflow: what somebody else changed, Ctrl-C, and one engine after
 the other."""
 
+import json
 import re
 import shutil
 import signal
@@ -15,6 +16,7 @@ import pytest
 
 from astro_pulumi.cli.options import Engine
 from local.platform import Platform
+from local.quickstart import REPOSITORY_ROOT
 from local.stack import Stack
 from tests.cluster.conftest import ENGINES, new_stack
 from tests.cluster.kube import Kube
@@ -242,3 +244,49 @@ def is_unchanged(output: str) -> bool:
     counted = re.findall(r"\d+ (?:to )?(?:create|update|replace|delete)d?\b", output)
     assert not counted, output
     return True
+
+
+EVERY_ARGUMENT = """
+import sys
+sys.path.insert(0, {root!r})
+import astro_pulumi as astro
+from tests.plugin.test_every_argument import CASES
+
+for name, case in CASES.items():
+    case.get("pod_template", {{}}).pop("affinity", None)  # not one that Kubernetes would take
+    astro.Deployment(name.replace("_", "-"), astro.DeploymentArgs(**case))
+"""
+
+
+@pytest.mark.skipif(not shutil.which("pulumi"), reason="the Pulumi CLI is not on PATH")
+@pytest.mark.parametrize("engine", [Engine.EMBEDDED], indirect=True)
+def test_both_engines_plan_the_same(small: Small) -> None:
+    """For the component with every argument: the same steps with the same checked inputs."""
+    program = EVERY_ARGUMENT.format(root=str(REPOSITORY_ROOT))
+    (small.stack.directory / "__main__.py").write_text(program)
+    ours, theirs = (planned(small, engine) for engine in (Engine.EMBEDDED, Engine.PULUMI))
+    assert len(ours) > 200
+    assert ours.keys() == theirs.keys()
+    assert {urn: (ours[urn], theirs[urn]) for urn in ours if ours[urn] != theirs[urn]} == {}
+
+
+def planned(small: Small, engine: Engine) -> dict[str, Any]:
+    """What a preview says of each resource. Automatic names differ."""
+    done = subprocess.run(
+        [*small.stack.command("preview"), "--json", "--engine", engine.value],
+        cwd=small.stack.directory,
+        env={**small.stack.full_environment, "PULUMI_ENABLE_STREAMING_JSON_PREVIEW": "1"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr + done.stdout
+    without_suffixes = re.sub(r"-[0-9a-f]{8}(?![0-9a-f])", "", done.stdout)
+    events = [json.loads(line) for line in without_suffixes.splitlines()]
+    steps = [
+        event["resourcePreEvent"]["metadata"] for event in events if "resourcePreEvent" in event
+    ]
+    return {
+        step["urn"]: (step["op"], step["new"]["inputs"], step["new"]["parent"]) for step in steps
+    }
