@@ -202,10 +202,35 @@ def test_a_secret_host_of_elasticsearch_stays_secret() -> None:
     assert "AIRFLOW__ELASTICSEARCH__HOST" not in settings
 
 
-def test_metrics_for_prometheus() -> None:
+def test_prometheus_finds_the_metrics() -> None:
+    """By the way that its operator goes: from the ServiceMonitor to the Service to the pods."""
     metrics = {"exporter_image": "exporter", "service_monitor": True}
-    found = kinds(deploy(arguments(metrics=metrics)))
-    assert {("Deployment", "statsd"), ("Service", "statsd"), ("ServiceMonitor", "statsd")} <= found
+    program = deploy(arguments(metrics=metrics))
+    monitor, service, exporter = (
+        program.get("analytics-statsd", kind).inputs
+        for kind in ("ServiceMonitor", "Service", "Deployment")
+    )
+    wanted = monitor["spec"]["selector"]["matchLabels"].items()
+    assert wanted <= service["metadata"]["labels"].items()
+    others = [r.inputs["metadata"]["labels"].items() for r in program.kinds("Service")]
+    assert sum(wanted <= labels for labels in others) == 1
+    assert monitor["metadata"]["namespace"] == service["metadata"]["namespace"]
+    template = exporter["spec"]["template"]
+    assert service["spec"]["selector"].items() <= template["metadata"]["labels"].items()
+    (endpoint,) = monitor["spec"]["endpoints"]
+    (port,) = (p for p in service["spec"]["ports"] if p["name"] == endpoint["port"])
+    ports = {p["name"]: p["containerPort"] for p in template["spec"]["containers"][0]["ports"]}
+    assert ports[port["targetPort"]] == 9102
+
+
+def test_every_process_is_told_where_open_telemetry_collects() -> None:
+    program = deploy(arguments(metrics={"otel_host": "collector.test", "otel_port": 4318}))
+    settings = program.get("analytics-settings")
+    assert settings.inputs["data"]["AIRFLOW__METRICS__OTEL_ON"] == "True"
+    assert settings.inputs["data"]["AIRFLOW__METRICS__OTEL_HOST"] == "collector.test"
+    for process in ("webserver", "scheduler", "triggerer", "dag-processor", "worker-default"):
+        sources = program.get(f"analytics-{process}", "Deployment").container["envFrom"]
+        assert {"configMapRef": {"name": settings.object_name}} in sources, process
 
 
 @pytest.mark.parametrize("version", ["2.7", "2.11", "3.0", "3.3"])
