@@ -206,9 +206,8 @@ def main() -> None:
             report["left_behind"] = len(bench.state().get("resources", ()))
         finally:
             stack.destroy(sys.stderr)
-        report |= {"kills": bench.kills, "lost": sorted(bench.lost)}
-        report["seconds"] = round(time.monotonic() - started)
-    print(json.dumps(report, indent=2))
+            report |= {"kills": bench.kills, "lost": sorted(bench.lost)}
+            print(json.dumps({**report, "seconds": round(time.monotonic() - started)}, indent=2))
 
 
 if __name__ == "__main__":
