@@ -6,9 +6,9 @@ that a test needs anyway is begun once more before it, by an engine that is kill
 The tests build on each other in the order of this file.
 """
 
+import contextlib
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -17,11 +17,13 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pytest
 import urllib3
+from kubernetes.client.exceptions import ApiException
 from rich.console import Console
 
 from local import platform as local_platform
@@ -30,7 +32,14 @@ from local.platform import Platform
 from local.progress import Progress
 from tests.cluster.airflow2 import Airflow2
 from tests.cluster.conftest import ENGINES, free_node_port
-from tests.cluster.kube import Kube, component_of, identities, wait_until
+from tests.cluster.kube import (
+    AIRFLOW_COMPONENTS,
+    Kube,
+    component_of,
+    identities,
+    is_ready,
+    wait_until,
+)
 
 STACK = "releases"
 AIRFLOW_2, OLDER_AIRFLOW = "2.11.2", "3.2.2"
@@ -48,6 +57,8 @@ class Released:
     kube: Kube
     platform: Platform
     seconds: dict[str, float] = field(default_factory=dict)
+    # Runs of `greeter` that have ended well: each Airflow after it has to know them.
+    runs: list[str] = field(default_factory=list)
 
     def command(self, *arguments: str) -> list[str]:
         program = Path(sys.executable).with_name("astro-pulumi")
@@ -87,9 +98,17 @@ class Released:
         assert numbers(self.history()) == releases
         return done.stdout + done.stderr
 
-    def kill(self, *arguments: str, when: Callable[[str], bool]) -> None:
-        """Begins a command, and kills its whole process group without a warning `when` is true of what it
-        has said so far."""
+    def kill(
+        self,
+        *arguments: str,
+        when: Callable[[str], bool],
+        frozen: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Begins a command, and kills its whole process group without a warning when `when` is true of what
+        it has said so far.
+
+        :param frozen: happens just before, while the engine cannot do anything any more.
+        """
         log = self.directory.parent / "killed.log"
         with log.open("w") as output:
             process = subprocess.Popen(
@@ -106,6 +125,8 @@ class Released:
             assert process.poll() is None, f"it ended before it was killed: {log.read_text()}"
             assert time.monotonic() < deadline, log.read_text()
             time.sleep(0.1)
+        os.killpg(process.pid, signal.SIGSTOP)
+        frozen()
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         sys.stdout.write(f"$ astro-pulumi {' '.join(arguments)}\n{log.read_text()}killed\n")
@@ -113,6 +134,11 @@ class Released:
             command = ["pulumi", "cancel", "--yes", "--stack", STACK]
             environment = {**os.environ, **self.environment}
             subprocess.run(command, cwd=self.directory, env=environment, check=True)
+
+    def end_task(self, worker: dict[str, Any]) -> None:
+        """Lets the task that a worker's pod runs come to its end; it may have done so already."""
+        with contextlib.suppress(ApiException):
+            self.kube.execute(worker, "touch", "/tmp/enough", container="worker")  # noqa: S108
 
     def kubectl(self, *arguments: str, given: str | None = None) -> str:
         """For what a person does to a cluster by hand."""
@@ -134,28 +160,29 @@ class Released:
         """What runs is what the current release says."""
         status = json.loads(self.run("status", "--json").stdout)
         assert status["healthy"], status
+        assert status["queues"] == {"default": 0}, status
 
     def outputs(self) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.run("outputs", "--json", "--show-secrets").stdout)
         return found
 
-    @property
+    @cached_property
     def namespace(self) -> str:
         return str(self.outputs()["namespace"])
 
+    @cached_property
+    def _login(self) -> tuple[str, str, str]:
+        outputs = self.outputs()
+        return (outputs["webserver_url"], outputs["admin_username"], outputs["admin_password"])
+
     @property
     def airflow(self) -> Airflow:
-        outputs = self.outputs()
-        return Airflow(
-            outputs["webserver_url"], outputs["admin_username"], outputs["admin_password"]
-        )
+        """A new client: one of before may hold connections to pods that are gone."""
+        return Airflow(*self._login)
 
     @property
     def airflow_2(self) -> Airflow2:
-        outputs = self.outputs()
-        return Airflow2(
-            outputs["webserver_url"], outputs["admin_username"], outputs["admin_password"]
-        )
+        return Airflow2(*self._login)
 
     def use_runtime(self, airflow: str | None) -> None:
         """Makes the project one of another version; None is the platform's own."""
@@ -232,7 +259,7 @@ def test_a_release_says_what_ran(released: Released) -> None:
 
 
 @pytest.fixture(scope="module")
-def first_run(released: Released) -> str:
+def kept(released: Released) -> None:
     """A finished run of Airflow 2, and what is encrypted in the database."""
     airflow = released.airflow_2
     airflow.wait_for_dag("greeter", seconds=180)
@@ -240,15 +267,16 @@ def first_run(released: Released) -> str:
     assert airflow.wait_for_run("greeter", run, seconds=300) == "success"
     airflow.set_variable(*VARIABLE)
     airflow._call("POST", "connections", CONNECTION)
-    return run
+    released.runs.append(run)
 
 
-def assert_history_is_kept(airflow: Airflow, run: str) -> None:
-    assert airflow.run_state("greeter", run) == "success"
+def assert_history_is_kept(released: Released, airflow: Airflow) -> None:
+    for run in released.runs:
+        assert_done_at_the_first_try(airflow, run)
+        assert xcom(airflow, run)
     assert airflow.get(f"variables/{VARIABLE[0]}")["value"] == VARIABLE[1]
     found = airflow.get(f"connections/{CONNECTION['connection_id']}")
     assert json.loads(found["extra"]) == json.loads(CONNECTION["extra"])
-    assert xcom(airflow, run)
 
 
 def xcom(airflow: Airflow, run: str) -> str:
@@ -281,7 +309,7 @@ def assert_rolled_out_in_turn(released: Released) -> None:
 
 
 def test_to_airflow_3_processes_roll_out_in_turn_and_history_is_kept(
-    released: Released, first_run: str
+    released: Released, kept: None
 ) -> None:
     """The engine is killed while the release Job migrates; the next one carries on."""
     released.use_runtime(None)
@@ -294,7 +322,7 @@ def test_to_airflow_3_processes_roll_out_in_turn_and_history_is_kept(
     assert set(newest["heads"]) == {"core", "fab"}
     released.assert_healthy()
     assert_rolled_out_in_turn(released)
-    assert_history_is_kept(released.airflow, first_run)
+    assert_history_is_kept(released, released.airflow)
 
 
 def runs(released: Released, component: str) -> bool:
@@ -325,10 +353,12 @@ def test_a_rollback_brings_back_image_and_configuration_and_loses_no_task(
     assert released.history()[0]["dags"] == ["greeter", "second"]
     times = roll_out_times(released)
     assert times["worker"][0] <= times["webserver"][1], "all at once within a version"
-    run = released.airflow.start_run("greeter", conf={"seconds": 40})
-    wait_for_running_task(released.airflow, run)
+    run = released.airflow.start_run("greeter", conf={"seconds": 60})
+    wait_for_running_task(released, run)
+    (worker,) = released.kube.pods(released.namespace, "worker")
 
     said = released.change("rollback", DOCKER_HOST="unix:///no/docker.sock")
+    released.end_task(worker)
 
     newest, changed, before = released.history()[:3]
     assert (newest["restores"], newest["rolled_back_from"]) == (
@@ -342,6 +372,7 @@ def test_a_rollback_brings_back_image_and_configuration_and_loses_no_task(
     airflow = released.airflow
     assert_done_at_the_first_try(airflow, run)
     assert xcom(airflow, run) == "good evening"  # its worker was the old one
+    released.runs.append(run)
     run = airflow.start_run("greeter")
     assert airflow.wait_for_run("greeter", run, seconds=300) == "success"
     assert xcom(airflow, run) == "hello"
@@ -356,15 +387,22 @@ def test_a_pinned_stack_says_so_and_stays(released: Released) -> None:
 
 def test_deploy_goes_forward_again(released: Released) -> None:
     """An engine is killed when every workload is ready and the record is not written."""
-    workloads = ("webserver", "scheduler", "triggerer", "dag-processor", "worker-default")
+    before = released.history()
+    old = identities(released.kube.pods(released.namespace))
+
+    def new() -> list[dict[str, Any]]:
+        pods = released.kube.pods(released.namespace)
+        return [pod for pod in pods if pod["metadata"]["name"] not in old]
+
     released.kill(
         "deploy",
-        when=lambda said: all(
-            re.search(rf"Deployment releases-{one} (updated|updating.*\n.*updated)", said)
-            for one in workloads
-        ),
+        when=lambda said: set(map(component_of, new())) == AIRFLOW_COMPONENTS,
+        frozen=lambda: wait_until("all are ready", lambda: all(map(is_ready, new())), 300),
     )
+    assert released.history() == before
+
     released.change("deploy")
+
     newest, _, changed = released.history()[:3]
     assert newest["image"] == changed["image"]
     assert "restores" not in newest
@@ -418,12 +456,17 @@ def test_a_downgrade_can_be_refused(released: Released) -> None:
     released.run("config", "set", "releases:databaseDowngrade", "allow")
 
 
-def test_an_older_airflow_takes_the_database_back(released: Released, first_run: str) -> None:
-    """The engine is killed while the database is being downgraded; the next `up` carries on. A task that
-    runs meanwhile ends in its worker's grace period."""
-    run = released.airflow.start_run("greeter", conf={"seconds": 20})
-    wait_for_running_task(released.airflow, run)
-    released.kill("deploy", when=lambda said: "downgrade" in released.kubectl("get", "jobs"))
+def test_an_older_airflow_takes_the_database_back(released: Released, kept: None) -> None:
+    """The engine is killed while the database's clients stop, of which one runs a task: it ends in the grace
+    period of its worker. The next `up` carries on."""
+    airflow = released.airflow
+    run = airflow.start_run("greeter", conf={"seconds": 600})
+    wait_for_running_task(released, run)
+    (worker,) = released.kube.pods(released.namespace, "worker")
+    released.kill("deploy", when=lambda said: not released.kube.pods(released.namespace, "worker"))
+    assert [task["state"] for task in airflow.task_instances("greeter", run)] == ["running"]
+    released.end_task(worker)
+    released.runs.append(run)
 
     released.change("deploy")
 
@@ -432,23 +475,23 @@ def test_an_older_airflow_takes_the_database_back(released: Released, first_run:
     assert newest["heads"]["core"] != before["heads"]["core"]
     released.assert_healthy()
     assert_rolled_out_in_turn(released)
-    assert_history_is_kept(released.airflow, first_run)
     airflow = released.airflow
-    assert_done_at_the_first_try(airflow, run)
+    assert_history_is_kept(released, airflow)
     run = airflow.start_run("greeter")
     assert airflow.wait_for_run("greeter", run, seconds=300) == "success"
+    released.runs.append(run)
 
 
-def test_a_rollback_to_the_newer_airflow_migrates_again(released: Released, first_run: str) -> None:
+def test_a_rollback_to_the_newer_airflow_migrates_again(released: Released, kept: None) -> None:
     released.change("rollback")
     newest = released.history()[0]
     assert newest["airflow_version"] not in (OLDER_AIRFLOW, AIRFLOW_2)
     released.assert_healthy()
-    assert_history_is_kept(released.airflow, first_run)
+    assert_history_is_kept(released, released.airflow)
 
 
 def test_back_to_airflow_2_in_one_command_from_a_ledger_that_is_far_too_long(
-    released: Released, first_run: str
+    released: Released, kept: None
 ) -> None:
     """With a dump of the database on the way."""
     before = released.history()[0]["number"]
@@ -464,7 +507,7 @@ def test_back_to_airflow_2_in_one_command_from_a_ledger_that_is_far_too_long(
     assert_dump_is_whole(released, before)
     released.assert_healthy()
     airflow = released.airflow_2
-    assert_history_is_kept(airflow, first_run)
+    assert_history_is_kept(released, airflow)
     run = airflow.start_run("greeter", conf={"seconds": 0})
     assert airflow.wait_for_run("greeter", run, seconds=300) == "success"
 
@@ -532,10 +575,17 @@ def assert_done_at_the_first_try(airflow: Airflow, run: str) -> None:
     assert task["try_number"] == 1
 
 
-def wait_for_running_task(airflow: Airflow, run: str) -> None:
+def wait_for_running_task(released: Released, run: str) -> None:
+    airflow = released.airflow
+
     def runs_now() -> bool:
         states = [task["state"] for task in airflow.task_instances("greeter", run)]
         print(f"{run}: {airflow.run_state('greeter', run)}, tasks {states}")
         return "running" in states
 
-    wait_until("the task runs", runs_now, 180)
+    try:
+        wait_until("the task runs", runs_now, 300)
+    except AssertionError:
+        for component in ("scheduler", "worker"):
+            released.run("logs", component, "--tail", "200")
+        raise

@@ -1,4 +1,4 @@
-"""One task that sleeps as long as it is told, and returns an XCom. For Airflow 2 and 3."""
+"""One task that sleeps for `seconds`, or until a file is there, and returns an XCom. For Airflow 2 and 3."""
 
 # mypy: disallow-untyped-decorators=False
 
@@ -16,7 +16,10 @@ except ImportError:  # Airflow 2
 def greeter() -> None:
     @task
     def greet() -> str:
-        time.sleep((get_current_context()["dag_run"].conf or {}).get("seconds", 0))
+        seconds = (get_current_context()["dag_run"].conf or {}).get("seconds", 0)
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and not os.path.exists("/tmp/enough"):  # noqa: S108, PTH110
+            time.sleep(0.2)
         return os.environ["GREETING"]
 
     greet()
