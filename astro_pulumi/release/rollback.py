@@ -208,10 +208,17 @@ def downgrade_warning(rollback: Rollback, policy: str | None) -> str | None:
             f"going from Airflow {running} to {to} would need a downgrade of the database, which "
             'database_downgrade "refuse" forbids: the release Job will refuse it if that is so.'
         )
+    without_date = (
+        " But DAG runs without a logical date, as Airflow 3 makes them when somebody starts one, are taken "
+        "out with their task instances: Airflow 2 has none such."
+        if running.major >= 3 > to.major
+        else ""
+    )
     return (
         f"going from Airflow {running} to {to} downgrades the database. Airflow stops for it, after "
         "running tasks have finished. Airflow's downgrade drops the columns and tables that are new in "
         f"{running}, with what is in them; DAG runs, task instances, XComs, Connections and Variables stay."
+        f"{without_date}"
     )
 
 

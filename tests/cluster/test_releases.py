@@ -501,6 +501,8 @@ def test_back_to_airflow_2_in_one_command_from_a_ledger_that_is_far_too_long(
     said = released.change("rollback", "1")
 
     assert "downgrades the database" in said
+    assert "DAG runs without a logical date" in said
+    del released.runs[1:]  # they are such: Airflow's downgrade takes them out
     history = released.history()
     assert numbers(history) == list(range(160, 110, -1))
     assert history[0]["airflow_version"] == AIRFLOW_2

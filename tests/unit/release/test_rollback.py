@@ -97,6 +97,13 @@ def test_a_downgrade_is_announced_with_what_it_may_cost() -> None:
     assert warning is not None
     assert "from Airflow 3.3.2 to 3.2.2 downgrades the database" in warning
     assert "drops" in warning
+    assert "logical date" not in warning
+
+
+def test_the_way_back_to_airflow_2_is_announced_with_the_runs_that_it_takes_out() -> None:
+    warning = downgrade_warning(going_back("2.11.2", "3.3.2"), None)
+    assert warning is not None
+    assert "DAG runs without a logical date" in warning
 
 
 @pytest.mark.parametrize(("to", "running"), [("3.3.1", "3.3.2"), ("3.3.2", "3.2.2")])
