@@ -94,6 +94,10 @@ def carry_out(cluster: Cluster, deployment: str, target_heads: Heads, say: Say) 
         refuse_what_airflow_cannot(__version__, target_version, migrations.waiting_triggers())
         if claim := os.environ.get("ASTRO_BACKUP_CLAIM"):
             backup.dump(cluster, deployment, claim, say)
+        if aside := migrations.put_moved_runs_aside():
+            say(
+                f"runs that an earlier downgrade to Airflow 2 has moved are in the table {aside} now"
+            )
         for name, revision in steps:
             start = time.monotonic()
             downgrade(name, revision)

@@ -7,12 +7,14 @@ are a mapping here: `{"core": "d2f4e1b3c5a7", "fab": "02ca36b0235b"}`.
 from __future__ import annotations
 
 import pkgutil
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     Heads = dict[str, str | None]
 
 CORE = "core"
+MOVED_RUNS = "_airflow_moved__3_0_0__offending_dag_run"
 FAB_MANAGER = "airflow.providers.fab.auth_manager.models.db.FABDBManager"
 
 
@@ -45,6 +47,24 @@ def waiting_triggers() -> int:
 
     with Session() as session:
         return int(session.execute(text('SELECT count(*) FROM "trigger"')).scalar() or 0)
+
+
+def put_moved_runs_aside() -> str | None:
+    """Renames the table to which an earlier way back to Airflow 2 has moved DAG runs; -> its new name.
+
+    Airflow's migration makes that table without a look whether it is there, and fails half-way, in a database
+    from which it cannot migrate forward either.
+    """
+    from airflow.settings import Session
+    from sqlalchemy import inspect, text
+
+    with Session() as session:
+        if not inspect(session.connection()).has_table(MOVED_RUNS):
+            return None
+        name = f"{MOVED_RUNS}_{datetime.now(timezone.utc):%Y%m%d%H%M%S}"  # noqa: UP017 Python 3.8 as well
+        session.execute(text(f"ALTER TABLE {MOVED_RUNS} RENAME TO {name}"))
+        session.commit()
+    return name
 
 
 def image_heads() -> Heads:

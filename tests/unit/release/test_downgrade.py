@@ -1,5 +1,7 @@
 """The way back to an older Airflow, without a database: what is decided, what is stopped and when."""
 
+import sys
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -176,3 +178,53 @@ def test_the_job_that_downgrades_is_the_release_job_in_another_image() -> None:
     }
     assert job["metadata"]["ownerReferences"][0]["name"] == "analytics-release-job-1"
     assert "job-name" not in job["spec"]["template"]["metadata"]["labels"]
+
+
+class FakeDatabase:
+    """What `put_moved_runs_aside` needs of Airflow's session and of SQLAlchemy."""
+
+    def __init__(self, *tables: str) -> None:
+        self.tables = set(tables)
+        self.executed: list[str] = []
+
+    def __enter__(self) -> "FakeDatabase":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def connection(self) -> "FakeDatabase":
+        return self
+
+    def has_table(self, name: str) -> bool:
+        return name in self.tables
+
+    def execute(self, statement: str) -> None:
+        self.executed.append(statement)
+
+    def commit(self) -> None:
+        self.executed.append("COMMIT")
+
+
+def put_moved_runs_aside(database: FakeDatabase, monkeypatch: pytest.MonkeyPatch) -> str | None:
+    settings = SimpleNamespace(Session=lambda: database)
+    sqlalchemy = SimpleNamespace(inspect=lambda connection: connection, text=str)
+    monkeypatch.setitem(sys.modules, "airflow", SimpleNamespace(settings=settings))
+    monkeypatch.setitem(sys.modules, "airflow.settings", settings)
+    monkeypatch.setitem(sys.modules, "sqlalchemy", sqlalchemy)
+    aside: str | None = load("astro_migrations").put_moved_runs_aside()
+    return aside
+
+
+def test_a_second_way_back_to_airflow_2_finds_no_table_of_the_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    table = "_airflow_moved__3_0_0__offending_dag_run"
+    database = FakeDatabase(table)
+    aside = put_moved_runs_aside(database, monkeypatch)
+    assert database.executed == [f"ALTER TABLE {table} RENAME TO {aside}", "COMMIT"]
+    assert aside is not None
+    assert len(aside) <= 63, "PostgreSQL's longest name"
+    fresh = FakeDatabase("dag_run")
+    assert put_moved_runs_aside(fresh, monkeypatch) is None
+    assert fresh.executed == []
