@@ -33,10 +33,9 @@ from local.platform import Choice
 from local.progress import Progress
 from local.quickstart import platform_settings, tag_example_base_image
 from local.stack import Stack
-from tests.cluster.conftest import copy_pulumi_project, free_node_port
+from tests.cluster.conftest import copy_pulumi_project, free_node_port, new_stack
 from tests.cluster.kube import Kube
 
-STACK_NAME = "kills"
 LONGEST_DELAY = 0.5  # seconds between the begin of a step and the kill
 
 
@@ -54,7 +53,7 @@ class Bench:
 
     def state(self) -> dict[str, Any]:
         """The stack's checkpoint; empty before the first."""
-        files = list((self.stack.directory / "backend").rglob(f"stacks/*/{STACK_NAME}.json"))
+        files = list((self.stack.directory / "backend").rglob(f"stacks/*/{self.stack.name}.json"))
         latest: dict[str, Any] = {}
         if files:
             latest = json.loads(files[0].read_text())["checkpoint"]["latest"]
@@ -181,14 +180,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         directory = Path(folder)
         copy_pulumi_project(directory)
-        (directory / "backend").mkdir()
-        environment = {
-            **platform.environment(),
-            "PULUMI_BACKEND_URL": f"file://{directory}/backend",
-            "PULUMI_CONFIG_PASSPHRASE": "the passphrase of a benchmark",
-            "PULUMI_HOME": str(directory / "home"),
-        }
-        stack = Stack(directory, STACK_NAME, environment, engine=Engine.EMBEDDED)
+        stack = new_stack(directory, platform, Engine.EMBEDDED)
         settings = platform_settings(platform)
         settings["quickstart:repository"] = f"{platform.registry}/quickstart-kills"
         stack.configure({**settings, "quickstart:nodePort": free_node_port(kube)})
