@@ -105,7 +105,14 @@ def test_killed_at_every_moment(stack: Stack, monkeypatch: pytest.MonkeyPatch) -
     stack.up(first)
     stack.up(second)
     moments = list(recorder.moments)
-    assert len(moments) >= 40
+    # How many there are depends on which steps shared a save; every kind of step was under way in some.
+    under_way = {
+        operation["type"]
+        for text, _ in moments
+        if text
+        for operation in json.loads(text)["checkpoint"]["latest"].get("pending_operations", ())
+    }
+    assert under_way == {"creating", "updating", "deleting"}
     for number, (text, files) in enumerate(moments):
         for program in (first, second, lambda _: None):
             restore(stack, text, files)
