@@ -6,6 +6,6 @@ import pytest
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Lets the garbage collector pass over what the imports made: a tenth of the suite's time."""
+    """Lets the garbage collector pass over what the imports made."""
     gc.collect()
     gc.freeze()

@@ -224,13 +224,25 @@ def test_seconds() -> None:
     ]
 
 
-def test_a_log_says_now_and_then_what_is_waited_for(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clock = [0.0]
-    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """One element: the time, in seconds, that a test sets."""
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    return now
+
+
+def creating_b() -> Lines:
+    """A log of an update that has begun to create `b`."""
     display = Lines("update", "dev")
     display.hear(Step("started", "create", B))
+    return display
+
+
+def test_a_log_says_now_and_then_what_is_waited_for(
+    capsys: pytest.CaptureFixture[str], clock: list[float]
+) -> None:
+    display = creating_b()
     for second in range(1, 26):
         clock[0] = float(second)
         display.hear(Message("info", f"waiting {second}", B.urn, passing=True))
@@ -242,12 +254,9 @@ def test_a_log_says_now_and_then_what_is_waited_for(
 
 
 def test_a_log_repeats_a_status_that_stays_the_same_ever_more_rarely(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str], clock: list[float]
 ) -> None:
-    clock = [0.0]
-    monkeypatch.setattr("time.monotonic", lambda: clock[0])
-    display = Lines("update", "dev")
-    display.hear(Step("started", "create", B))
+    display = creating_b()
     display.hear(Message("info", "starting", B.urn, passing=True))
     for second in range(10, 241, 10):
         clock[0] = float(second)
