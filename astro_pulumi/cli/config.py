@@ -1,4 +1,4 @@
-"""`astro-pulumi config set|get`."""
+"""`astro-pulumi config set|get|rm`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -59,3 +59,16 @@ def get_value(
     if full_key(project, key) not in values:
         raise ArgumentError("key", f"configuration key '{full_key(project, key)}' is not set")
     typer.echo(values[full_key(project, key)])
+
+
+@app.command("rm")
+def remove_value(
+    key: str, cwd: Cwd = Path(), stack: StackName = None, engine: EngineChoice = None
+) -> None:
+    """Remove a value from Pulumi.<stack>.yaml."""
+    if use_pulumi(engine, quiet=True):
+        run_pulumi("config rm", cwd, stack, key)
+    from astro_pulumi.embedded.project import write_config
+
+    project = find_project(cwd)
+    write_config(project, open_stack(project, stack).name, key, None, None)

@@ -88,24 +88,7 @@ def set_config(project: "Project", stack: str, key: str, value: str | None) -> N
     """Sets `astro:<key>` in the stack's file, or removes it; the rest of the file stays as it is."""
     from astro_pulumi.embedded.project import write_config
 
-    if value is not None:
-        write_config(project, stack, f"{NAMESPACE}:{key}", value, None)
-        return
-    file = project.stack_file(stack)
-    if file.exists():
-        file.write_text(without_key(file.read_text(), f"{NAMESPACE}:{key}"))
-
-
-def without_key(text: str, key: str) -> str:
-    """A stack file without one plain entry of its configuration."""
-    kept = [
-        line
-        for line in text.splitlines(keepends=True)
-        if not line.strip().strip("\"'").startswith((f"{key}:", f'{key}"', f"{key}'"))
-    ]
-    if not any(line.startswith((" ", "\t")) and line.strip() for line in kept):
-        kept = [line for line in kept if line.strip() != "config:"]
-    return "".join(kept)
+    write_config(project, stack, f"{NAMESPACE}:{key}", value, None)
 
 
 @contextmanager

@@ -137,19 +137,22 @@ def full_key(project: Project, key: str) -> str:
 
 
 def write_config(
-    project: Project, stack: str, key: str, value: str, crypter: Crypter | None
+    project: Project, stack: str, key: str, value: str | None, crypter: Crypter | None
 ) -> None:
-    """Sets one value, encrypted when there is a `crypter`. The rest of the file stays as it is,
-    comments included."""
+    """Sets one value, encrypted when there is a `crypter`; None removes it. The rest of the file stays as
+    it is, comments included."""
     file = project.stack_file(stack)
     lines = file.read_text().splitlines() if file.exists() else []
     if "config:" not in lines:
+        if value is None:
+            return
         lines = [line for line in lines if not re.match(r"config:\s*(\{\s*\})?\s*$", line)]
         lines.append("config:")
-    rendered = json.dumps(value, ensure_ascii=False)
-    entry = [f"  {full_key(project, key)}: {rendered}"]
-    if crypter:
+    entry = []
+    if value is not None and crypter:
         entry = [f"  {full_key(project, key)}:", f"    secure: {crypter.encrypt(value)}"]
+    elif value is not None:
+        entry = [f"  {full_key(project, key)}: {json.dumps(value, ensure_ascii=False)}"]
     start = lines.index("config:") + 1
     end = start
     while end < len(lines) and (not lines[end].strip() or lines[end][0] in " #"):
@@ -157,6 +160,8 @@ def write_config(
     is_entry = re.compile(rf"""\s+["']?{re.escape(full_key(project, key))}["']?\s*:(\s|$)""")
     at = next((i for i in range(start, end) if is_entry.match(lines[i])), None)
     if at is None:
+        if value is None:
+            return
         lines[end:end] = entry
     else:
         indent = len(lines[at]) - len(lines[at].lstrip())
@@ -164,6 +169,8 @@ def write_config(
         while last < end and len(lines[last]) - len(lines[last].lstrip()) > indent:
             last += 1
         lines[at:last] = [" " * (indent - 2) + line for line in entry]
+        if not any(line.strip() for line in lines[start : end - (last - at) + len(entry)]):
+            del lines[start - 1]
     _write(file, lines)
 
 
@@ -215,7 +222,7 @@ def _workspace_file(project: Project) -> Path:
 
 def _write(file: Path, lines: list[str]) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text("\n".join(lines) + "\n")
+    file.write_text("".join(f"{line}\n" for line in lines))
 
 
 def _as_text(value: Any) -> str:

@@ -122,6 +122,28 @@ def test_setting_the_first_value(make: Callable[..., Project], before: str | Non
     assert read_config(project, "dev", CRYPTER).values == {"proj:a": "1"}
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (
+            'config:\n  a:b: "1"  # why\n  proj:n: "3"\nencryptionsalt: v1:x\n',
+            'config:\n  a:b: "1"  # why\nencryptionsalt: v1:x\n',
+        ),
+        ("config:\n  proj:n:\n    secure: v1:x\n  proj:m: 1\n", "config:\n  proj:m: 1\n"),
+        ("encryptionsalt: v1:x\nconfig:\n  proj:n: 3\n", "encryptionsalt: v1:x\n"),
+        ("config:\n  proj:n: 3\n", ""),
+        ("config:\n  proj:name: 3\n", "config:\n  proj:name: 3\n"),
+        ("encryptionsalt: v1:x\n", "encryptionsalt: v1:x\n"),
+    ],
+)
+def test_removing_a_value_leaves_the_rest_of_the_file_alone(
+    make: Callable[..., Project], before: str, after: str
+) -> None:
+    project = make(stack=before)
+    write_config(project, "dev", "n", None, None)
+    assert project.stack_file("dev").read_text() == after
+
+
 def test_salt(make: Callable[..., Project]) -> None:
     project = make(stack="config:\n  proj:a: b\n")
     assert read_salt(project, "dev") is None

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from astro_pulumi.cli.updates import without_key
 from astro_pulumi.release import origin
 from astro_pulumi.release.ledger import FINDINGS, NUMBER, RELEASES, parse_record, parse_records
 from astro_pulumi.release.rollback import from_configuration
@@ -92,14 +91,6 @@ def test_a_pipeline_is_known_by_its_variables() -> None:
     )
     assert found == {"where": "GitHub Actions", "who": "octocat", "run": "7"}
     assert set(origin.who_and_where({})) == {"where", "who"}
-
-
-def test_unpinning_leaves_the_rest_of_the_stack_file_alone() -> None:
-    text = 'config:\n  a:b: "1"  # why\n  astro:rollbackTo: "3"\nencryptionsalt: v1:x\n'
-    assert without_key(text, "astro:rollbackTo") == (
-        'config:\n  a:b: "1"  # why\nencryptionsalt: v1:x\n'
-    )
-    assert without_key('config:\n  astro:rollbackTo: "3"\n', "astro:rollbackTo") == ""
 
 
 def test_the_title_of_the_ui_says_which_release_runs(program: Program) -> None:
