@@ -141,7 +141,7 @@ class Deployment:
         wanted = replace(wanted, external=True)
         self._emit(Step("started", "read", wanted))
         try:
-            found = self._must_find(wanted, id=wanted.id, old_outputs=wanted.inputs)
+            found = self._must_find(wanted, id=wanted.id, given=wanted.inputs)
         except Exception as error:
             raise self.fail(wanted, error, "read") from error
         outputs = plan.mark_secrets(found.outputs, {}, wanted.additional_secret_outputs)
@@ -634,9 +634,10 @@ class Deployment:
         return self.provider(state.provider).recover(self._request(state, inputs=state.inputs))
 
     def _must_find(
-        self, wanted: ResourceState, *, id: str, old_outputs: Properties | None = None
+        self, wanted: ResourceState, *, id: str, given: Properties | None = None
     ) -> ReadResult:
-        request = self._request(wanted, id=id, old_outputs=old_outputs or {})
+        given = given or {}
+        request = self._request(wanted, id=id, inputs=given, old_outputs=given)
         found = self.provider(wanted.provider).read(request)
         if found is None:
             raise ResourceError(f"resource '{id}' does not exist")

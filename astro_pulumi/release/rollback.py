@@ -161,7 +161,7 @@ class _ConfigMap(pulumi.CustomResource):
         super().__init__(
             "kubernetes:core/v1:ConfigMap",
             resource,
-            {"apiVersion": "v1", "kind": "ConfigMap", "metadata": None, "data": None},
+            {"metadata": None, "data": None},
             pulumi.ResourceOptions(id=id, parent=parent, version=VERSION),
         )
 

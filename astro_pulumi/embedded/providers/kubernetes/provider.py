@@ -191,6 +191,8 @@ class KubernetesProvider(Provider):
         namespace, name = split_id(request.id)
         if kind is None:
             return None  # its definition is gone, and the object with it
+        if known.get("kind"):
+            namespace = namespace_of(known)  # as pulumi-kubernetes: not the one in the id
         if kind.namespaced and not namespace:
             namespace = self._cluster.default_namespace
         try:

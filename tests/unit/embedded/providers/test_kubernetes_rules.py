@@ -636,6 +636,9 @@ def test_import_takes_the_inputs_from_the_object() -> None:
     }
     assert result.outputs["__inputs"] == result.inputs
     assert provider.read(Request(resource=resource, id="ns/other")) is None
+    # Inputs that name a kind have to name the namespace as well, or pulumi-kubernetes finds nothing.
+    kind = {"apiVersion": "v1", "kind": "ConfigMap"}
+    assert provider.read(Request(resource=resource, id="ns/c", inputs=kind)) is None
 
 
 KUBECONFIG = """
