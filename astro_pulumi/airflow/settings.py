@@ -42,7 +42,6 @@ _REFUSED: Final = {
     "ASTRO_BACKUP_CLAIM": _USE + "`backup_before_downgrade` in `database`",
     "ASTRO_DATABASE_DOWNGRADE": _USE + "`database_downgrade`",
     "ASTRO_HISTORY_LIMIT": _USE + "`history_limit`",
-    "ASTRO_SKIP_DAG_PARSE": _USE + "`skip_dag_parse`",
     **dict.fromkeys(
         ("ASTRO_ADMIN_USERNAME", "ASTRO_DOWNGRADES_FOR", "ASTRO_HEADS", "ASTRO_RELEASE_CONTENT"),
         _FIXED,

@@ -122,7 +122,7 @@ def release(cluster: Cluster, deployment: str, job: str) -> None:
             'than this image\'s Airflow, and database_downgrade is "refuse"; nothing was changed.'
         )
     dags = None
-    if os.environ.get("ASTRO_SKIP_DAG_PARSE") != "true":
+    if consent(own_job, "skip-dag-parse") != "true":
         with phase("parse DAGs"):
             dags = parse_dags()
         refuse_removed_dags(records, dags, own_job)
@@ -201,13 +201,19 @@ def parse_dags() -> list[str]:
     return dag_ids
 
 
+def consent(own_job: dict[str, Any], to: str) -> str | None:
+    """What the user allows for this deploy, in an annotation of the Job."""
+    annotations: dict[str, str] = own_job["metadata"].get("annotations", {})
+    return annotations.get(f"astro-pulumi/{to}")
+
+
 def refuse_removed_dags(
     records: list[dict[str, Any]], dags: list[str], own_job: dict[str, Any]
 ) -> None:
     """Refuses a release without DAGs of the last one, when they are more than the user allows."""
     before = ledger.last_dags(records)
     removed = sorted(set(before) - set(dags))
-    allowed = own_job["metadata"].get("annotations", {}).get("astro-pulumi/max-removed-dags")
+    allowed = consent(own_job, "max-removed-dags")
     limit = int(allowed) if allowed else len(before) - 1
     if not removed or len(removed) <= limit:
         return

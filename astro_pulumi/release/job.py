@@ -12,6 +12,7 @@ from astro_pulumi.spec import DeploymentSpec, Size
 
 COMPONENT: Final = "release-job"
 MAX_REMOVED_DAGS: Final = "astro-pulumi/max-removed-dags"
+SKIP_DAG_PARSE: Final = "astro-pulumi/skip-dag-parse"
 _PROBES: Final = ("startupProbe", "readinessProbe", "livenessProbe")
 # What the Job may do in its namespace, and what for.
 _RULES: Final[list[Manifest]] = [
@@ -96,10 +97,15 @@ def release_job(spec: DeploymentSpec, environment: AirflowEnvironment, content: 
 
 
 def _consent(spec: DeploymentSpec) -> dict[str, str]:
-    """An annotation, which changes in place: a setting would make a new release of nothing."""
-    if spec.max_removed_dags is None:
-        return {}
-    return {MAX_REMOVED_DAGS: str(spec.max_removed_dags)}
+    """Annotations, which change in place: a setting would make a new release of nothing."""
+    return {
+        **(
+            {MAX_REMOVED_DAGS: str(spec.max_removed_dags)}
+            if spec.max_removed_dags is not None
+            else {}
+        ),
+        **({SKIP_DAG_PARSE: "true"} if spec.skip_dag_parse else {}),
+    }
 
 
 def _environment(spec: DeploymentSpec, content: str, deadline: int) -> Iterator[Manifest]:
@@ -114,7 +120,6 @@ def _environment(spec: DeploymentSpec, content: str, deadline: int) -> Iterator[
             if spec.backup_before_downgrade
             else {}
         ),
-        **({"ASTRO_SKIP_DAG_PARSE": "true"} if spec.skip_dag_parse else {}),
     }
     for name, value in values.items():
         yield {"name": name, "value": value}

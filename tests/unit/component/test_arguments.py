@@ -247,9 +247,9 @@ def _operation_rows() -> Iterator[Row]:
     yield Row("description", YOURS, "ConfigMap origin-* data description", "new sales model")
     yield Row("database_downgrade", YOURS, f"{variable}DATABASE_DOWNGRADE value", "refuse")
     yield Row("history_limit", YOURS, f"{variable}HISTORY_LIMIT value", "7")
-    yield Row("skip_dag_parse", YOURS, f"{variable}SKIP_DAG_PARSE value", "true")
-    consent = "Job release-job metadata annotations astro-pulumi/max-removed-dags"
-    yield Row("max_removed_dags", YOURS, consent, "3")
+    consent = "Job release-job metadata annotations astro-pulumi/"
+    yield Row("skip_dag_parse", YOURS, f"{consent}skip-dag-parse", "true")
+    yield Row("max_removed_dags", YOURS, f"{consent}max-removed-dags", "3")
     yield Row("timeouts.release_job", YOURS, f"Job release-job {deadline}", 100 + 700)
     yield Row("timeouts.rollout", YOURS, progress, 200)
 

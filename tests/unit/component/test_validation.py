@@ -62,8 +62,8 @@ from tests.specs import VERSIONS, everything, spec
             "environment['AIRFLOW_CONN_WAREHOUSE']: may hold a password: use `connections`",
         ),
         (
-            {"secret_environment": {"ASTRO_SKIP_DAG_PARSE": "true"}},
-            "secret_environment['ASTRO_SKIP_DAG_PARSE']: is set by the Deployment: use `skip_dag_parse`",
+            {"secret_environment": {"ASTRO_HISTORY_LIMIT": "7"}},
+            "secret_environment['ASTRO_HISTORY_LIMIT']: is set by the Deployment: use `history_limit`",
         ),
         ({"environment": {"lower": "x"}}, "environment['lower']: is not a name"),
         ({"environment": {"WITH-DASH": "x"}}, "environment['WITH-DASH']: is not a name"),

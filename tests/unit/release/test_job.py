@@ -32,9 +32,18 @@ def test_it_has_time_limits_of_its_own_and_its_log_outlives_them(folder: Path) -
     assert "ttlSecondsAfterFinished" not in made.inputs["spec"]
 
 
-def test_consent_to_fewer_dags_makes_no_new_job(folder: Path) -> None:
+@pytest.mark.parametrize(
+    ("argument", "value", "annotation", "text"),
+    [
+        ("max_removed_dags", 7, "astro-pulumi/max-removed-dags", "7"),
+        ("skip_dag_parse", True, "astro-pulumi/skip-dag-parse", "true"),
+    ],
+)
+def test_consent_makes_no_new_job(
+    folder: Path, argument: str, value: Any, annotation: str, text: str
+) -> None:
     """It is an annotation: what is in the spec would run the Job again, and make another release."""
-    without, with_consent = job(), job(max_removed_dags=7)
-    assert with_consent.inputs["metadata"]["annotations"]["astro-pulumi/max-removed-dags"] == "7"
-    assert "astro-pulumi/max-removed-dags" not in without.inputs["metadata"]["annotations"]
+    without, with_consent = job(), job(**{argument: value})
+    assert with_consent.inputs["metadata"]["annotations"][annotation] == text
+    assert annotation not in without.inputs["metadata"]["annotations"]
     assert with_consent.inputs["spec"] == without.inputs["spec"]
