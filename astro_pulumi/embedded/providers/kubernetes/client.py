@@ -67,6 +67,13 @@ class ApiError(ResourceError):
         """The single problems of an invalid or conflicting object."""
         return list(dig(self.body, "details", "causes") or [])
 
+    @property
+    def is_about_taken_port(self) -> bool:
+        """Whether a Service wants a node port that is taken."""
+        return any(
+            "port is already allocated" in str(cause.get("message")) for cause in self.causes
+        )
+
 
 class ApiUnreachableError(ResourceError):
     """The API server does not answer."""

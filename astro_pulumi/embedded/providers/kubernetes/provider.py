@@ -160,7 +160,7 @@ class KubernetesProvider(Provider):
             return "", self._preview(request, normalise(obj), {}, manager) if known else inputs
         kind = self._kind_to_come(obj, log)
         self._make_way(kind, obj, manager, request)
-        applied = self._apply(kind, obj, manager, log, is_new=True)
+        applied = self._apply(kind, obj, manager, request, is_new=True)
         if obj.get("kind") == "Namespace":
             self._own_namespaces.add(name_of(obj))
         return object_id(applied), self._finish(kind, applied, obj, manager, request)
@@ -179,7 +179,7 @@ class KubernetesProvider(Provider):
         kind = self._kind(obj)
         if ownership.is_made_by_client_side_tool(live):
             self._take_ownership(kind, obj, manager)
-        applied = self._apply(kind, obj, manager, request.log, is_new=False)
+        applied = self._apply(kind, obj, manager, request, is_new=False)
         return self._finish(kind, applied, obj, manager, request)
 
     def read(self, request: Request) -> ReadResult | None:
@@ -301,8 +301,10 @@ class KubernetesProvider(Provider):
             )
 
     def _apply(
-        self, kind: ResourceKind, obj: Object, manager: str, log: Log, *, is_new: bool
+        self, kind: ResourceKind, obj: Object, manager: str, request: Request, *, is_new: bool
     ) -> Object:
+        log = request.log
+        deadline = time.monotonic() + _timeout(request.timeout, obj)
         force = is_annotated(obj, PATCH_FORCE) or self._cluster.option("enablePatchForce")
         pauses = list(_CREATE_PAUSES) if is_new else []
         while True:
@@ -320,7 +322,9 @@ class KubernetesProvider(Provider):
                     # An older manager of Pulumi's, which the state knew nothing of.
                     self._take_ownership(kind, obj, manager)
                     force = True
-                else:
+                elif not error.is_about_taken_port or not self._waiter.for_node_port(
+                    obj, deadline - time.monotonic(), log
+                ):
                     problem = error.body.get("message") or error.reason or str(error)
                     raise ResourceError(
                         f"the API server refuses {describe(obj)}: {problem}"
@@ -416,6 +420,9 @@ class KubernetesProvider(Provider):
             return request.inputs
         except ApiError as error:
             is_replacement = error.status == 422 and "immutable" in str(error) and not live
+            if error.is_about_taken_port:
+                self._waiter.for_node_port(obj, 0, request.log)  # another Service has it
+                return request.inputs
             if error.status in (403, 404) or is_replacement:
                 return request.inputs
             if error.status == 409 and error.causes:

@@ -38,6 +38,7 @@ _TICK: Final = 1.0
 # A Job whose image cannot be pulled hangs until its deadline. A registry may be away for a moment; this is
 # after three attempts.
 _PULL_PATIENCE: Final = 60.0
+_PORT_PAUSE: Final = 5.0
 
 
 class NotReadyError(ResourceError):
@@ -158,6 +159,33 @@ class Waiter:
                 log("info", status)
                 said = status
             self._watcher.wait(version, min(_TICK, timeout - waited))
+
+    def for_node_port(self, service: Object, seconds: float, log: Log) -> bool:
+        """Pauses before a Service is applied again whose node port the API server calls taken.
+
+        The API server sets the port of an applied Service aside before it stores the Service. Where the
+        client was killed in between, the port belongs to nobody, until the API server has missed its
+        Service three times, in looks of three minutes each. -> whether there is time left; raises when
+        another Service has the port.
+        """
+        wanted = _node_ports(service)
+        try:
+            others = self._cluster.get(_SERVICE.path())["items"]
+        except ApiError:  # no right to see every Service, so no way to know
+            return False
+        for other in others:
+            shared = wanted & _node_ports(other)
+            if shared and not dig(other, "metadata", "deletionTimestamp"):
+                raise ResourceError(
+                    f"{describe(service)}: node port {min(shared)} belongs to the Service "
+                    f"{namespace_of(other)}/{name_of(other)}; choose another one"
+                )
+        log(
+            "info",
+            "its node port is taken by no Service, as after a request that was cut off; waiting until"
+            " Kubernetes frees it, in ten minutes at most",
+        )
+        return seconds > 0 and not self._cancelled.wait(min(_PORT_PAUSE, seconds))
 
     def _exists(self, kind: ResourceKind, obj: Object) -> bool:
         try:
@@ -307,6 +335,7 @@ def _kind(api_version: str, kind: str) -> ResourceKind:
 
 
 _POD: Final = _kind("v1", "Pod")
+_SERVICE: Final = _kind("v1", "Service")
 _EVENT: Final = _kind("v1", "Event")
 _SLICE: Final = _kind("discovery.k8s.io/v1", "EndpointSlice")
 _REPLICA_SET: Final = _kind("apps/v1", "ReplicaSet")
@@ -316,6 +345,11 @@ _STORAGE_CLASS: Final = _kind("storage.k8s.io/v1", "StorageClass")
 def _items(collection: Collection | None) -> list[Object]:
     # A copy, since the stream's thread changes the dictionary.
     return list(collection.objects.values()) if collection else []
+
+
+def _node_ports(service: Object) -> set[int]:
+    ports = dig(service, "spec", "ports") or []
+    return {port["nodePort"] for port in ports if port.get("nodePort")}
 
 
 def _owner(obj: Object) -> str:

@@ -638,3 +638,47 @@ def test_parallel_waits_share_their_streams(api: FakeApi) -> None:
         assert not thread.is_alive()
     watched = [path for _, path, query, _ in api.requests if "watch" in query]
     assert len(watched) == len(set(watched)) <= 3
+
+
+WEB = {
+    "apiVersion": "v1",
+    "kind": "Service",
+    "metadata": {"name": "web", "namespace": "ns", "annotations": {"pulumi.com/skipAwait": "true"}},
+    "spec": {"type": "NodePort", "ports": [{"port": 80, "nodePort": 30080}]},
+}
+
+
+def taken_port(_path: str, _sent: Object) -> Object:
+    problem = "Invalid value: 30080: provided port is already allocated"
+    raise Refusal(
+        422,
+        reason="Invalid",
+        message=f'Service "web" is invalid: spec.ports[0].nodePort: {problem}',
+        details={"causes": [{"field": "spec.ports[0].nodePort", "message": problem}]},
+    )
+
+
+class TestTakenNodePort:
+    """What a killed engine may leave behind, or another Service has."""
+
+    @pytest.fixture(autouse=True)
+    def _quick(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(wait, "_PORT_PAUSE", 0.01)
+
+    def test_by_no_service_is_waited_for(self, api: FakeApi) -> None:
+        api.on_apply = taken_port
+        up = Up(api, WEB).until("node port is taken by no Service")
+        api.on_apply = None
+        assert up.join().error is None
+        assert up.outputs["spec"]["ports"] == WEB["spec"]["ports"]
+
+    def test_is_waited_for_until_the_timeout(self, api: FakeApi) -> None:
+        api.on_apply = taken_port
+        assert "the API server refuses Service ns/web" in str(Up(api, WEB, timeout=0.05).join().error)
+
+    def test_by_another_service_is_said(self, api: FakeApi) -> None:
+        api.on_apply = taken_port
+        other = {**WEB, "metadata": {"name": "other", "namespace": "elsewhere"}}
+        api.put("/api/v1/services/other", other)
+        said = "node port 30080 belongs to the Service elsewhere/other; choose another one"
+        assert said in str(Up(api, WEB).join().error)
