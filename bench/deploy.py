@@ -14,7 +14,6 @@ import argparse
 import json
 import os
 import resource
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable
@@ -100,18 +99,11 @@ def cpu_now(daemons: Daemons) -> dict[str, float]:
     }
 
 
-def up(stack: Stack, engine: Engine) -> dict[str, float]:
+def up(stack: Stack) -> dict[str, float]:
     """Deploys; -> the seconds of each phase."""
     begun: dict[str, float] = {}
     phases: dict[str, float] = {}
-    with subprocess.Popen(
-        [*stack.command("up", "--yes", "--json"), "--engine", engine.value],
-        cwd=stack.directory,
-        env={**os.environ, **stack.environment},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
+    with stack.start("up", "--json", stderr=None) as process:
         assert process.stdout is not None  # noqa: S101 for the type checker
         for line in process.stdout:
             event = json.loads(line)
@@ -146,12 +138,12 @@ def pod_cpu(uid: str) -> float:
     return max(cgroup_cpu(f"kubepods/{name}pod{uid}") for name in classes)
 
 
-def measure(what: str, stack: Stack, engine: Engine, kube: Kube, daemons: Daemons) -> Measured:
+def measure(what: str, stack: Stack, kube: Kube, daemons: Daemons) -> Measured:
     """One `up`, with everything about it."""
     namespace = stack.outputs().get("namespace")
     old = set(pods(kube, namespace).values()) if namespace else set()
     before, started = cpu_now(daemons), time.monotonic()
-    phases = up(stack, engine)
+    phases = up(stack)
     wall, after = time.monotonic() - started, cpu_now(daemons)
     new = {
         phase: uid
@@ -201,7 +193,7 @@ def run(repeat: int, engine: Engine) -> list[Measured]:
             for what, prepare, times in plans:
                 for number in range(times):
                     prepare(number)
-                    results.append(measure(what, stack, engine, kube, daemons))
+                    results.append(measure(what, stack, kube, daemons))
         finally:
             with Path(os.devnull).open("w") as silence:
                 stack.destroy(silence)

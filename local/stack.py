@@ -86,19 +86,35 @@ class Stack:
         program = Path(sys.executable).with_name("astro-pulumi")
         return [str(program), *arguments, "--stack", self.name]
 
-    def _run(self, command: str, log: IO[str] | None) -> None:
+    def start(
+        self,
+        command: str,
+        *options: str,
+        stdout: int | IO[str] | None = subprocess.PIPE,
+        stderr: int | IO[str] | None = subprocess.STDOUT,
+        own_group: bool = False,
+    ) -> subprocess.Popen[str]:
+        """Start `up`, `preview` or the like, with nobody there to answer a question.
+
+        :param own_group: whether it gets a process group of its own, to be killed as a whole.
+        """
+        yes = [] if command == "preview" else ["--yes"]
         engine = ["--engine", self.engine.value] if self.engine else []
-        done = subprocess.run(
-            self.command(command, "--yes", *engine),
+        return subprocess.Popen(
+            self.command(command, *yes, *engine, *options),
             cwd=self.directory,
             env=self.full_environment,
             stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log and subprocess.STDOUT,
-            check=False,
+            stdout=stdout,
+            stderr=stderr,
+            text=True,
+            start_new_session=own_group,
         )
-        if done.returncode != 0:
+
+    def _run(self, command: str, log: IO[str] | None) -> None:
+        code = self.start(command, stdout=log, stderr=log and subprocess.STDOUT).wait()
+        if code != 0:
             raise StackError(
-                f"`astro-pulumi {command}` ended with exit code {done.returncode}.",
+                f"`astro-pulumi {command}` ended with exit code {code}.",
                 why="Its own message is above." if log is None else "",
             )

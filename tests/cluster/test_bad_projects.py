@@ -5,7 +5,6 @@ repaired project just works.
 """
 
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -290,17 +289,9 @@ def release_number(deployed: Deployed) -> int:
 
 def preview(deployed: Deployed) -> str:
     """What `preview` says of the project as it is now."""
-    engine = deployed.stack.engine
-    said = subprocess.run(
-        deployed.stack.command("preview", *(["--engine", engine.value] if engine else [])),
-        cwd=deployed.stack.directory,
-        env=deployed.stack.full_environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=True,
-    ).stdout
+    process = deployed.stack.start("preview")
+    said, _ = process.communicate()
+    assert process.returncode == 0, said
     sys.stdout.write(said)
     return said
 

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -61,18 +61,8 @@ class Small:
         (self.stack.directory / "__main__.py").write_text(HEAD + program)
 
     def start(self, command: str, engine: Engine | None = None) -> subprocess.Popen[str]:
-        """Starts `astro-pulumi`."""
-        chosen = engine or self.stack.engine or Engine.EMBEDDED
-        yes = [] if command == "preview" else ["--yes"]
-        return subprocess.Popen(
-            [*self.stack.command(command), *yes, "--engine", chosen.value],
-            cwd=self.stack.directory,
-            env=self.stack.full_environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        """Starts `astro-pulumi`, on the stack's own engine unless told otherwise."""
+        return replace(self.stack, engine=engine or self.stack.engine).start(command)
 
     def run(self, command: str, engine: Engine | None = None) -> str:
         """Runs `astro-pulumi`; -> what it printed."""
@@ -272,17 +262,14 @@ def test_both_engines_plan_the_same(small: Small) -> None:
 
 def planned(small: Small, engine: Engine) -> dict[str, Any]:
     """What a preview says of each resource. Automatic names differ."""
-    done = subprocess.run(
-        [*small.stack.command("preview"), "--json", "--engine", engine.value],
-        cwd=small.stack.directory,
-        env={**small.stack.full_environment, "PULUMI_ENABLE_STREAMING_JSON_PREVIEW": "1"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
+    streaming = {"PULUMI_ENABLE_STREAMING_JSON_PREVIEW": "1"}
+    stack = replace(
+        small.stack, engine=engine, environment={**small.stack.environment, **streaming}
     )
-    assert done.returncode == 0, done.stderr + done.stdout
-    without_suffixes = re.sub(r"-[0-9a-f]{8}(?![0-9a-f])", "", done.stdout)
+    process = stack.start("preview", "--json", stderr=subprocess.PIPE)
+    output, problems = process.communicate()
+    assert process.returncode == 0, problems + output
+    without_suffixes = re.sub(r"-[0-9a-f]{8}(?![0-9a-f])", "", output)
     events = [json.loads(line) for line in without_suffixes.splitlines()]
     steps = [
         event["resourcePreEvent"]["metadata"] for event in events if "resourcePreEvent" in event

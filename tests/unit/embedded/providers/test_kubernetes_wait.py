@@ -670,11 +670,13 @@ class TestTakenNodePort:
         up = Up(api, WEB).until("node port is taken by no Service")
         api.on_apply = None
         assert up.join().error is None
-        assert up.outputs["spec"]["ports"] == WEB["spec"]["ports"]
+        assert up.outputs["spec"] == WEB["spec"]
 
     def test_is_waited_for_until_the_timeout(self, api: FakeApi) -> None:
         api.on_apply = taken_port
-        assert "the API server refuses Service ns/web" in str(Up(api, WEB, timeout=0.05).join().error)
+        assert "the API server refuses Service ns/web" in str(
+            Up(api, WEB, timeout=0.05).join().error
+        )
 
     def test_by_another_service_is_said(self, api: FakeApi) -> None:
         api.on_apply = taken_port
