@@ -3,16 +3,13 @@
 import os
 import sys
 import threading
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from astro_pulumi.cli.deployments import COMPONENTS, Context, Deployed, NameOption, Namespace, find
 from astro_pulumi.cli.options import StackName
 from astro_pulumi.errors import ArgumentError, ResourceError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _OTHERS = ("release-job", "postgresql", "redis")
 
@@ -73,38 +70,17 @@ def _print_log(
     tail: int,
     unread: list[str],
 ) -> None:
-    from kubernetes.client.exceptions import ApiException
-    from urllib3.exceptions import HTTPError
-
+    path = f"/api/v1/namespaces/{deployed.namespace}/pods/{pod}/log"
+    # By its name: beside it may be one that deletes old logs.
+    query = {"container": component, "tailLines": str(tail)}
+    if follow:
+        query["follow"] = "true"
     try:
-        for line in _lines(deployed, pod, component, follow, tail):
+        for line in deployed.cluster.lines(path, **query):
             sys.stdout.write(f"{prefix}{line}\n")
             sys.stdout.flush()
     except BrokenPipeError:  # of `| head`, which has seen enough
         os._exit(0)
-    except (ApiException, HTTPError) as error:
-        why = error.reason if isinstance(error, ApiException) else error
-        sys.stderr.write(f"{pod}: {why}\n")
+    except ResourceError as error:
+        sys.stderr.write(f"{pod}: {error}\n")
         unread.append(pod)
-
-
-def _lines(
-    deployed: Deployed, pod: str, component: str, follow: bool, tail: int
-) -> "Iterator[str]":
-    from kubernetes.client import CoreV1Api
-
-    response: Any = CoreV1Api(deployed.cluster.api_client()).read_namespaced_pod_log(
-        pod,
-        deployed.namespace,
-        container=component,  # of its name; beside it may be one that deletes old logs
-        follow=follow,
-        tail_lines=tail,
-        _preload_content=False,
-    )
-    rest = b""
-    for chunk in response.stream(65536):
-        *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines:
-            yield line.decode(errors="replace")
-    if rest:
-        yield rest.decode(errors="replace")

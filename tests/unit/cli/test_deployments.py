@@ -1,6 +1,6 @@
 """Which Deployment a command means, for users who may look into every namespace and for those who may not."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import typer
 from astro_pulumi.cli import deploy, deployments, logs
 from astro_pulumi.cli.deployments import Deployed, InStack
 from astro_pulumi.embedded.project import find_project
-from astro_pulumi.embedded.providers.kubernetes.client import ApiError
+from astro_pulumi.embedded.providers.kubernetes.client import ApiError, Cluster
 from astro_pulumi.errors import ArgumentError
 from astro_pulumi.release.ledger import AIRFLOW_VERSION, NUMBER
 
@@ -138,19 +138,26 @@ def test_in_a_terminal_deploy_asks_and_tells_what_runs(
 def test_a_log_that_cannot_be_read_is_not_a_success(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from kubernetes.client.exceptions import ApiException
+    asked = []
 
-    def lines(deployed: Any, pod: str, *_: Any) -> Any:
-        if pod == "new":
-            raise ApiException(400, "Bad Request")
-        yield "ready"
+    class Logs(Cluster):
+        def lines(self, path: str, **query: str) -> Iterator[str]:
+            asked.append((path, query))
+            if path.endswith("/new/log"):
+                raise ApiError(400, {"message": "container is waiting to start"}, f"GET {path}")
+            yield "ready"
 
     pods = [{"metadata": {"name": name}} for name in ("old", "new")]
-    monkeypatch.setattr(logs, "find", lambda *_: Deployed(None, "analytics", "dev", 3, "3.3.2"))  # type: ignore[arg-type]
+    deployed = Deployed(Logs({}), "analytics", "dev", 3, "3.3.2")
+    monkeypatch.setattr(logs, "find", lambda *_: deployed)
     monkeypatch.setattr(Deployed, "objects", lambda *_: pods)
-    monkeypatch.setattr(logs, "_lines", lines)
     with pytest.raises(SystemExit, match="1"):
-        logs.logs("scheduler")
+        logs.logs("scheduler", tail=5)
+    assert asked[0] == (
+        "/api/v1/namespaces/dev/pods/old/log",
+        {"container": "scheduler", "tailLines": "5"},
+    )
     said = capsys.readouterr()
     assert said.out == "old: ready\n"
-    assert said.err == "new: Bad Request\n"
+    assert said.err.startswith("new: ")
+    assert "container is waiting to start" in said.err

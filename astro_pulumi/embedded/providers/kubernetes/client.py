@@ -112,10 +112,6 @@ class Cluster:
         """Ends requests that are being tried again."""
         self._cancelled.set()
 
-    def api_client(self) -> Any:
-        """The `ApiClient` of the `kubernetes` library, for what is more than plain requests."""
-        return self._connected()
-
     def _try_to_connect(self) -> None:
         with contextlib.suppress(
             ResourceError
@@ -284,16 +280,25 @@ class Cluster:
             if response.status >= 400:
                 self._parse(response.status, response.data, f"watch {path}")
             yield {"type": "BOOKMARK"}
-            rest = b""
             try:
-                for chunk in response.stream(65536):
-                    *lines, rest = (rest + chunk).split(b"\n")
-                    for line in lines:
-                        if line.strip():
-                            yield json.loads(line)
+                for line in _lines(response):
+                    if line.strip():
+                        yield json.loads(line)
             except ReadTimeoutError:
                 # Nothing has changed for a while, or the server is gone: the next request tells.
                 return
+            except Exception as error:
+                raise self._unreachable(error) from error
+
+    def lines(self, path: str, **query: str) -> Iterator[str]:
+        """The lines of what is not JSON as they come, however long that takes: a log that goes on."""
+        response = self._send("GET", path, None, query, "", stream=True, silence=None)
+        with contextlib.closing(response):
+            if response.status >= 400:
+                self._parse(response.status, response.data, f"GET {path}")
+            try:
+                for line in _lines(response):
+                    yield line.decode(errors="replace")
             except Exception as error:
                 raise self._unreachable(error) from error
 
@@ -306,6 +311,7 @@ class Cluster:
         content_type: str,
         *,
         stream: bool,
+        silence: float | None = STREAM_SILENCE,
     ) -> "BaseHTTPResponse":
         from urllib3 import Timeout
         from urllib3.exceptions import HTTPError
@@ -320,7 +326,7 @@ class Cluster:
         if body is not None:
             headers["Content-Type"] = content_type
             data = json.dumps(body).encode()
-        read_timeout = STREAM_SILENCE if stream else _READ_TIMEOUT
+        read_timeout = silence if stream else _READ_TIMEOUT
         try:
             response: BaseHTTPResponse = client.rest_client.pool_manager.request(
                 method,
@@ -379,6 +385,16 @@ class Cluster:
             for entry in listed.get("resources") or []
             if "/" not in entry["name"]  # a subresource
         }
+
+
+def _lines(response: "BaseHTTPResponse") -> Iterator[bytes]:
+    """The lines of a streamed response, whose chunks end anywhere."""
+    rest = b""
+    for chunk in response.stream(65536):
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from lines
+    if rest:
+        yield rest
 
 
 def _headers(settings: Any) -> dict[str, str]:

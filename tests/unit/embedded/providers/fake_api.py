@@ -135,7 +135,9 @@ class FakeApi:
             if "watch" in query:
                 return Response(200, events=self._watch(path, query, self._epoch))
             if path.endswith("/log"):
-                return Response(200, self.logs.get(path, "").encode())
+                text = self.logs.get(path, "").encode()
+                middle = len(text) // 2
+                return Response(200, text, events=(text[:middle], text[middle:]))
             return Response(200, json.dumps(self._answer(method, path, query, sent)).encode())
         except Refusal as refusal:
             return Response(refusal.status, json.dumps(refusal.body).encode())

@@ -684,3 +684,14 @@ class TestTakenNodePort:
         api.put("/api/v1/services/other", other)
         said = "node port 30080 belongs to the Service elsewhere/other; choose another one"
         assert said in str(Up(api, WEB).join().error)
+
+
+def test_a_log_is_read_line_by_line(api: FakeApi) -> None:
+    api.logs[f"{POD}/log"] = "first\n\nsecond, without an end"
+    cluster = api.cluster()
+    assert list(cluster.lines(f"{POD}/log", follow="true")) == [
+        "first",
+        "",
+        "second, without an end",
+    ]
+    assert api.requests[-1][2] == {"follow": "true"}
