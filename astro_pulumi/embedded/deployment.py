@@ -340,7 +340,8 @@ class Deployment:
             return self._internal_step(wanted, old)
         provider = self.provider(wanted.provider)
         known_as = (old.import_id or old.id) if old else ""
-        imported = bool(wanted.import_id) and known_as != wanted.import_id
+        is_known = old and not old.external and known_as == wanted.import_id
+        imported = bool(wanted.import_id) and not is_known
         if imported:
             old = self._import(wanted, old)
         managed = old if old and not old.external and not old.pending_replacement else None
@@ -615,14 +616,18 @@ class Deployment:
         urn = goal.wanted.urn
         if urn in self._registered:
             raise EngineError(f"Duplicate resource URN '{urn}'; try giving it a unique name")
-        parent_alias = self._aliases.get(goal.wanted.parent, "")
-        for candidate in (urn, *plan.alias_urns(goal, parent_alias)):
+        taken = {known: by for by, known in self._aliases.items()}
+        if urn in taken:
+            raise EngineError(
+                f"Duplicate resource URN '{urn}' conflicting with alias on resource with URN '{taken[urn]}'"
+            )
+        for candidate in (urn, *plan.alias_urns(goal, self._aliases)):
             old = self._olds.get(candidate)
             if old and candidate != urn:
-                if candidate in self._registered or candidate in self._aliases.values():
+                if candidate in taken or candidate in self._registered:
                     raise EngineError(
-                        f"Duplicate resource alias '{candidate}' applied to resource with URN "
-                        f"'{urn}' conflicting with another resource"
+                        f"Duplicate resource alias '{candidate}' applied to resource with URN '{urn}' "
+                        f"conflicting with resource with URN '{taken.get(candidate, candidate)}'"
                     )
                 self._aliases[urn] = candidate
             if old:

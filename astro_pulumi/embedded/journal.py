@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import NewType
 
+from astro_pulumi.embedded.plan import with_present_urns
 from astro_pulumi.embedded.secrets import Crypter
 from astro_pulumi.embedded.state import (
     Operation,
@@ -128,7 +129,7 @@ class Journal:
                 if self._version <= self._saved:
                     return
                 version = self._version
-                resources = [*self._new, *self._old]
+                resources = with_present_urns([*self._new, *self._old])
                 pending = list(self._pending.values())
             try:
                 error: StateError | None = None

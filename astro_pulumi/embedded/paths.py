@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final
 
-from astro_pulumi.embedded.values import Properties, Secret, Value
+from astro_pulumi.embedded.values import Properties, Secret, Value, reveal
 
 Path = tuple[str | int, ...]
 
@@ -68,22 +68,25 @@ def lookup(path: Path, value: Value) -> Value:
     return None
 
 
-def _keep(path: Path, old: Value, new: Value) -> Value:
+def _keep(path: Path, old: Value, new: Value, secret: bool = False) -> Value:
+    """`secret`: whether `old` lies in a secret, and `new` does not."""
     if not path:
-        return old
-    if isinstance(old, Secret):
-        old = old.value
+        is_plain = old is not _MISSING and not isinstance(old, Secret)
+        return Secret(old) if secret and is_plain else old
     if isinstance(new, Secret):
-        return Secret(_keep(path, old, new.value))
+        return Secret(_keep(path, reveal(old), new.value))
+    if isinstance(old, Secret):
+        old, secret = old.value, True
     key, rest = path[0], path[1:]
-    if isinstance(new, dict) and (isinstance(old, dict) or old is _MISSING):
+    # A path that reaches into something that only one side has cannot be kept, but for its end.
+    if isinstance(new, dict) and (isinstance(old, dict) or (not rest and key != "*")):
         olds = old if isinstance(old, dict) else {}
         result = dict(new)
-        for name in {**olds, **new} if key == "*" else [str(key)]:
-            # A path that reaches into something that only one side has cannot be kept.
-            if rest and (name not in new or name not in olds):
+        every = olds if rest else {**olds, **new}
+        for name in every if key == "*" else [str(key)]:
+            if rest and name not in new:
                 continue
-            kept = _keep(rest, olds.get(name, _MISSING), new.get(name, _MISSING))
+            kept = _keep(rest, olds.get(name, _MISSING), new.get(name, _MISSING), secret)
             if kept is _MISSING:
                 result.pop(name, None)
             else:
@@ -91,7 +94,7 @@ def _keep(path: Path, old: Value, new: Value) -> Value:
         return result
     if isinstance(new, list) and isinstance(old, list):
         return [
-            _keep(rest, old[i], item) if key in ("*", i) and i < len(old) else item
+            _keep(rest, old[i], item, secret) if key in ("*", i) and i < len(old) else item
             for i, item in enumerate(new)
         ]
     return new

@@ -55,11 +55,12 @@ def decide(
     return Decision("update" if diff.changes or old.init_errors else "same", diff)
 
 
-def alias_urns(goal: Goal, parent_alias: str) -> tuple[str, ...]:
+def alias_urns(goal: Goal, aliases: Mapping[str, str]) -> tuple[str, ...]:
     """URNs under which the resource may be known: its own aliases, and those it has since its parent
-    was known as `parent_alias`."""
+    was known under another one. `aliases`: URNs of this run to those of the last."""
     wanted = goal.wanted
-    own = [_alias_urn(wanted, alias) for alias in goal.aliases]
+    parent_alias = aliases.get(wanted.parent, "")
+    own = [_alias_urn(wanted, alias, aliases) for alias in goal.aliases]
     inherited: list[str] = []
     for urn in [wanted.urn, *own] if parent_alias else ():
         child, parent = urns.name_of(urn), urns.name_of(wanted.parent)
@@ -70,14 +71,17 @@ def alias_urns(goal: Goal, parent_alias: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*own, *inherited]))
 
 
-def _alias_urn(wanted: ResourceState, alias: Mapping[str, str] | str) -> str:
+def _alias_urn(
+    wanted: ResourceState, alias: Mapping[str, str] | str, aliases: Mapping[str, str]
+) -> str:
     if isinstance(alias, str):
         return alias
     stack, project = urns.stack_and_project(wanted.urn)
+    parent = alias.get("parentUrn", "")
     return urns.make_urn(
         alias.get("stack") or stack,
         alias.get("project") or project,
-        "" if alias.get("noParent") else alias.get("parentUrn") or wanted.parent,
+        "" if alias.get("noParent") else aliases.get(parent, parent) or wanted.parent,
         alias.get("type") or wanted.type,
         alias.get("name") or wanted.name,
     )
@@ -144,6 +148,42 @@ def _reachable(blockers: Mapping[int, set[int]], start: int, goal: int) -> set[i
             seen.add(i)
             todo += blockers[i]
     return set()
+
+
+def with_present_urns(resources: Sequence[ResourceState]) -> Sequence[ResourceState]:
+    """Resources of which none is named as it was before this run: of those that were not reached yet,
+    what they need, and their own URN where their parent's type is in it, follow the aliases."""
+    present: dict[str, str] = {}
+    for state in resources:
+        present.update(dict.fromkeys(state.aliases, state.urn))
+        parent = present.get(state.parent, "")
+        if parent and urns.type_of(parent) != urns.STACK_TYPE:
+            stack, project = urns.stack_and_project(state.urn)
+            present[state.urn] = urns.make_urn(stack, project, parent, state.type, state.name)
+    if not present:
+        return resources
+
+    def now(urn: str) -> str:
+        return present.get(urn, urn)
+
+    def renamed(state: ResourceState) -> ResourceState:
+        if state.urn not in present and not present.keys() & {*state.needs(), *state.replace_with}:
+            return state
+        provider, id = urns.split_reference(state.provider)
+        return replace(
+            state,
+            urn=now(state.urn),
+            parent=now(state.parent),
+            dependencies=tuple(map(now, state.dependencies)),
+            property_dependencies={
+                key: [*map(now, urn_list)] for key, urn_list in state.property_dependencies.items()
+            },
+            deleted_with=now(state.deleted_with),
+            replace_with=tuple(map(now, state.replace_with)),
+            provider=f"{now(provider)}::{id}" if provider else "",
+        )
+
+    return [renamed(state) for state in resources]
 
 
 def forget_others(state: ResourceState, known: Collection[str]) -> ResourceState:

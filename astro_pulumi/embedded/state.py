@@ -37,7 +37,7 @@ class ResourceState:
     property_dependencies: Mapping[str, list[str]] = field(default_factory=dict)
     pending_replacement: bool = False  # deleted; to be created anew
     additional_secret_outputs: tuple[str, ...] = ()
-    aliases: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()  # while an update runs: the URN in the last one
     custom_timeouts: Mapping[str, float] = field(default_factory=dict)
     import_id: str = ""
     retain_on_delete: bool = False
@@ -118,6 +118,8 @@ def resource_to_json(resource: ResourceState, crypter: Crypter) -> dict[str, Any
     result: dict[str, Any] = {}
     for name, attribute in _FIELDS.items():
         value = getattr(resource, attribute)
+        if name == "aliases":
+            continue
         if name == "rest":
             result.update(value)
         elif name in _ENCRYPTED:
