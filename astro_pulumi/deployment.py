@@ -8,16 +8,15 @@ from typing import Any, Final, cast
 
 import pulumi
 
+from astro_pulumi.airflow.secrets import ADMIN, secret_groups
 from astro_pulumi.airflow.services import certificates, pgbouncer_files, service_urls
-from astro_pulumi.airflow.settings import connections_and_variables, secret_settings, settings
+from astro_pulumi.airflow.settings import settings
 from astro_pulumi.args import DeploymentArgs
 from astro_pulumi.image import build_and_push
 from astro_pulumi.kept import (
     check_database_change,
     docker_config,
-    fernet_key,
     generate_passwords,
-    simple_auth_passwords,
 )
 from astro_pulumi.kubernetes import (
     accounts,
@@ -46,8 +45,6 @@ from astro_pulumi.release.rollback import (
 from astro_pulumi.spec import BackingService, DeploymentSpec
 from astro_pulumi.user_errors import shown_to_the_user
 from astro_pulumi.validation import specify
-
-_ADMIN: Final = "admin"
 
 
 class Deployment(pulumi.ComponentResource):
@@ -113,7 +110,7 @@ class Deployment(pulumi.ComponentResource):
 
         self.airflow_version = pulumi.Output.from_input(str(spec.airflow_version))
         self.release = record.object_name
-        self.admin_username = pulumi.Output.from_input(_ADMIN)
+        self.admin_username = pulumi.Output.from_input(ADMIN)
         self.admin_password = pulumi.Output.secret(passwords["admin"])
         self.register_outputs(
             {
@@ -188,27 +185,7 @@ class Deployment(pulumi.ComponentResource):
         pull_secret: pulumi.Output[str] | None,
     ) -> AirflowEnvironment:
         spec = self._spec
-        values = {
-            **urls,
-            "fernet_key": passwords["fernet"].apply(fernet_key),
-            "jwt_secret": passwords["jwt"],
-            "api_secret_key": passwords["api"],
-        }
-        groups: dict[str, dict[str, Any]] = {
-            group: {key: values[value] for key, value in named.items() if value in values}
-            for group, named in spec.facts.secret_settings.items()
-        }
-        groups["connections"] = connections_and_variables(spec)
-        groups["user"] = secret_settings(spec)
-        if spec.auth_manager == "simple":
-            groups["simple-auth"] = {"passwords": simple_auth_passwords(_ADMIN, passwords["admin"])}
-        else:  # a user in the database, which the release Job makes
-            groups["admin"] = {
-                "ASTRO_ADMIN_USERNAME": _ADMIN,
-                "ASTRO_ADMIN_PASSWORD": passwords["admin"],
-            }
-        if autoscaling.needs_connection(spec):
-            groups["keda"] = {autoscaling.CONNECTION: values["keda_database_url"]}
+        groups = secret_groups(spec, passwords, urls)
         config = self._make("settings", _config_map(spec, settings(spec)))
         files = self._make("files", _config_map(spec, _pod_files()))
         account = self._make("airflow", accounts.airflow_account(spec, pull_secret))
@@ -219,7 +196,6 @@ class Deployment(pulumi.ComponentResource):
             secrets={
                 group: self._make_secret(_SECRET_NAMES.get(group, group), content)
                 for group, content in groups.items()
-                if content
             },
             service_account=account.object_name,
             certificates=self._make_secret("certificates", given)

@@ -16,8 +16,11 @@ from google.protobuf import json_format
 from pulumi.runtime import mocks
 
 import astro_pulumi as astro
+from astro_pulumi.airflow.secrets import secret_groups
+from astro_pulumi.airflow.services import service_urls
 from astro_pulumi.args import DeploymentArgs
 from astro_pulumi.release.ledger import FINDINGS
+from astro_pulumi.spec import DeploymentSpec
 
 _SIGNATURE = "4dabf18193072939515e22adb298388d"
 _SECRET = "1b47061264138c4ac30d75fd1eb44270"
@@ -146,6 +149,23 @@ def deploy(
         return {key: getattr(made, key) for key in outputs}
 
     return run(program, preview, known)
+
+
+def secrets(deployment: DeploymentSpec, namespace: str = "data") -> dict[str, dict[str, str]]:
+    """What a Deployment's Secrets for Airflow hold, by group. Nothing is registered for it."""
+
+    def program() -> dict[str, dict[str, Any]]:
+        generated = ("fernet", "jwt", "api", "postgresql", "redis", "admin")
+        passwords = {
+            purpose: pulumi.Output.secret(f"password-of-{deployment.name}-{purpose}-password")
+            for purpose in generated
+        }
+        checked = pulumi.Output.from_input(None)
+        urls = service_urls(deployment, passwords, pulumi.Output.from_input(namespace), checked)
+        return secret_groups(deployment, passwords, urls)
+
+    made: dict[str, dict[str, str]] = run(program).result
+    return made
 
 
 def write_project(folder: Path, base: str = "acme/runtime:3.3-1") -> str:

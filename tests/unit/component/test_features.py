@@ -6,8 +6,9 @@ import pulumi
 import pytest
 
 import astro_pulumi as astro
+from astro_pulumi.kubernetes import backing, exposure
 from tests.mock_engine import Program, deploy, run
-from tests.specs import IMAGE, arguments, everything
+from tests.specs import IMAGE, arguments, everything, spec
 
 EXTERNAL = {"host": "db.test", "username": "u", "password": "p"}
 
@@ -29,8 +30,13 @@ def kinds(program: Program) -> set[tuple[str, str]]:
     ],
 )
 def test_embedded_services_are_for_small_use(given: dict[str, Any], warned: str) -> None:
-    found = [text for text in deploy(arguments(**given)).warnings if "small use" in text]
-    assert [warned in text for text in found] == ([True] if warned else [])
+    said = backing.warning(spec(**given))
+    assert warned in said if said else not warned
+
+
+def test_the_user_is_warned_of_a_deployment_that_outgrows_its_services() -> None:
+    program = deploy(arguments(scheduler={"replicas": 2}))
+    assert [text for text in program.warnings if "small use" in text]
 
 
 def test_changing_the_database_is_refused() -> None:
@@ -79,23 +85,40 @@ def test_a_repository_has_another_name_in_the_cluster(
     assert program.result["image"].startswith("registry.kube-system:5000/analytics@sha256:")
 
 
-def test_an_existing_pull_secret_is_used() -> None:
-    registry = {"repository": "ghcr.io/acme/a", "pull_secret": "mine"}
-    program = deploy(arguments(registry=registry))
-    assert ("Secret", "registry") not in kinds(program)
-    for account in program.kinds("ServiceAccount"):
+@pytest.fixture(scope="module")
+def featured() -> Program:
+    """A Deployment with several features that do not touch each other: a deploy takes a while."""
+    return deploy(
+        arguments(
+            registry={"repository": "ghcr.io/acme/a", "pull_secret": "mine"},
+            ingress={"host": "a.b", "path": "/c", "tls_secret": "t", "class_name": "nginx"},
+            pod_template={
+                "labels": {"team": "data", "app.kubernetes.io/instance": "other"},
+                "annotations": {"a": "b"},
+                "service_account_annotations": {"eks.amazonaws.com/role-arn": "arn"},
+                "priority_class": "high",
+                "affinity": {"nodeAffinity": {}},
+            },
+            log_retention_days=3,
+            remote_logging={"elasticsearch_host": "https://u:p@es:9200"},
+            metrics={"exporter_image": "exporter", "service_monitor": True},
+        )
+    )
+
+
+def test_an_existing_pull_secret_is_used(featured: Program) -> None:
+    assert ("Secret", "registry") not in kinds(featured)
+    for account in featured.kinds("ServiceAccount"):
         assert account.inputs["imagePullSecrets"] == [{"name": "mine"}]
 
 
-def test_ingress() -> None:
-    ingress = {"host": "a.b", "path": "/c", "tls_secret": "t", "class_name": "nginx"}
-    program = deploy(arguments(ingress=ingress))
-    spec = program.get("analytics-webserver", "Ingress").inputs["spec"]
-    assert spec["tls"] == [{"hosts": ["a.b"], "secretName": "t"}]
-    (rule,) = spec["rules"]
+def test_ingress(featured: Program) -> None:
+    ingress = featured.get("analytics-webserver", "Ingress").inputs["spec"]
+    assert ingress["tls"] == [{"hosts": ["a.b"], "secretName": "t"}]
+    (rule,) = ingress["rules"]
     assert (rule["host"], rule["http"]["paths"][0]["path"]) == ("a.b", "/c")
-    assert program.result["webserver_url"] == "https://a.b/c"
-    webserver = program.get("analytics-webserver", "Deployment").container
+    assert featured.result["webserver_url"] == "https://a.b/c"
+    webserver = featured.get("analytics-webserver", "Deployment").container
     assert webserver["args"] == ["airflow", "api-server", "--proxy-headers"]
 
 
@@ -107,10 +130,15 @@ def test_ingress() -> None:
         ({"hostname": "lb.acme.com", "ip": ""}, "http://lb.acme.com:8080"),
     ],
 )
-def test_the_url_is_that_of_the_load_balancer(ingress: dict[str, str], url: str) -> None:
-    known = {"analytics-webserver": {"status": {"loadBalancer": {"ingress": [ingress]}}}}
+def test_a_load_balancer_has_a_name_or_an_address(ingress: dict[str, str], url: str) -> None:
+    assert exposure.load_balancer_url({"loadBalancer": {"ingress": [ingress]}}) == url
+
+
+def test_the_url_is_that_of_the_load_balancer() -> None:
+    status = {"loadBalancer": {"ingress": [{"ip": "192.0.2.7"}]}}
+    known = {"analytics-webserver": {"status": status}}
     program = deploy(arguments(service={"type": "LoadBalancer"}), known=known)
-    assert program.result["webserver_url"] == url
+    assert program.result["webserver_url"] == "http://192.0.2.7:8080"
     annotations = program.get("analytics-webserver", "Service").inputs["metadata"]["annotations"]
     assert "pulumi.com/skipAwait" not in annotations
 
@@ -163,21 +191,13 @@ def test_replicas_are_spread_and_kept() -> None:
     assert "topologySpreadConstraints" not in program.get("analytics-scheduler", "Deployment").pod
 
 
-def test_the_pod_template_is_added_to_every_airflow_pod() -> None:
-    program = deploy(
-        arguments(
-            pod_template={
-                "labels": {"team": "data", "app.kubernetes.io/instance": "other"},
-                "annotations": {"a": "b"},
-                "service_account_annotations": {"eks.amazonaws.com/role-arn": "arn"},
-                "priority_class": "high",
-                "affinity": {"nodeAffinity": {}},
-            }
-        )
-    )
-    account = program.get("analytics-airflow", "ServiceAccount").inputs["metadata"]
+def test_the_pod_template_is_added_to_every_airflow_pod(featured: Program) -> None:
+    account = featured.get("analytics-airflow", "ServiceAccount").inputs["metadata"]
     assert account["annotations"] == {"eks.amazonaws.com/role-arn": "arn"}
-    for workload in program.kinds("Deployment")[1:]:
+    workloads = featured.kinds("Deployment")[1:]
+    airflow = [one for one in workloads if one.name != "analytics-statsd"]
+    assert len(airflow) == 5
+    for workload in airflow:
         template = workload.inputs["spec"]["template"]
         assert template["metadata"]["labels"]["team"] == "data"
         assert template["metadata"]["labels"]["app.kubernetes.io/instance"] == "analytics"
@@ -187,32 +207,29 @@ def test_the_pod_template_is_added_to_every_airflow_pod() -> None:
         assert workload.pod["affinity"] == {"nodeAffinity": {}}
 
 
-def test_logs_are_groomed_unless_they_are_kept() -> None:
+def test_logs_are_groomed_unless_they_are_kept(featured: Program) -> None:
     kept = deploy(arguments(log_retention_days=0)).get("analytics-scheduler", "Deployment").pod
     assert [container["name"] for container in kept["containers"]] == ["scheduler"]
-    groomed = deploy(arguments(log_retention_days=3)).get("analytics-scheduler", "Deployment").pod
+    groomed = featured.get("analytics-scheduler", "Deployment").pod
     assert groomed["containers"][1]["args"][-1] == "3"
 
 
-def test_a_secret_host_of_elasticsearch_stays_secret() -> None:
-    program = deploy(arguments(remote_logging={"elasticsearch_host": "https://u:p@es:9200"}))
-    secret = program.get("analytics-environment", "Secret").inputs["stringData"]
+def test_a_secret_host_of_elasticsearch_stays_secret(featured: Program) -> None:
+    secret = featured.get("analytics-environment", "Secret").inputs["stringData"]
     assert secret["AIRFLOW__ELASTICSEARCH__HOST"] == "https://u:p@es:9200"
-    settings = program.get("analytics-settings", "ConfigMap").inputs["data"]
+    settings = featured.get("analytics-settings", "ConfigMap").inputs["data"]
     assert "AIRFLOW__ELASTICSEARCH__HOST" not in settings
 
 
-def test_prometheus_finds_the_metrics() -> None:
+def test_prometheus_finds_the_metrics(featured: Program) -> None:
     """By the way that its operator goes: from the ServiceMonitor to the Service to the pods."""
-    metrics = {"exporter_image": "exporter", "service_monitor": True}
-    program = deploy(arguments(metrics=metrics))
     monitor, service, exporter = (
-        program.get("analytics-statsd", kind).inputs
+        featured.get("analytics-statsd", kind).inputs
         for kind in ("ServiceMonitor", "Service", "Deployment")
     )
     wanted = monitor["spec"]["selector"]["matchLabels"].items()
     assert wanted <= service["metadata"]["labels"].items()
-    others = [r.inputs["metadata"]["labels"].items() for r in program.kinds("Service")]
+    others = [r.inputs["metadata"]["labels"].items() for r in featured.kinds("Service")]
     assert sum(wanted <= labels for labels in others) == 1
     assert monitor["metadata"]["namespace"] == service["metadata"]["namespace"]
     template = exporter["spec"]["template"]

@@ -8,7 +8,7 @@ import pytest
 from astro_pulumi.errors import ArgumentError
 from astro_pulumi.kubernetes.pgbouncer import files, pooled_url
 from astro_pulumi.spec import PgBouncer, Size
-from tests.mock_engine import Program, deploy
+from tests.mock_engine import Program, deploy, secrets
 from tests.specs import VERSIONS, arguments, spec
 
 POOL = PgBouncer("pgbouncer:1", Size(1, "1", "256Mi"), 20, 1000, {})
@@ -27,34 +27,47 @@ def secret(program: Program, name: str) -> dict[str, str]:
     return found
 
 
-def database_url(program: Program, workload: str, kind: str) -> str:
-    """What this workload reads of its secrets, the last one of a name being the one that counts."""
-    found = ""
-    for source in program.get(f"analytics-{workload}", kind).container["envFrom"]:
-        if "secretRef" in source:
-            name = source["secretRef"]["name"].removeprefix("analytics-").removesuffix("-abc123")
-            found = secret(program, name).get("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", found)
-    return found
+def database_url(made: dict[str, dict[str, str]], reads: tuple[str, ...]) -> str:
+    """What a process has of the groups that it reads, the last one of a name being the one that counts."""
+    name = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
+    return [made[group][name] for group in reads if name in made.get(group, {})][-1]
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("database", [{}, DATABASE, {"url": "postgresql://u:p@db.test/airflow"}])
 def test_processes_are_pooled_and_migrations_are_not(version: str, database: Any) -> None:
-    program = deploy(arguments(airflow_version=version, pgbouncer=PGBOUNCER, database=database))
-    for workload in ("webserver", "scheduler", "triggerer"):
-        assert "@analytics-pgbouncer:6432/airflow" in database_url(program, workload, "Deployment")
-    result = secret(program, "broker")["AIRFLOW__CELERY__RESULT_BACKEND"]
+    pooled = spec(airflow_version=version, pgbouncer=PGBOUNCER, database=database)
+    made = secrets(pooled)
+    readers = [process for process in pooled.processes if "metadata" in process.reads]
+    assert {"webserver", "scheduler", "triggerer"} <= {process.component for process in readers}
+    for process in readers:
+        assert "@analytics-pgbouncer:6432/airflow" in database_url(made, process.reads)
+    result = made["broker"]["AIRFLOW__CELERY__RESULT_BACKEND"]
     assert "@analytics-pgbouncer:6432/airflow" in result
-    direct = database_url(program, "release-job", "Job")
+    direct = database_url(made, pooled.facts.release_job_reads)
     assert "pgbouncer" not in direct
     assert ("@db.test" if database else "@analytics-postgresql:5432/airflow") in direct
+
+
+def test_the_pods_read_their_groups_in_that_order() -> None:
+    program = deploy(arguments(pgbouncer=PGBOUNCER))
+
+    def read_by(workload: str, kind: str) -> list[str]:
+        sources = program.get(f"analytics-{workload}", kind).container["envFrom"]
+        return [source["secretRef"]["name"] for source in sources if "secretRef" in source]
+
+    direct, pooled = "analytics-migration-abc123", "analytics-metadata-abc123"
+    assert direct not in read_by("scheduler", "Deployment")
+    job = read_by("release-job", "Job")
+    assert job.index(pooled) < job.index(direct)
 
 
 def test_without_pgbouncer_there_is_one_url() -> None:
     program = deploy(arguments())
     assert not [r for r in program if "pgbouncer" in r.name or "migration" in r.name]
-    assert "analytics-postgresql" in database_url(program, "scheduler", "Deployment")
-    assert "analytics-postgresql" in database_url(program, "release-job", "Job")
+    made = secrets(spec())
+    for reads in (spec().processes[0].reads, spec().facts.release_job_reads):
+        assert "analytics-postgresql" in database_url(made, reads)
 
 
 def test_no_workload_starts_before_its_database_can_be_reached() -> None:
