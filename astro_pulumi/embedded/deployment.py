@@ -387,6 +387,10 @@ class Deployment:
         visible = not _is_default(new)
         if old and old.inputs == new.inputs:
             return self._same(new, old, visible)
+        if old and new.is_provider:
+            provider = make_provider(urns.package_of(new.type), _configuration(new.inputs))
+            if provider.is_elsewhere(_configuration(old.inputs)):
+                raise EngineError(_ELSEWHERE)
         stamp = now()
         new = replace(new, created=new.created or stamp, modified=stamp)
         if old and not new.is_provider:
@@ -743,6 +747,14 @@ class Deployment:
 _PROTECTED: Final = (
     "resource {}\nbecause it is protected. To unprotect the resource, remove the `protect` flag from the "
     "resource in your Pulumi program and run `up`"
+)
+
+
+_ELSEWHERE: Final = (
+    "the provider's cluster is another one than in the last update. The Pulumi CLI makes everything anew "
+    "there, and deletes it here; the embedded engine does not. Run `destroy` with the old configuration "
+    "first, or, if it is the same cluster under another address, set the provider's clusterIdentifier "
+    "before its kubeconfig changes"
 )
 
 

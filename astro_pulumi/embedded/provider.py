@@ -124,6 +124,11 @@ class Provider(Protocol):
         del request
         return None
 
+    def is_elsewhere(self, before: Properties) -> bool:
+        """Whether what was made with the configuration `before` is out of reach of this one."""
+        del before
+        return False
+
     def cancel(self) -> None:
         """Ends every wait in progress soon: the user pressed Ctrl-C."""
         return

@@ -132,6 +132,12 @@ class RandomProvider(Provider):
             for key in news
             if key not in known and not key.startswith("__")
         ]
+        failures += [
+            CheckFailure(key, "must be a whole number, and not below 0")
+            for key in ("length", *_MINIMA.values())
+            if (value := reveal(news.get(key))) not in (None, UNKNOWN)
+            and not str(value).removesuffix(".0").isdigit()
+        ]
         # Given under either name, both mean the same; the older one is deprecated.
         if "number" in news and "numeric" in news and news["number"] != news["numeric"]:
             failures.append(CheckFailure("number", "differs from numeric, its newer name"))

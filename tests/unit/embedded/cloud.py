@@ -36,6 +36,15 @@ class Cloud(Provider):
         self.calls: list[str] = []
         self.timeouts: dict[str, float] = {}
         self.cancelled = False
+        self.config: Properties = {}
+
+    def configured(self, _package: str, config: Properties) -> "Cloud":
+        """The same cloud, whatever the configuration; `region` is where its objects are."""
+        self.config = config
+        return self
+
+    def is_elsewhere(self, before: Properties) -> bool:
+        return bool(before.get("region") != self.config.get("region"))
 
     def objects(self) -> dict[str, Properties]:
         """What exists."""

@@ -14,7 +14,7 @@ def make(package: str, config: object) -> object:
     """The test's provider, or one of the engine's."""
     if package == "cloud":
         cloud = Cloud(Path(os.environ["CLOUD"]))
-        cloud.config = config  # type: ignore[attr-defined]
+        cloud.config = config  # type: ignore[assignment]
         return cloud
     return make_provider(package, config)  # type: ignore[arg-type]
 

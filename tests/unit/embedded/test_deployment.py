@@ -144,7 +144,7 @@ class Stack:
 @pytest.fixture
 def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stack:
     cloud = Cloud(tmp_path / "cloud")
-    monkeypatch.setattr("astro_pulumi.embedded.deployment.make_provider", lambda *_: cloud)
+    monkeypatch.setattr("astro_pulumi.embedded.deployment.make_provider", cloud.configured)
     return Stack(cloud)
 
 
@@ -280,6 +280,26 @@ def test_the_program_may_choose_the_order_of_replacing(stack: Stack, first: bool
     stack.up(lambda program: program.thing("a", before=first, fixed=2, **exclusive))
     expected = ["delete a", "create a"] if first else ["create a", "delete a"]
     assert stack.cloud.calls == expected
+
+
+def test_a_provider_that_leads_elsewhere_is_refused(stack: Stack) -> None:
+    """Else everything would count as there."""
+
+    def with_provider(**config: Any) -> Callable[[Program], None]:
+        def body(program: Program) -> None:
+            type_ = "pulumi:providers:cloud"
+            urn = make_urn("dev", "proj", "", type_, "mine")
+            program.deployment.register(
+                Goal(ResourceState(urn=urn, type=type_, custom=True, inputs=config))
+            )
+
+        return body
+
+    stack.up(with_provider(region="one", colour="red"))
+    stack.up(with_provider(region="one", colour="blue"))
+    assert stack.steps() == ["update mine"]
+    stack.preview(with_provider(region="two", colour="blue"))
+    assert "the provider's cluster is another one" in stack.errors()[0]
 
 
 def test_protected_resources_are_not_deleted(stack: Stack) -> None:

@@ -158,6 +158,9 @@ def test_every_change_replaces(old: Properties, new: Properties, replaces: list[
     ("inputs", "property"),
     [
         ({}, "length"),
+        ({"length": "x"}, "length"),
+        ({"length": -1}, "length"),
+        ({"length": 8, "minLower": 1.5}, "minLower"),
         ({"length": 8, "size": 9}, "size"),
         ({"length": 8, "number": True, "numeric": False}, "number"),
     ],

@@ -104,6 +104,24 @@ class Cluster:
         """A switch of the provider's configuration, given as a boolean or as text."""
         return str(self._config.get(name, "")).lower() == "true"
 
+    def is_other_than(self, before: Properties) -> bool:
+        """Whether the API server's address is not that of `before`, as far as both name one.
+
+        As with pulumi-kubernetes, `clusterIdentifier` decides if it is set, and a kubeconfig of the
+        environment says nothing: it is another one on each machine.
+        """
+        then = reveal(before)
+        if self._config.get("clusterIdentifier") and then.get("clusterIdentifier"):
+            return bool(self._config["clusterIdentifier"] != then["clusterIdentifier"])
+        if self._config.get("kubeconfig") and then.get("kubeconfig"):
+            with contextlib.suppress(ResourceError):  # the old file may be gone
+                return self._host != Cluster(before)._host
+        return False
+
+    @property
+    def _host(self) -> str:
+        return str(self._connected().configuration.host)
+
     def warm_up(self) -> None:
         """Loads the client library in the background: 0.2 s that nobody has to wait for."""
         threading.Thread(target=self._try_to_connect, name="kubernetes-import", daemon=True).start()

@@ -241,6 +241,9 @@ class KubernetesProvider(Provider):
             return
         self._waiter.until_gone(kind, answer, _timeout(request.timeout, recorded), request.log)
 
+    def is_elsewhere(self, before: Properties) -> bool:
+        return self._cluster.is_other_than(before)
+
     def cancel(self) -> None:
         self._waiter.cancel()
 

@@ -675,6 +675,15 @@ class TestKubeconfig:
         mixed = Cluster({"kubeconfig": str(path), "context": "one", "cluster": "second"})
         assert (self.host(mixed), mixed.default_namespace) == ("https://second:6443", "team")
 
+    def test_another_cluster(self) -> None:
+        one, two = ({"kubeconfig": KUBECONFIG, "context": name} for name in ("one", "two"))
+        assert Cluster(two).is_other_than(one)
+        assert not Cluster(one).is_other_than({"kubeconfig": Secret(KUBECONFIG)})
+        assert not Cluster(two).is_other_than({"context": "one"})
+        assert not Cluster(two).is_other_than({"kubeconfig": "/gone"})
+        same = {"clusterIdentifier": "same"}
+        assert not Cluster({**two, **same}).is_other_than({**one, **same})
+
     def test_environment(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         path = tmp_path / "config"
         path.write_text(KUBECONFIG)
