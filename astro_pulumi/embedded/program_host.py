@@ -11,6 +11,7 @@ sys.path.pop(0)  # this file's directory: its modules must not hide the standard
 
 import asyncio
 import atexit
+import gc
 import json
 import logging
 import os
@@ -31,6 +32,10 @@ except ImportError:
     )
 
 SAID_SO = 32
+# Of objects more than are freed, how many are made until Python looks for cycles among them; 700 by default.
+# What a program declares lives until its end: to look that often finds little, and ever more slowly. It
+# took 39 % of the CPU of a program of 100 Deployments, with this 6 %, for 4 % more memory.
+COLLECT_AFTER = 200_000
 
 
 def _user_traceback(program: str) -> str:
@@ -101,5 +106,7 @@ def _leave(code: int) -> None:
 
 
 if __name__ == "__main__":
+    gc.freeze()  # the SDK is in use to the end
+    gc.set_threshold(COLLECT_AFTER)
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     _leave(main())
