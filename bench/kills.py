@@ -80,7 +80,7 @@ class Bench:
                 problems.append(diagnostic["message"])
             if "summaryEvent" in event:
                 self.changes = event["summaryEvent"]["resourceChanges"]
-            if not step or step["op"] in ("same", "refresh"):
+            if not step or step["op"] in ("same", "refresh", "replace"):  # which only sums up
                 continue
             begun.append(f"{step['op']} {_stable(step['urn'])}")
             if fatal and begun[-1].endswith(fatal):

@@ -180,6 +180,9 @@ class JsonLines(Display):
         if isinstance(event, Step):
             kind = {"started": "resourcePreEvent", "finished": "resOutputsEvent"}
             self._write_step(kind.get(event.phase, "resOpFailedEvent"), event)
+            if event.op == "replace" and event.phase == "finished":  # Pulumi sums it up in a step
+                for each in kind.values():
+                    self._write_step(each, event, logical=True)
         elif isinstance(event, OutputsRegistered):
             self._write_step("resOutputsEvent", Step("finished", "same", event.resource))
         elif isinstance(event, Message) and event.severity != "debug":
@@ -189,9 +192,9 @@ class JsonLines(Display):
             severity = "info" if event.stream == "stdout" else "info#err"
             self.write("diagnosticEvent", {"message": f"{event.text}\n", "severity": severity})
 
-    def _write_step(self, kind: str, step: Step) -> None:
+    def _write_step(self, kind: str, step: Step, *, logical: bool = False) -> None:
         planning = {"planning": True} if self.kind == "preview" else {}
-        self.write(kind, {"metadata": _metadata(step), **planning})
+        self.write(kind, {"metadata": _metadata(step, logical), **planning})
 
     def write(self, kind: str, content: Mapping[str, Any]) -> None:
         """One event."""
@@ -335,12 +338,15 @@ def _brief(value: Value) -> str:
     return text if len(text) <= 100 else f"{text[:97]}..."
 
 
-def _metadata(step: Step) -> dict[str, Any]:
-    """A step as `apitype.StepEventMetadata` has it."""
-    replaced = step.op == "delete" and step.replacing
+def _metadata(step: Step, logical: bool) -> dict[str, Any]:
+    """A step as `apitype.StepEventMetadata` has it. `logical`: whether it only sums up others."""
+    physical = {"replace": "create-replacement"}
+    if step.replacing:
+        physical["delete"] = "delete-replaced"
+    op = step.op if logical else physical.get(step.op, step.op)
     states = {"old": step.old, "new": step.resource if step.op != "delete" else None}
     return {
-        "op": "delete-replaced" if replaced else step.op,
+        "op": op,
         "urn": step.resource.urn,
         "type": step.resource.type,
         "provider": step.resource.provider,
@@ -352,7 +358,7 @@ def _metadata(step: Step) -> dict[str, Any]:
         }
         if step.diff
         else None,
-        "logical": not replaced,
+        "logical": op == step.op,
     }
 
 

@@ -141,7 +141,7 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     events = [json.loads(line) for line in output.splitlines()]
     assert [event["sequence"] for event in events] == [*range(len(events))]
     kinds = [next(key for key in event if key.endswith("Event")) for event in events]
-    assert kinds.count("resourcePreEvent") == 5
+    assert kinds.count("resourcePreEvent") == 6
     assert kinds.count("resOpFailedEvent") == 1
     assert kinds[-1] == "summaryEvent"
     assert events[-1]["summaryEvent"] == {
@@ -152,6 +152,11 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
         "outputs": {"url": "x", "key": "[secret]"},
     }
     begun = [e["resourcePreEvent"]["metadata"] for e in events if "resourcePreEvent" in e]
+    assert [(m["op"], m["logical"]) for m in begun if m["urn"] == A.urn] == [
+        ("create-replacement", False),
+        ("replace", True),
+        ("delete-replaced", False),
+    ]
     replaced = next(metadata for metadata in begun if metadata["op"] == "replace")
     assert replaced["new"]["inputs"] == {  # as Pulumi's events have them
         "size": UNKNOWN_WIRE,
