@@ -31,7 +31,7 @@ check: $(VENV)/.synced ## Format, lint, types and unit tests
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/mypy
-	@$(PY) -m pytest tests/unit
+	@$(PY) -m pytest -n logical --dist worksteal tests/unit
 
 lint-manifests: $(VENV)/.synced $(CHECKOV) $(KUBE_SCORE) ## Judge rendered Deployments with checkov and kube-score
 	@CHECKOV=$(CHECKOV) KUBE_SCORE=$(KUBE_SCORE) $(PY) -m tests.manifests.lint

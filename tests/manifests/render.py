@@ -30,14 +30,14 @@ DEPLOYMENTS = {
 
 
 def manifests(name: str) -> list[dict[str, Any]]:
-    """Every Kubernetes object of one of `DEPLOYMENTS`, named as in a cluster."""
+    """Every Kubernetes object of one of `DEPLOYMENTS`, named as in a cluster, in the same order each time."""
     found = []
     for resource in deploy(DEPLOYMENTS[name]):
         if resource.type.startswith("kubernetes:"):
             manifest = json.loads(json.dumps(resource.inputs))
             manifest["metadata"]["name"] = resource.object_name
             found.append(manifest)
-    return found
+    return sorted(found, key=lambda one: (one["kind"], one["metadata"]["name"]))
 
 
 def write(folder: Path) -> None:
