@@ -45,8 +45,10 @@ def decide(
     reasons = list(diff.replaces)
     if _trigger_changed(old.replacement_trigger, wanted.replacement_trigger):
         reasons.append("replacementTrigger")
-    cascade = (*wanted.replace_with, wanted.deleted_with)
-    reasons += [urns.name_of(urn) for urn in cascade if urn in replaced]
+    if any(urn in replaced for urn in wanted.replace_with):
+        reasons.append("replaceWith")
+    if wanted.deleted_with in replaced:
+        reasons.append("deletedWith")
     if reasons or old.pending_replacement:
         first = diff.delete_before_replace
         if goal.delete_before_replace is not None:
