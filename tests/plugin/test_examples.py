@@ -1,10 +1,13 @@
 """The examples in other languages and shapes stay true to the interface."""
 
+import os
 import re
 import runpy
 import shutil
+import subprocess
+import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pulumi
 import pytest
@@ -72,3 +75,71 @@ def test_the_platform_stack_runs_one_image_in_two_namespaces(
     (image,) = {r.container["image"] for r in schedulers}
     assert image.startswith("ghcr.io/acme/analytics@sha256:")
     assert len({r.inputs["metadata"]["namespace"] for r in schedulers}) == 2
+
+
+@pytest.fixture
+def github(examples: Path) -> Path:
+    """The repository that the example for GitHub Actions is copied to, with an Astro project."""
+    shutil.copytree(examples / "quickstart" / "project", examples / "github-actions" / "project")
+    return examples / "github-actions"
+
+
+def workflow(repository: Path) -> dict[str, Any]:
+    text = (repository / ".github" / "workflows" / "deploy.yml").read_text()
+    return cast(dict[str, Any], yaml.safe_load(text))
+
+
+def test_the_program_for_github_actions_pulls_with_the_login_of_its_stack(
+    github: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(github)
+
+    def program() -> None:
+        login = {"registryUsername": "acme", "registryPassword": "hunter2"}
+        for key, value in {**CONFIG, **login}.items():
+            pulumi.runtime.set_config(f"project:{key}", value)
+        runpy.run_path("__main__.py")
+
+    made = mock_engine.run(program)
+    assert made.get("analytics-image").inputs["registry"]["password"] == "hunter2"
+    assert "hunter2" in made.get("analytics-registry").inputs["stringData"][".dockerconfigjson"]
+
+
+def test_github_actions_lint_as_written(github: Path) -> None:
+    (step,) = [s for s in workflow(github)["jobs"]["lint"]["steps"] if s.get("name") == "Lint"]
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+
+    def lint() -> int:
+        command = ["bash", "-eo", "pipefail", "-c", step["run"]]
+        return subprocess.run(command, cwd=github, env=environment, check=False).returncode
+
+    assert lint() == 0
+    (github / "project" / "dags" / "broken.py").write_text("from airflow import DAG\ndef\n")
+    assert lint() == 1
+
+
+def test_no_action_can_change_under_the_workflow(github: Path) -> None:
+    used = [
+        step["uses"]
+        for job in workflow(github)["jobs"].values()
+        for step in job["steps"]
+        if "uses" in step
+    ]
+    assert used
+    for action in used:
+        assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", action)
+
+
+def test_secrets_reach_only_the_steps_that_need_them(github: Path) -> None:
+    whole = workflow(github)
+    assert whole["permissions"] == {"contents": "read"}
+    with_secrets = {
+        (name, step.get("name"))
+        for name, job in whole["jobs"].items()
+        for step in job["steps"]
+        if "secrets." in str(step)
+    }
+    assert with_secrets == {("preview", "Preview"), ("deploy", "Deploy")}
+    for job in whole["jobs"].values():
+        assert "permissions" not in job
+        assert "secrets." not in str({**job, "steps": []})
