@@ -62,7 +62,11 @@ def worker_workload(
     pod["terminationGracePeriodSeconds"] = queue.termination_grace_period_seconds
     name = worker_name(spec, queue)
     replicas = None if queue.is_scaled else queue.size.replicas
-    return _workload(spec, name, "worker", replicas, pod, queue_label(queue))
+    manifest = _workload(spec, name, "worker", replicas, pod, queue_label(queue))
+    if not queue.is_scaled:
+        # An autoscaler that the queue had before owns the number, and would have this one refused.
+        manifest["metadata"]["annotations"]["pulumi.com/patchForce"] = "true"
+    return manifest
 
 
 def worker_name(spec: DeploymentSpec, queue: WorkerQueue) -> str:

@@ -7,9 +7,9 @@ from astro_pulumi.spec import DeploymentSpec
 
 
 def disruption_budgets(spec: DeploymentSpec) -> dict[str, Manifest]:
-    """By name of the workload, for each that has more than one pod.
+    """By name of the workload, for each that has more than one pod, or may have by its autoscaler.
 
-    One for a single pod would only make nodes impossible to drain.
+    A single pod is not held by one: it may always be the one that is missing.
     """
     budgets = {
         process.component: _budget(spec, process.component, process.component, {})
@@ -17,7 +17,7 @@ def disruption_budgets(spec: DeploymentSpec) -> dict[str, Manifest]:
         if spec.sizes[process.component].replicas > 1
     }
     for queue in spec.worker_queues:
-        if queue.size.replicas > 1:
+        if queue.max_count > 1:
             name = f"worker-{queue.name}"
             budgets[name] = _budget(spec, name, "worker", queue_label(queue))
     if spec.pgbouncer and spec.pgbouncer.size.replicas > 1:

@@ -103,6 +103,13 @@ def test_replicas_are_left_to_the_autoscaler() -> None:
     assert autoscalers(spec(), {}) == {}
 
 
+def test_the_number_of_workers_is_taken_back_from_an_autoscaler() -> None:
+    """Which owns that field, and the API server would refuse the Deployment's."""
+    force = "pulumi.com/patchForce"
+    assert workload(spec())["metadata"]["annotations"][force] == "true"
+    assert force not in workload(spec(worker_queues=ONE_TO_FIVE))["metadata"]["annotations"]
+
+
 def test_scaled_by_cpu() -> None:
     (scaler,) = autoscalers(spec(worker_queues=ONE_TO_FIVE), {}).values()
     assert scaler["kind"] == "HorizontalPodAutoscaler"
@@ -136,10 +143,14 @@ def test_scaled_by_the_tasks_of_this_queue_only() -> None:
 def test_budgets_only_where_a_pod_can_be_missed() -> None:
     deployment = spec(
         webserver={"replicas": 3},
-        worker_queues=[{"name": "a", "min_count": 2}, {"name": "b"}],
+        worker_queues=[
+            {"name": "a", "min_count": 2},
+            {"name": "b"},
+            {"name": "c", "max_count": 3},
+        ],
     )
     budgets = disruption_budgets(deployment)
-    assert list(budgets) == ["webserver", "worker-a"]
+    assert list(budgets) == ["webserver", "worker-a", "worker-c"]
     assert budgets["worker-a"]["spec"]["selector"] == workload(deployment)["spec"]["selector"]
 
 
