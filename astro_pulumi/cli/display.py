@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from astro_pulumi.embedded import paths
 from astro_pulumi.embedded.events import Event, Message, OutputsRegistered, Printed, Step
+from astro_pulumi.embedded.plan import Op
 from astro_pulumi.embedded.state import ResourceState
 from astro_pulumi.embedded.urns import name_of
 from astro_pulumi.embedded.values import UNKNOWN, Properties, Secret, Value, to_wire
@@ -174,17 +175,22 @@ class Lines(Display):
 class JsonLines(Display):
     """One JSON object a line, in the form of Pulumi's own engine events."""
 
-    _sequence = 0
+    def __init__(self, kind: "Kind", stack: str) -> None:
+        super().__init__(kind, stack)
+        self._sequence = 0
+        self._ops: dict[str, Op] = {}  # by URN
 
     def show(self, event: Event) -> None:
         if isinstance(event, Step):
+            self._ops[event.resource.urn] = event.op
             kind = {"started": "resourcePreEvent", "finished": "resOutputsEvent"}
             self._write_step(kind.get(event.phase, "resOpFailedEvent"), event)
             if event.op == "replace" and event.phase == "finished":  # Pulumi sums it up in a step
                 for each in kind.values():
                     self._write_step(each, event, logical=True)
         elif isinstance(event, OutputsRegistered):
-            self._write_step("resOutputsEvent", Step("finished", "same", event.resource))
+            op = self._ops.get(event.resource.urn, "same")
+            self._write_step("resOutputsEvent", Step("finished", op, event.resource))
         elif isinstance(event, Message) and event.severity != "debug":
             said = {"urn": event.urn, "message": event.text, "severity": event.severity}
             self.write("diagnosticEvent", {**said, "ephemeral": event.passing})
@@ -214,6 +220,7 @@ class JsonLines(Display):
                 "outputs": as_json(result.outputs),
             },
         )
+        self.write("cancelEvent", {})  # so Pulumi marks the end
 
 
 def make_display(kind: "Kind", stack: str, as_json: bool) -> Display:

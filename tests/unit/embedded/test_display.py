@@ -143,8 +143,8 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     kinds = [next(key for key in event if key.endswith("Event")) for event in events]
     assert kinds.count("resourcePreEvent") == 6
     assert kinds.count("resOpFailedEvent") == 1
-    assert kinds[-1] == "summaryEvent"
-    assert events[-1]["summaryEvent"] == {
+    assert kinds[-2:] == ["summaryEvent", "cancelEvent"]
+    assert events[-2]["summaryEvent"] == {
         "result": "failed",
         "isPreview": False,
         "durationSeconds": 4,

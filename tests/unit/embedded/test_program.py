@@ -122,7 +122,7 @@ export("color", a.color)
     events = [
         json.loads(line) for line in project.run("destroy", *flags, "--json").splitlines()[1:]
     ]
-    assert events[-1]["summaryEvent"]["resourceChanges"] == {"delete": 4}
+    assert events[-2]["summaryEvent"]["resourceChanges"] == {"delete": 4}
     assert project.objects() == []
     history = sorted((project.root / "state/.pulumi/history/proj/dev").glob("*.history.json"))
     kinds = [json.loads(file.read_text())["kind"] for file in history]
