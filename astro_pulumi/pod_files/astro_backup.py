@@ -36,11 +36,13 @@ def dump(cluster: Cluster, deployment: str, claim: str, say: Say) -> None:
     own_job = cluster.request("GET", jobs.JOBS, os.environ["ASTRO_JOB"])
     say(f"writing {file} to the volume {claim}")
     try:
-        jobs.run(
+        job = jobs.run(
             cluster,
             backup_job(deployment, server, own_job, claim, file),
             "The database has to be dumped before it is downgraded, but PostgreSQL's image",
         )
+        # A claim cannot be deleted while there is a pod that has it, not even one that is done.
+        cluster.request("DELETE", jobs.JOBS, job, propagationPolicy="Background")
     except ReleaseRefusedError as error:
         raise ReleaseRefusedError(
             f"The database could not be dumped to the volume {claim}, so it was not downgraded: {error}"
@@ -74,4 +76,5 @@ def backup_job(
         deadline=own_job["spec"]["activeDeadlineSeconds"],
         owner=own_job,
     )
+    made["spec"]["ttlSecondsAfterFinished"] = 3600  # where nobody was there any more to delete it
     return made

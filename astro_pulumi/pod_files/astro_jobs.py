@@ -51,19 +51,19 @@ def manifest(
     }
 
 
-def run(cluster: Cluster, manifest: dict[str, Any], purpose: str) -> None:
-    """Returns when the Job is done.
+def run(cluster: Cluster, manifest: dict[str, Any], purpose: str) -> str:
+    """Returns when the Job is done. -> its name.
 
     :param purpose: the beginning of the sentence that says that its image cannot be pulled.
     :raises ReleaseRefusedError: with its last words when it failed.
     """
-    job = cluster.request("POST", JOBS, body=manifest)["metadata"]["name"]
+    job: str = cluster.request("POST", JOBS, body=manifest)["metadata"]["name"]
     pulls_since = None
     while True:
         status = cluster.request("GET", JOBS, job).get("status", {})
         ended = {c["type"] for c in status.get("conditions", []) if c["status"] == "True"}
         if "Complete" in ended:
-            return
+            return job
         statuses = [
             container
             for pod in cluster.list("pods", {"job-name": job})

@@ -245,8 +245,9 @@ def released(
         released.change("deploy", "--description", "the first")
         yield released
     finally:
-        released.run("destroy", "--yes", "--engine", request.param)
+        destroyed = released.run("destroy", "--yes", "--engine", request.param)
         sys.stderr.write(f"seconds: {json.dumps(released.seconds)}\n")
+    assert destroyed.returncode == 0, destroyed.stdout + destroyed.stderr
 
 
 def numbers(history: list[dict[str, Any]]) -> list[int]:

@@ -35,8 +35,8 @@ def program() -> Program:
     )
 
 
-def cluster_of(program: Program, ended: str, message: str = "") -> FakeCluster:
-    """Where every Job ends at once."""
+def cluster_of(program: Program, ended: str, made: list[Any], message: str = "") -> FakeCluster:
+    """Where every Job ends at once. `made` are their manifests."""
     server = program.get("analytics-postgresql", "StatefulSet").inputs
     cluster = FakeCluster(
         apps_statefulsets=[server],
@@ -55,6 +55,7 @@ def cluster_of(program: Program, ended: str, message: str = "") -> FakeCluster:
     def ends(method: str, resource: str, name: str = "", body: Any = None, **more: Any) -> Any:
         if method == "POST":
             condition = {"type": ended, "status": "True"}
+            made.append(body)
             body = {**body, "status": {"conditions": [condition]}}
             terminated = {"state": {"terminated": {"message": message}}}
             cluster.objects["pods"] = {
@@ -73,10 +74,12 @@ def test_the_dump_is_made_by_a_pod_like_the_databases_own(
     program: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ASTRO_JOB", "analytics-downgrade-1")
-    cluster = cluster_of(program, "Complete")
+    made: list[Any] = []
+    cluster = cluster_of(program, "Complete", made)
     said: list[str] = []
     backup.dump(cluster, "analytics", "analytics-backups", said.append)
-    job = cluster.objects["batch/jobs"]["analytics-backup-abcde"]
+    (job,) = made
+    assert "analytics-backup-abcde" not in cluster.objects["batch/jobs"], "it holds the volume"
     pod = job["spec"]["template"]["spec"]
     server = program.get("analytics-postgresql", "StatefulSet")
     assert pod["containers"][0]["image"] == server.container["image"]
@@ -95,7 +98,7 @@ def test_a_dump_that_fails_refuses_the_downgrade_with_its_words(
     program: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ASTRO_JOB", "analytics-downgrade-1")
-    cluster = cluster_of(program, "Failed", "pg_dump: error: No space left on device")
+    cluster = cluster_of(program, "Failed", [], "pg_dump: error: No space left on device")
     with pytest.raises(ReleaseRefusedError, match="not downgraded: pg_dump: error: No space left"):
         backup.dump(cluster, "analytics", "analytics-backups", lambda _: None)
 
