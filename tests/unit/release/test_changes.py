@@ -6,11 +6,20 @@ from typing import Any
 
 import pytest
 
+from astro_pulumi.args import DeploymentArgs
 from astro_pulumi.project import read_project
 from astro_pulumi.project.summary import Summary, summarize
-from astro_pulumi.release.changes import Content, Told, packed, told
+from astro_pulumi.release.changes import (
+    Content,
+    Told,
+    content_record,
+    packed,
+    project_in_short,
+    told,
+)
 from astro_pulumi.release.ledger import AIRFLOW_VERSION, parse_record
-from tests.mock_engine import Program, deploy
+from astro_pulumi.validation import specify
+from tests.mock_engine import RELEASE_JOB_FOUND, Program, deploy, run
 from tests.unit.project.projects import Changes, write_project
 
 PROJECT = "astro-pulumi/project"
@@ -41,20 +50,31 @@ def current_release(
     folder: Path, name: str, changes: Changes, queues: tuple[str, ...] = ("default",)
 ) -> dict[str, Any]:
     """Inputs of the ConfigMap that says what the current release consists of."""
-    return program(folder, name, changes, queues).get("analytics-content").inputs
+
+    def program() -> dict[str, Any]:
+        spec = specify("analytics", with_queues(folder, name, changes, queues))
+        return content_record(spec, project_in_short(spec, None), RELEASE_JOB_FOUND)
+
+    made: dict[str, Any] = run(program).result
+    return made
 
 
-def program(
-    folder: Path, name: str, changes: Changes, queues: tuple[str, ...] = ("default",)
-) -> Program:
-    project = write_project(folder / name, changes)
-    return deploy(
-        {
-            "project": str(project),
-            "registry": {"repository": "ghcr.io/acme/analytics"},
-            "worker_queues": [{"name": queue} for queue in queues],
-        }
-    )
+def with_queues(
+    folder: Path, name: str, changes: Changes, queues: tuple[str, ...]
+) -> DeploymentArgs:
+    return {
+        "project": str(write_project(folder / name, changes)),
+        "registry": {"repository": "ghcr.io/acme/analytics"},
+        "worker_queues": [{"name": queue} for queue in queues],
+    }
+
+
+@pytest.fixture(scope="module")
+def deployed(tmp_path_factory: pytest.TempPathFactory) -> Program:
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("program")
+        patch.chdir(folder)
+        return deploy(with_queues(folder, "now", {}, ("default",)))
 
 
 def test_everything_that_is_another_one_is_told(folder: Path) -> None:
@@ -122,21 +142,19 @@ def test_what_is_not_known_is_not_told(folder: Path) -> None:
     assert told(built_elsewhere, now) == Told("", ())
 
 
-def test_it_changes_in_place(folder: Path) -> None:
+def test_it_changes_in_place(deployed: Program) -> None:
     """Hooks are told of both sides in an update only, and other data replaces a ConfigMap."""
-    now = current_release(folder, "now", {})
+    now = deployed.get("analytics-content").inputs
     assert "data" not in now
     assert "name" not in now["metadata"]
 
 
-def test_it_changes_after_everything_else(folder: Path) -> None:
+def test_it_changes_after_everything_else(deployed: Program) -> None:
     """So that it is about a release that went well."""
-    deployed = program(folder, "now", {})
     assert "analytics-release" in deployed.get("analytics-content").dependencies
 
 
-def test_the_record_keeps_it_for_a_rollback(folder: Path) -> None:
-    deployed = program(folder, "now", {})
+def test_the_record_keeps_it_for_a_rollback(deployed: Program) -> None:
     record = parse_record(deployed.get("analytics-release").inputs)
     assert record
     annotations = deployed.get("analytics-content").inputs["metadata"]["annotations"]
