@@ -120,7 +120,7 @@ def namespace(kube: Kube) -> Iterator[str]:
 
 @pytest.fixture(scope="package")
 def external(kube: Kube, platform: Platform, namespace: str) -> Iterator[ExternalServices]:
-    """The user's own PostgreSQL and Redis, in another namespace."""
+    """The user's own PostgreSQL, Redis and collector of metrics, in another namespace."""
     name = f"{namespace}-services"
     try:
         yield services.start(kube, platform, name)
@@ -181,6 +181,7 @@ def pair(
         "authority": external.authority,
         "databaseHost": external.database_host,
         "brokerHost": external.broker_host,
+        "collectorHost": external.collector_host,
         "databaseImage": platform.postgres_image,
         "brokerImage": platform.redis_image,
         "exporterImage": modules.statsd_exporter_image(platform),

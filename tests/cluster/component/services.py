@@ -1,4 +1,5 @@
-"""What a user brings: PostgreSQL and Redis that speak TLS only, with certificates of an own authority."""
+"""What a user brings: PostgreSQL and Redis that speak TLS only, with certificates of an own authority, and
+a collector of OpenTelemetry's metrics."""
 
 import dataclasses
 import secrets
@@ -21,11 +22,39 @@ tls-ca-cert-file /tls/ca.crt
 tls-auth-clients no
 requirepass {password}
 """
+# Takes OTLP over HTTP; asked by GET, it says which metrics came.
+COLLECTOR = """
+import gzip
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+
+seen = set()
+
+class Collector(BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.headers["Content-Encoding"] == "gzip":
+            body = gzip.decompress(body)
+        for sender in ExportMetricsServiceRequest.FromString(body).resource_metrics:
+            seen.update(metric.name for scope in sender.scope_metrics for metric in scope.metrics)
+        self.answer(b"")
+
+    def do_GET(self):
+        self.answer("\\n".join(sorted(seen)).encode())
+
+    def answer(self, text):
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+ThreadingHTTPServer(("", 4318), Collector).serve_forever()
+"""
 
 
 @dataclass(frozen=True)
 class ExternalServices:
-    """Both services, in a namespace of their own."""
+    """All of them, in a namespace of their own."""
 
     kube: Kube
     namespace: str
@@ -41,6 +70,15 @@ class ExternalServices:
     @property
     def broker_host(self) -> str:
         return host("redis", self.namespace)
+
+    @property
+    def collector_host(self) -> str:
+        return host("collector", self.namespace)
+
+    def metrics(self) -> set[str]:
+        """The names of the metrics that came to the collector."""
+        text = self.kube.get_from_service(self.namespace, "collector", "4318", "")
+        return set(text.split())
 
     def sql(self, statement: str) -> str:
         """The rows that a statement gives, without a header."""
@@ -63,7 +101,7 @@ def query(kube: Kube, postgres: Object, statement: str) -> str:
 
 
 def start(kube: Kube, platform: Platform, namespace: str) -> ExternalServices:
-    """Starts both and returns when they are ready."""
+    """Starts them and returns when they are ready."""
     ca = pki.authority("authority-of-a-test")
     services = ExternalServices(
         kube,
@@ -89,9 +127,12 @@ def start(kube: Kube, platform: Platform, namespace: str) -> ExternalServices:
         ],
     }
     redis = {"image": platform.redis_image, "args": ["/tls/redis.conf"]}
+    # Airflow's image has OpenTelemetry's messages.
+    collector = {"image": platform.runtime_image, "args": ["python", "/tls/collector.py"]}
     for name, port, files, container in (
         ("postgres", 5432, postgres_files, postgres),
         ("redis", 6379, redis_files, redis),
+        ("collector", 4318, {"collector.py": COLLECTOR}, collector),
     ):
         leaf = pki.issue(ca, pki.Leaf(name, name, hosts=(host(name, namespace),)))
         files |= {
@@ -102,8 +143,8 @@ def start(kube: Kube, platform: Platform, namespace: str) -> ExternalServices:
         for manifest in manifests(name, port, files, container):
             kube.create(manifest, namespace)
     wait_until(
-        "PostgreSQL and Redis are ready",
-        lambda: [is_ready(pod) for pod in kube.all_pods(namespace)] == [True, True],
+        "all of them are ready",
+        lambda: [is_ready(pod) for pod in kube.all_pods(namespace)] == [True] * 3,
         seconds=120,
     )
     return services

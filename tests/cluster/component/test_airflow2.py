@@ -1,4 +1,4 @@
-"""Airflow 2: a run on its Celery workers, the log of a task that runs, users, and what KEDA counts."""
+"""Airflow 2: a run on its Celery workers, the log of a task that runs, users, metrics, what KEDA counts."""
 
 import contextlib
 import math
@@ -10,7 +10,7 @@ import pytest
 from local.airflow_api import AirflowError
 from tests.cluster.airflow2 import Airflow2
 from tests.cluster.component.conftest import Pair
-from tests.cluster.component.services import query
+from tests.cluster.component.services import ExternalServices, query
 from tests.cluster.kube import wait_until
 
 DAG_ID = "waiting"
@@ -110,3 +110,13 @@ def test_the_only_user_is_the_admin_with_the_generated_password(pair: Pair) -> N
     for wrong in ("admin", "airflow", password[:-1]):
         with pytest.raises(AirflowError):
             Airflow2(pair.airflow2.url, username, wrong).get("dags")
+
+
+def test_metrics_go_to_a_collector_of_opentelemetry(
+    waiting: str, external: ExternalServices
+) -> None:
+    wait_until(
+        "the collector has a metric of the scheduler",
+        lambda: "airflow.scheduler_heartbeat" in external.metrics(),
+        seconds=60,
+    )

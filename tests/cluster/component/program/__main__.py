@@ -60,7 +60,7 @@ def airflow3() -> astro.Deployment:
             max_count=3,
             cpu="1",
             memory="1500Mi",
-            termination_grace_period_seconds=60,
+            termination_grace_period_seconds=90,
         )
         queues.append(heavy)
     return astro.Deployment(
@@ -102,7 +102,7 @@ def airflow3() -> astro.Deployment:
 
 
 def airflow2() -> astro.Deployment:
-    """Airflow 2 with its own database and broker, users in the database, and KEDA."""
+    """Airflow 2 with its own database and broker, users in the database, KEDA, and OpenTelemetry."""
     return astro.Deployment(
         "airflow2",
         astro.DeploymentArgs(
@@ -125,7 +125,10 @@ def airflow2() -> astro.Deployment:
                 ),
                 # The tests start runs of a DAG that has just arrived.
                 "AIRFLOW__SCHEDULER__DAG_DIR_LIST_INTERVAL": "10",
+                # A minute otherwise.
+                "AIRFLOW__METRICS__OTEL_INTERVAL_MILLISECONDS": "5000",
             },
+            metrics=astro.MetricsArgs(otel_host=config.require("collectorHost")),
             database=astro.DatabaseArgs(image=config.require("databaseImage"), storage_size="1Gi"),
             broker=astro.BrokerArgs(image=config.require("brokerImage"), storage_size="1Gi"),
             service=astro.ServiceArgs(
