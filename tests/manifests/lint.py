@@ -107,12 +107,6 @@ EXCEPTIONS: Final = (
         "A headless Service gives each of several pods a name; there is one pod, and clients keep the "
         "address of its Service over a restart.",
     ),
-    Excepted(
-        "deployment-has-poddisruptionbudget",
-        r"worker",
-        "kube-score does not know how many pods an autoscaler keeps. A queue that may have a single "
-        "worker has no budget: it would make its node impossible to drain.",
-    ),
 )
 
 
