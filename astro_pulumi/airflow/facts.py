@@ -82,11 +82,13 @@ class AirflowFacts:
     default_queue_aliases: tuple[str, ...]
 
 
+# The command `airflow`, started so that it is up sooner.
+_AIRFLOW: Final = ("python", f"{FILES}/airflow_start.py")
 _SCHEDULER_HEALTH: Final = HttpProbe("/health", 8974)
 _TRIGGERER_PROBE: Final = ScriptProbe("job_probe.py", ("TriggererJob",))
 _DAG_PROCESSOR_PROBE: Final = ScriptProbe("job_probe.py", ("DagProcessorJob",))
 _WORKER_ARGUMENTS: Final = (
-    *("airflow", "celery", "worker", "--queues", "{queues}", "--concurrency", "{concurrency}"),
+    *(*_AIRFLOW, "celery", "worker", "--queues", "{queues}", "--concurrency", "{concurrency}"),
     # Celery's own default, said aloud: the probe asks for the worker by this name, and without it Airflow 2
     # hands Celery a None, which ends the worker where click is 8.3 or newer.
     *("--celery-hostname", "celery@%h"),
@@ -132,7 +134,7 @@ _AIRFLOW_2: Final = AirflowFacts(
         Process(
             component="webserver",
             # Its pid file would be written to AIRFLOW_HOME, which is read-only.
-            arguments=("airflow", "webserver", "--pid", "/tmp/airflow-webserver.pid"),  # noqa: S108
+            arguments=(*_AIRFLOW, "webserver", "--pid", "/tmp/airflow-webserver.pid"),  # noqa: S108
             probe=HttpProbe("/health", WEBSERVER_PORT, under_base_url=True),
             reads=("metadata", "api", "connections"),
             ports={"http": WEBSERVER_PORT},
@@ -140,7 +142,7 @@ _AIRFLOW_2: Final = AirflowFacts(
         ),
         Process(
             component="scheduler",
-            arguments=("airflow", "scheduler"),
+            arguments=(*_AIRFLOW, "scheduler"),
             # Not its health server: that is forked from the scheduler with a database connection that
             # both then use. One reads the other's answer, and the scheduler waits for ever. Since
             # Airflow 3 a fork drops its connections (`clean_in_fork` in airflow/settings.py).
@@ -151,7 +153,7 @@ _AIRFLOW_2: Final = AirflowFacts(
         ),
         Process(
             component="triggerer",
-            arguments=("airflow", "triggerer"),
+            arguments=(*_AIRFLOW, "triggerer"),
             probe=_TRIGGERER_PROBE,
             reads=("metadata", "api", "connections"),
             ports={"logs": 8794},
@@ -159,7 +161,7 @@ _AIRFLOW_2: Final = AirflowFacts(
         ),
         Process(
             component="dag-processor",
-            arguments=("airflow", "dag-processor"),
+            arguments=(*_AIRFLOW, "dag-processor"),
             probe=_DAG_PROCESSOR_PROBE,
             reads=("metadata", "connections"),
             on_request=True,
@@ -207,7 +209,7 @@ _AIRFLOW_3: Final = AirflowFacts(
     processes=(
         Process(
             component="webserver",
-            arguments=("airflow", "api-server"),
+            arguments=(*_AIRFLOW, "api-server"),
             # 200 even when the scheduler is dead: right for a probe, useless as a proof.
             probe=HttpProbe("/api/v2/monitor/health", WEBSERVER_PORT),
             reads=("metadata", "metadata-async", "jwt", "api", "connections"),
@@ -217,7 +219,7 @@ _AIRFLOW_3: Final = AirflowFacts(
         ),
         Process(
             component="scheduler",
-            arguments=("airflow", "scheduler"),
+            arguments=(*_AIRFLOW, "scheduler"),
             probe=_SCHEDULER_HEALTH,
             reads=("metadata", "jwt", "broker"),
             settings=_SCHEDULER_SETTINGS,
@@ -225,7 +227,7 @@ _AIRFLOW_3: Final = AirflowFacts(
         ),
         Process(
             component="triggerer",
-            arguments=("airflow", "triggerer"),
+            arguments=(*_AIRFLOW, "triggerer"),
             probe=_TRIGGERER_PROBE,
             reads=("metadata", "api", "connections"),
             ports={"logs": 8794},
@@ -233,7 +235,7 @@ _AIRFLOW_3: Final = AirflowFacts(
         ),
         Process(
             component="dag-processor",
-            arguments=("airflow", "dag-processor"),
+            arguments=(*_AIRFLOW, "dag-processor"),
             probe=_DAG_PROCESSOR_PROBE,
             reads=("metadata", "connections"),
             runs_dag_code=True,

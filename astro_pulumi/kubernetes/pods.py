@@ -221,6 +221,8 @@ def _probes(probe: HttpProbe | ScriptProbe, base_path: str) -> Manifest:
         },
         "livenessProbe": {
             **action,
+            # What has just started is alive; to ask would take CPU from what starts beside it.
+            "initialDelaySeconds": alive,
             "periodSeconds": alive,
             "timeoutSeconds": 20,
             "failureThreshold": 5,

@@ -79,7 +79,7 @@ def _image_rows() -> Iterator[Row]:
     pull_secret = "ServiceAccount airflow imagePullSecrets 0 name"
     yield Row("registry.pull_secret", YOURS, pull_secret, "mine")
     yield Row("image", BY_URL, f"{scheduler} image", BY_URL["image"])
-    yield Row("airflow_version", BY_URL, f"Deployment webserver {CONTAINER} args 1", "webserver")
+    yield Row("airflow_version", BY_URL, f"Deployment webserver {CONTAINER} args 2", "webserver")
     yield Row("namespace", BY_URL, "Deployment scheduler metadata namespace", "data")
 
 
@@ -96,8 +96,8 @@ def _size_rows() -> Iterator[Row]:
             yield Row(f"{section}.cpu_request", given, f"{resources} requests cpu", "700m")
             yield Row(f"{section}.memory_request", given, f"{resources} requests memory", "2Gi")
     worker = f"Deployment worker-a {CONTAINER}"
-    yield Row("worker_queues.name", YOURS, f"{worker} args 4", Contains("a,"))
-    yield Row("worker_queues.concurrency", YOURS, f"{worker} args 6", "7")
+    yield Row("worker_queues.name", YOURS, f"{worker} args 5", Contains("a,"))
+    yield Row("worker_queues.concurrency", YOURS, f"{worker} args 7", "7")
     disk = f"{worker} resources limits ephemeral-storage"
     yield Row("worker_queues.ephemeral_storage", YOURS, disk, "20Gi")
     name, period = "termination_grace_period_seconds", f"{POD} terminationGracePeriodSeconds"

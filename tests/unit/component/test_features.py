@@ -119,7 +119,7 @@ def test_ingress(featured: Program) -> None:
     assert (rule["host"], rule["http"]["paths"][0]["path"]) == ("a.b", "/c")
     assert featured.result["webserver_url"] == "https://a.b/c"
     webserver = featured.get("analytics-webserver", "Deployment").container
-    assert webserver["args"] == ["airflow", "api-server", "--proxy-headers"]
+    assert webserver["args"][2:] == ["api-server", "--proxy-headers"]
 
 
 @pytest.mark.parametrize(
