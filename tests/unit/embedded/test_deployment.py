@@ -195,7 +195,7 @@ def test_deletes_dependents_first(stack: Stack) -> None:
 
 def test_independent_deletes_run_at_the_same_time(stack: Stack) -> None:
     stack.up(things(*"abcdefgh"))
-    barrier = threading.Barrier(8, timeout=5)
+    barrier = threading.Barrier(8, timeout=60)
     stack.cloud.delete = lambda *_: barrier.wait()  # type: ignore[method-assign,assignment]
     assert not stack.up(lambda _: None).failed
 

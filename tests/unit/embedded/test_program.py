@@ -63,7 +63,7 @@ class Project:
     def run(self, *arguments: str, passphrase: str | None = PASSPHRASE, fails: bool = False) -> str:
         """Runs `astro-pulumi`. -> what it printed."""
         process = self.start(*arguments, passphrase=passphrase)
-        output, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=240)
         assert (process.returncode != 0) == fails, output
         return output
 

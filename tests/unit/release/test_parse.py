@@ -103,7 +103,7 @@ print("RESULT" + json.dumps([parsed, noted]))
         env={"AIRFLOW_HOME": str(home)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
     assert done.returncode == 0, done.stderr

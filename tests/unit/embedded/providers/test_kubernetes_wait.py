@@ -66,7 +66,7 @@ class Up:
 
     def until(self, words: str) -> "Up":
         """Returns once the status line has these words."""
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 60  # a busy machine may take long
         while not any(words in line for line in list(self.lines)):
             assert time.monotonic() < deadline, self.lines
             time.sleep(0.002)
