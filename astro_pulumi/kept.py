@@ -13,7 +13,7 @@ from astro_pulumi.kubernetes.metadata import object_name
 from astro_pulumi.spec import BackingService, DeploymentSpec, Registry
 from astro_pulumi.user_errors import shown_to_the_user
 
-_PASSWORDS: Final = ("fernet", "jwt", "api", "postgresql", "redis", "admin")
+PASSWORDS: Final = ("fernet", "jwt", "api", "postgresql", "redis", "admin")
 
 
 def generate_passwords(
@@ -31,7 +31,7 @@ def generate_passwords(
             special=False,
             opts=pulumi.ResourceOptions(parent=parent),
         ).result
-        for purpose in _PASSWORDS
+        for purpose in PASSWORDS
     }
 
 

@@ -21,6 +21,7 @@ import astro_pulumi as astro
 from astro_pulumi.airflow.secrets import secret_groups
 from astro_pulumi.airflow.services import service_urls
 from astro_pulumi.args import DeploymentArgs
+from astro_pulumi.kept import PASSWORDS
 from astro_pulumi.release.ledger import FINDINGS
 from astro_pulumi.spec import DeploymentSpec
 
@@ -159,10 +160,9 @@ def secrets(deployment: DeploymentSpec, namespace: str = "data") -> dict[str, di
     """What a Deployment's Secrets for Airflow hold, by group. Nothing is registered for it."""
 
     def program() -> dict[str, dict[str, Any]]:
-        generated = ("fernet", "jwt", "api", "postgresql", "redis", "admin")
         passwords = {
             purpose: pulumi.Output.secret(f"password-of-{deployment.name}-{purpose}-password")
-            for purpose in generated
+            for purpose in PASSWORDS
         }
         checked = pulumi.Output.from_input(None)
         urls = service_urls(deployment, passwords, pulumi.Output.from_input(namespace), checked)

@@ -148,10 +148,11 @@ def write_config(
             return
         lines = [line for line in lines if not re.match(r"config:\s*(\{\s*\})?\s*$", line)]
         lines.append("config:")
-    entry = []
-    if value is not None and crypter:
+    if value is None:
+        entry = []
+    elif crypter:
         entry = [f"  {full_key(project, key)}:", f"    secure: {crypter.encrypt(value)}"]
-    elif value is not None:
+    else:
         entry = [f"  {full_key(project, key)}: {json.dumps(value, ensure_ascii=False)}"]
     start = lines.index("config:") + 1
     end = start

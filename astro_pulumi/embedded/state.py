@@ -118,14 +118,12 @@ def resource_to_json(resource: ResourceState, crypter: Crypter) -> dict[str, Any
     result: dict[str, Any] = {}
     for name, attribute in _FIELDS.items():
         value = getattr(resource, attribute)
-        if name == "aliases":
-            continue
         if name == "rest":
             result.update(value)
         elif name in _ENCRYPTED:
             if value or value is False:
                 result[name] = _encrypt(value, crypter)
-        elif value or name == "custom":
+        elif name != "aliases" and (value or name == "custom"):  # the names are the present ones
             result[name] = value
     return result
 

@@ -98,14 +98,11 @@ def release_job(spec: DeploymentSpec, environment: AirflowEnvironment, content: 
 
 def _consent(spec: DeploymentSpec) -> dict[str, str]:
     """Annotations, which change in place: a setting would make a new release of nothing."""
-    return {
-        **(
-            {MAX_REMOVED_DAGS: str(spec.max_removed_dags)}
-            if spec.max_removed_dags is not None
-            else {}
-        ),
-        **({SKIP_DAG_PARSE: "true"} if spec.skip_dag_parse else {}),
+    given = {
+        MAX_REMOVED_DAGS: spec.max_removed_dags,
+        SKIP_DAG_PARSE: "true" if spec.skip_dag_parse else None,
     }
+    return {name: str(value) for name, value in given.items() if value is not None}
 
 
 def _environment(spec: DeploymentSpec, content: str, deadline: int) -> Iterator[Manifest]:
