@@ -34,6 +34,8 @@ def up(
 ) -> None:
     """Bring the platform up; do only what is not done yet."""
     choice = Choice.make(context, registry)
+    if estimate := platform.estimate(choice):
+        console.print(estimate, soft_wrap=True)
     with Progress(console) as progress:
         up_platform = platform.up(progress, choice)
     console.print(f"Ready: context {up_platform.context}, registry {up_platform.registry}")

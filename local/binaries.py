@@ -1,15 +1,18 @@
-"""The Kubernetes programs, built from their Go modules and cached by everything that decides them.
+"""Kubernetes and Pulumi, built from their Go modules and cached by everything that decides them.
 
-No registry serves Kubernetes binaries, but the Go module proxy serves its source. Kubernetes takes
-about five minutes on two cores; the other two programs reuse most of what it compiled.
+No registry serves their binaries, but the Go module proxy serves their source. On two cores Kubernetes
+takes about five minutes, and Pulumi about ten; the small programs reuse most of what those compiled.
 """
 
+import json
 import os
 import platform
 import re
 import shutil
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 
 from local import commands
@@ -17,6 +20,8 @@ from local.keys import content_key
 from local.paths import SOURCE, Paths
 from local.progress import Reporter
 
+_GO_ENVIRONMENT = {"CGO_ENABLED": "0", "GOFLAGS": "", "GOWORK": "off"}
+_OVERLAY = "overlay.json"
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 KUBERNETES_PROGRAMS = (
     "kube-apiserver",
@@ -33,9 +38,24 @@ class GoModule:
     """One directory with a `go.mod`, and the programs that come out of it."""
 
     name: str
-    title: str
-    package: str
+    product: str
+    # How long a build takes on two cores without Go's caches.
+    minutes: float
+    packages: tuple[str, ...]
     programs: tuple[str, ...]
+    compiler_flags: tuple[str, ...] = ()
+    # Files that the module's own code embeds, from another module: path here -> (module, path there).
+    embeds: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """What a build of it is called while it runs."""
+        return f"Build {self.product} from Go modules (about {max(1, round(self.minutes))} minutes)"
+
+    @property
+    def output(self) -> str:
+        """The file that is built; empty where Go names several after their packages."""
+        return self.programs[0] if self.packages == (".",) else ""
 
     @property
     def directory(self) -> Path:
@@ -43,15 +63,39 @@ class GoModule:
 
 
 KUBERNETES = GoModule(
-    "kubernetes", "Build Kubernetes from Go modules (about 5 minutes)", "tool", KUBERNETES_PROGRAMS
+    "kubernetes",
+    "Kubernetes",
+    6.5,
+    ("tool",),
+    KUBERNETES_PROGRAMS,
 )
-COREDNS = GoModule("coredns", "Build CoreDNS from Go modules", ".", ("coredns",))
+COREDNS = GoModule("coredns", "CoreDNS", 1, (".",), ("coredns",))
 LOCAL_PATH = GoModule(
     "local-path",
-    "Build local-path-provisioner from Go modules",
-    "tool",
+    "local-path-provisioner",
+    0.5,
+    ("tool",),
     ("local-path-provisioner",),
 )
+PULUMI_CLI = GoModule("pulumi-cli", "the Pulumi CLI", 4.5, ("tool",), ("pulumi",))
+PULUMI_YAML = GoModule(
+    "pulumi-yaml", "Pulumi's YAML language host", 1, ("tool",), ("pulumi-language-yaml",)
+)
+_PROVIDER = "github.com/pulumi/pulumi-kubernetes/provider/v4"
+PULUMI_KUBERNETES = GoModule(
+    "pulumi-kubernetes",
+    "Pulumi's Kubernetes provider",
+    5,
+    (".",),
+    ("pulumi-resource-kubernetes",),
+    # Two thirds of the time is the provider's own Go SDK, which only two of its resources call.
+    ("-gcflags=github.com/pulumi/pulumi-kubernetes/sdk/v4/...=-N -l",),
+    {
+        name: (_PROVIDER, f"cmd/pulumi-resource-kubernetes/{name}")
+        for name in ("schema.json", "terraform-mapping.json")
+    },
+)
+PULUMI = (PULUMI_CLI, PULUMI_YAML, PULUMI_KUBERNETES)
 
 
 def architecture() -> str:
@@ -69,13 +113,22 @@ def required_version(go_mod: str, module: str) -> str:
 
 def linker_flags(module: GoModule) -> str:
     """Return the flags that make the programs know their own version."""
-    if module is not KUBERNETES:
-        return "-s -w"
-    version = required_version((module.directory / "go.mod").read_text(), "k8s.io/kubernetes")
-    major, minor, _ = version.removeprefix("v").split(".", 2)
-    variables = {"gitVersion": version, "gitMajor": major, "gitMinor": minor}
-    package = "k8s.io/component-base/version"
-    return " ".join(["-s -w", *(f"-X {package}.{k}={v}" for k, v in variables.items())])
+    go_mod = (module.directory / "go.mod").read_text()
+    variables = {}
+    if module is KUBERNETES:
+        kubernetes = required_version(go_mod, "k8s.io/kubernetes")
+        major, minor, _ = kubernetes.removeprefix("v").split(".", 2)
+        package = "k8s.io/component-base/version"
+        values = {"gitVersion": kubernetes, "gitMajor": major, "gitMinor": minor}
+        variables = {f"{package}.{name}": value for name, value in values.items()}
+    if module is PULUMI_CLI:
+        cli = required_version(go_mod, "github.com/pulumi/pulumi/pkg/v3")
+        variables = {"github.com/pulumi/pulumi/sdk/v3/go/common/version.Version": cli}
+    if module is PULUMI_KUBERNETES:
+        # The version of the Python package: the CLI warns of a provider that says another one than the
+        # resources ask for.
+        variables = {f"{_PROVIDER}/pkg/version.Version": version("pulumi-kubernetes")}
+    return " ".join(["-s -w", *(f"-X {name}={value}" for name, value in variables.items())])
 
 
 def target(module: GoModule, paths: Paths) -> Path:
@@ -85,7 +138,13 @@ def target(module: GoModule, paths: Paths) -> Path:
         for path in module.directory.iterdir()
         if path.name in ("go.mod", "go.sum") or path.suffix == ".go"
     ]
-    key = content_key(architecture(), linker_flags(module), module.package, files=sources)
+    key = content_key(
+        architecture(),
+        linker_flags(module),
+        *module.packages,
+        *module.compiler_flags,
+        files=sources,
+    )
     return paths.cache / "bin" / f"{module.name}-{key}"
 
 
@@ -107,19 +166,42 @@ def build(module: GoModule, paths: Paths, reporter: Reporter) -> Path:
                     "-trimpath",
                     "-buildvcs=false",
                     "-mod=readonly",
+                    f"-overlay={_overlay(module, building)}",
+                    *module.compiler_flags,
                     "-ldflags",
                     linker_flags(module),
                     "-o",
-                    f"{building}/",
-                    module.package,
+                    f"{building}/{module.output}",
+                    *module.packages,
                 ],
                 what=f"build {', '.join(module.programs)}",
                 cwd=module.directory,
-                env=os.environ | {"CGO_ENABLED": "0", "GOFLAGS": "", "GOWORK": "off"},
+                env=os.environ | _GO_ENVIRONMENT,
                 on_line=phase.note,
             )
+            (building / _OVERLAY).unlink()
         building.chmod(0o755)
         building.rename(destination)
     finally:
         shutil.rmtree(building, ignore_errors=True)
     return destination
+
+
+def _overlay(module: GoModule, directory: Path) -> Path:
+    """Write the file that tells Go which files of other modules a module embeds."""
+    replace = {}
+    for here, (other, there) in module.embeds.items():
+        commands.run(
+            ["go", "mod", "download", other],
+            what=f"fetch the Go module {other}",
+            cwd=module.directory,
+            env=os.environ | _GO_ENVIRONMENT,
+        )
+        source = commands.capture(
+            ["go", "-C", module.directory, "list", "-m", "-f", "{{.Dir}}", other],
+            what=f"find the Go module {other}",
+        )
+        replace[str(module.directory / here)] = f"{source.strip()}/{there}"
+    file = directory / _OVERLAY
+    file.write_text(json.dumps({"Replace": replace}))
+    return file

@@ -28,6 +28,7 @@ from local import (
     packages,
     probes,
     processes,
+    pulumi_installation,
     requirements,
 )
 from local.cluster import Cluster
@@ -54,6 +55,10 @@ ENGINES_STOP = ("dockerd", "registry", "containerd")
 ENGINES_STOP_SECONDS = 20.0
 
 
+# The fields of `Platform` that are paths, or None.
+_PATHS = ("kubeconfig", "kubectl", "pulumi_home")
+
+
 @dataclass(frozen=True)
 class Platform:
     """A Kubernetes, a Docker and a registry that are ready, and the images in it."""
@@ -69,6 +74,8 @@ class Platform:
     own_cluster: bool
     own_docker: bool
     kubectl: Path | None = None
+    # PULUMI_HOME of our own Pulumi; None where one is on PATH.
+    pulumi_home: Path | None = None
 
     @classmethod
     def load(cls, paths: Paths | None = None) -> "Platform":
@@ -80,15 +87,15 @@ class Platform:
             raise StateError(
                 "The local platform is not up.", to_do="Run `python -m local up`."
             ) from None
-        values["kubeconfig"] = Path(values["kubeconfig"])
-        values["kubectl"] = Path(values["kubectl"]) if values["kubectl"] else None
+        for name in _PATHS:
+            values[name] = Path(values[name]) if values[name] else None
         return cls(**values)
 
     def save(self, paths: Paths) -> None:
         """Write the platform down for `load`."""
         values = dataclasses.asdict(self)
-        values["kubeconfig"] = str(self.kubeconfig)
-        values["kubectl"] = str(self.kubectl) if self.kubectl else None
+        for name in _PATHS:
+            values[name] = str(values[name]) if values[name] else None
         paths.state.mkdir(parents=True, exist_ok=True)
         paths.platform_file.write_text(json.dumps(values, indent=2))
 
@@ -97,8 +104,18 @@ class Platform:
         variables = {"KUBECONFIG": str(self.kubeconfig)}
         if self.own_docker:
             variables["DOCKER_HOST"] = self.docker_host
+        programs = []
         if self.kubectl and not shutil.which("kubectl"):
-            variables["PATH"] = f"{self.kubectl.parent}:{os.environ.get('PATH', '')}"
+            programs.append(str(self.kubectl.parent))
+        if self.pulumi_home:
+            variables["PULUMI_HOME"] = str(self.pulumi_home)
+            # Pulumi would ask a server that cannot be reached.
+            variables["PULUMI_SKIP_UPDATE_CHECK"] = "true"
+            programs.append(str(self.pulumi_home / "bin"))
+        if programs:
+            path = os.environ.get("PATH", "").split(os.pathsep)
+            others = [folder for folder in path if folder not in programs]
+            variables["PATH"] = os.pathsep.join([*programs, *others])
         return variables
 
 
@@ -142,7 +159,7 @@ def up(reporter: Reporter, choice: Choice | None = None, paths: Paths | None = N
         requirements.check(
             paths.state,
             root=own_cluster or docker_host is None,
-            go=own_cluster,
+            go=own_cluster or pulumi_installation.existing(paths) is None,
             packages_missing=bool(wanted),
         )
         pool = ThreadPoolExecutor(max_workers=16)
@@ -180,6 +197,7 @@ class _Up:
     def run(self, missing_packages: list[str]) -> Platform:
         own_cluster = self._choice.context is None
         programs = self._pool.submit(self._programs) if own_cluster else None
+        pulumi = self._pool.submit(self._pulumi, programs)
         if missing_packages:
             with self._reporter.phase("Install Debian packages") as phase:
                 packages.install(missing_packages, phase)
@@ -194,10 +212,11 @@ class _Up:
             self._after(base, functools.partial(builder.ensure, image))
             for image in images.services()
         )
-        work: list[Future[Any]] = [base, runtime, postgres, redis]
+        pulled = [base, runtime, postgres, redis]
+        work: list[Future[Any]] = [*pulled, pulumi]
         if programs:
             kubeconfig, context = self._paths.kubeconfig, config.CONTEXT
-            cluster_up = self._pool.submit(self._own_cluster, builder, programs, work.copy())
+            cluster_up = self._pool.submit(self._own_cluster, builder, programs, pulled)
             work += [programs, cluster_up]
         else:
             kubeconfig, context = chosen_kubeconfig(), str(self._choice.context)
@@ -217,6 +236,7 @@ class _Up:
             own_cluster=own_cluster,
             own_docker=self._own_docker,
             kubectl=cluster_up.result() if cluster_up else None,
+            pulumi_home=pulumi.result(),
         )
 
     def _after(self, first: Future[str], then: Callable[[], str]) -> Future[str]:
@@ -233,6 +253,19 @@ class _Up:
             for module in (binaries.KUBERNETES, binaries.COREDNS, binaries.LOCAL_PATH)
         )
         return kubernetes, dns, storage
+
+    def _pulumi(self, before: Future[Any] | None) -> Path | None:
+        """Build and install Pulumi unless it is there; after Kubernetes, whose start takes a while."""
+        if pulumi_installation.existing(self._paths):
+            return None
+        if before:
+            before.result()
+        programs = {
+            name: binaries.build(module, self._paths, self._reporter) / name
+            for module in binaries.PULUMI
+            for name in module.programs
+        }
+        return pulumi_installation.install(programs, self._paths)
 
     def _start_registry(self) -> None:
         file = self._paths.config / "registry.yaml"
@@ -286,6 +319,25 @@ class _Up:
         for image in as_completed(pulled):
             cluster.pull(image.result(), self._paths, self._reporter)
         return kubernetes / "kubectl"
+
+
+def estimate(choice: Choice | None = None, paths: Paths | None = None) -> str:
+    """Return how long `up` builds on two cores, as a sentence; empty if everything is cached."""
+    paths = paths or Paths.from_environment()
+    choice = choice or Choice.make()
+    modules = [binaries.KUBERNETES, binaries.COREDNS, binaries.LOCAL_PATH]
+    wanted = modules if choice.context is None else []
+    if not pulumi_installation.existing(paths):
+        wanted = [*wanted, *binaries.PULUMI]
+    missing = [module for module in wanted if not binaries.target(module, paths).is_dir()]
+    if not missing:
+        return ""
+    parts = ", ".join(f"{module.product} {module.minutes:g}" for module in missing)
+    minutes = sum(module.minutes for module in missing)
+    return (
+        f"The first run compiles for about {minutes:.0f} minutes on two cores ({parts}). "
+        "Later runs take what it made from the cache."
+    )
 
 
 def runtime(

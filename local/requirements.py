@@ -38,7 +38,7 @@ def check(state: Path, *, root: bool, go: bool, packages_missing: bool) -> None:
         )
     if go and not shutil.which("go"):
         raise RequirementError(
-            "Go is missing: Kubernetes is built from its Go modules.",
+            "Go is missing: Kubernetes and Pulumi are built from their Go modules.",
             to_do="Install Go 1.26 or newer and have `go` on PATH.",
         )
     if len(f"{state}/{LONGEST_SOCKET}") > SOCKET_PATH_LIMIT:

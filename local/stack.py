@@ -1,22 +1,23 @@
-"""Run `astro-pulumi` on one stack, as a user would."""
+"""Run `pulumi` on one stack, as a user would."""
 
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Final
 
 import yaml
 
-from astro_pulumi.cli.options import Engine
 from local.errors import LocalError
+
+# A preview before the update would repeat what the update shows anyway.
+_NO_QUESTIONS: Final = dict.fromkeys(("up", "destroy", "refresh"), ("--yes", "--skip-preview"))
 
 
 class StackError(LocalError):
-    """`astro-pulumi` failed; it has said why itself."""
+    """`pulumi` failed; its own message says why."""
 
 
 @dataclass(frozen=True)
@@ -25,10 +26,8 @@ class Stack:
 
     directory: Path
     name: str
-    # Where cluster, Docker, backend and passphrase are.
+    # Where `pulumi`, cluster, Docker, backend and passphrase are.
     environment: Mapping[str, str] = field(default_factory=dict)
-    # None: the Pulumi CLI if it is on PATH, else the embedded one.
-    engine: Engine | None = None
 
     @property
     def config_file(self) -> Path:
@@ -56,8 +55,15 @@ class Stack:
             kept = [line for line in lines if not line.startswith("encryptionsalt:")]
             self.config_file.write_text("".join(kept))
 
+    def create(self) -> None:
+        """Create the stack unless it exists, and select it for further `pulumi` commands."""
+        done = self._capture("stack", "select", "--create", self.name, "--non-interactive")
+        if done.returncode != 0:
+            raise StackError(f"The stack {self.name} cannot be created.", why=done.stderr.strip())
+
     def up(self, log: IO[str] | None = None) -> None:
         """Deploy; progress and errors go to the terminal, or to `log`."""
+        self.create()
         self._run("up", log)
 
     def destroy(self, log: IO[str] | None = None) -> None:
@@ -66,14 +72,7 @@ class Stack:
 
     def outputs(self) -> dict[str, Any]:
         """Return the outputs of the last deploy, secrets in plain text; empty before the first."""
-        done = subprocess.run(
-            self.command("outputs", "--json", "--show-secrets"),
-            cwd=self.directory,
-            env=self.full_environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = self._capture(*self.command("stack", "output", "--json", "--show-secrets")[1:])
         if "no stack named" in done.stderr:
             return {}
         if done.returncode != 0:
@@ -82,9 +81,8 @@ class Stack:
         return outputs
 
     def command(self, *arguments: str) -> list[str]:
-        """Return the command line of `astro-pulumi` for this stack."""
-        program = Path(sys.executable).with_name("astro-pulumi")
-        return [str(program), *arguments, "--stack", self.name]
+        """Return the command line of `pulumi` for this stack."""
+        return ["pulumi", *arguments, "--stack", self.name]
 
     def start(
         self,
@@ -98,10 +96,8 @@ class Stack:
 
         :param own_group: whether it gets a process group of its own, to be killed as a whole.
         """
-        yes = [] if command == "preview" else ["--yes"]
-        engine = ["--engine", self.engine.value] if self.engine else []
         return subprocess.Popen(
-            self.command(command, *yes, *engine, *options),
+            self.command(command, *_NO_QUESTIONS.get(command, ()), *options),
             cwd=self.directory,
             env=self.full_environment,
             stdin=subprocess.DEVNULL,
@@ -111,10 +107,21 @@ class Stack:
             start_new_session=own_group,
         )
 
+    def _capture(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["pulumi", *arguments],
+            cwd=self.directory,
+            env=self.full_environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
     def _run(self, command: str, log: IO[str] | None) -> None:
         code = self.start(command, stdout=log, stderr=log and subprocess.STDOUT).wait()
         if code != 0:
             raise StackError(
-                f"`astro-pulumi {command}` ended with exit code {code}.",
+                f"`pulumi {command}` ended with exit code {code}.",
                 why="Its own message is above." if log is None else "",
             )

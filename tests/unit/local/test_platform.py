@@ -1,6 +1,7 @@
 """What is used is what was chosen; and what `up` left can be read again."""
 
 import dataclasses
+import os
 import shlex
 from pathlib import Path
 
@@ -56,6 +57,19 @@ class TestPlatform:
         with pytest.raises(StateError) as caught:
             Platform.load()
         assert "python -m local up" in caught.value.to_do
+
+    def test_our_own_pulumi_comes_first_on_path(
+        self, up_platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        own = dataclasses.replace(up_platform, pulumi_home=tmp_path / "pulumi")
+        variables = own.environment()
+        assert variables["PULUMI_HOME"] == str(tmp_path / "pulumi")
+        assert variables["PATH"].split(os.pathsep).index(str(tmp_path / "pulumi" / "bin")) < 2
+        monkeypatch.setenv("PATH", variables["PATH"])
+        assert own.environment() == variables  # in a shell that has it already
+
+    def test_an_installed_pulumi_keeps_its_own_home(self, up_platform: Platform) -> None:
+        assert "PULUMI_HOME" not in up_platform.environment()
 
     def test_another_docker_is_not_exported(self, up_platform: Platform) -> None:
         other = dataclasses.replace(up_platform, own_docker=False)
