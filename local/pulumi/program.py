@@ -1,0 +1,89 @@
+"""Runs a Pulumi program or a plugin inside its own interpreter, which need not have this repository.
+
+Arguments: the process that started this one, the entry point, the program's arguments. A program's
+settings are in the environment variable `SETTINGS`; without them the entry point is a plugin.
+"""
+
+import sys
+
+if __name__ == "__main__":
+    sys.path.pop(0)  # this file's directory: its modules must not hide others
+
+import asyncio
+import json
+import logging
+import os
+import runpy
+import signal
+import threading
+import time
+import traceback
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+SETTINGS = "_PULUMI_PROGRAM_SETTINGS"
+# The exit code that means that the user has been told what is wrong.
+TOLD = 32
+
+
+def _end_with(host: int) -> None:
+    """End this process and what it has started once the language host is gone."""
+    while os.getppid() == host:
+        time.sleep(0.25)
+    os.killpg(0, signal.SIGKILL)
+
+
+def _run_program(entry: str, settings: dict[str, Any]) -> int:
+    """Run a program connected to the engine, and return the exit code."""
+    import pulumi.runtime
+
+    pulumi.runtime.set_all_config(
+        pulumi.runtime.get_config_env(), pulumi.runtime.get_config_secret_keys_env()
+    )
+    pulumi.runtime.configure(pulumi.runtime.Settings(**settings))
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    loop.set_default_executor(ThreadPoolExecutor(max_workers=settings["parallel"] * 4))
+    # Futures that nobody waited for are normal when a program ends early.
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+
+    def run() -> None:
+        runpy.run_path(entry, run_name="__main__")
+
+    try:
+        loop.run_until_complete(pulumi.runtime.run_in_stack(run))
+    except pulumi.RunError as error:
+        pulumi.log.error(str(error))
+        return TOLD
+    except Exception as error:
+        text = "".join(traceback.format_exception(error, limit=_own_frames(error, entry)))
+        pulumi.log.error(f"Program failed with an unhandled exception:\n{text}")
+        return TOLD
+    return 0
+
+
+def _own_frames(error: Exception, entry: str) -> int | None:
+    """Return the traceback's limit that leaves out what is above the program's first line."""
+    root = Path(entry).resolve()
+    main = root if root.is_file() else root / "__main__.py"
+    files = [Path(frame.filename).resolve() for frame in traceback.extract_tb(error.__traceback__)]
+    return files.index(main) - len(files) if main in files else None
+
+
+def main() -> int:
+    """Run what the arguments name, and return the exit code."""
+    host, entry = int(sys.argv[1]), sys.argv[2]
+    threading.Thread(target=_end_with, args=(host,), daemon=True).start()
+    sys.argv = sys.argv[2:]
+    # As if Python had been given the entry point: modules beside it can be imported to the end.
+    sys.path.insert(0, entry if Path(entry).is_dir() else str(Path(entry).parent))
+    settings = os.environ.pop(SETTINGS, "")
+    if settings:
+        return _run_program(entry, json.loads(settings))
+    runpy.run_path(entry, run_name="__main__")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
