@@ -1,8 +1,6 @@
 """`Deployment`: one Airflow environment in one namespace, from an Astro project. Reads like a deploy."""
 
 from collections.abc import Mapping
-from functools import cache
-from importlib import resources
 from types import MappingProxyType
 from typing import Any, Final, cast
 
@@ -17,6 +15,7 @@ from astro_pulumi.kept import (
     check_database_change,
     docker_config,
     generate_passwords,
+    namespace_suffix,
 )
 from astro_pulumi.kubernetes import (
     accounts,
@@ -30,11 +29,13 @@ from astro_pulumi.kubernetes import (
     pgbouncer,
 )
 from astro_pulumi.kubernetes.metadata import Manifest, labels, object_name
-from astro_pulumi.kubernetes.pods import AirflowEnvironment
+from astro_pulumi.kubernetes.objects import Objects
+from astro_pulumi.kubernetes.pods import AirflowEnvironment, pod_files
 from astro_pulumi.kubernetes.resources import KubernetesObject
-from astro_pulumi.release import changes, configuration, ledger
+from astro_pulumi.pulumi_version import require_pulumi
+from astro_pulumi.release import changes, configuration, ledger, rollout
+from astro_pulumi.release import job as release_job
 from astro_pulumi.release import rollback as rollbacks
-from astro_pulumi.release.job import release_job, release_job_rights
 from astro_pulumi.release.overrides import overridden
 from astro_pulumi.release.rollback import (
     Rollback,
@@ -42,7 +43,7 @@ from astro_pulumi.release.rollback import (
     release_content,
     release_origin,
 )
-from astro_pulumi.spec import BackingService, DeploymentSpec
+from astro_pulumi.spec import BackingService
 from astro_pulumi.user_errors import shown_to_the_user
 from astro_pulumi.validation import specify
 
@@ -77,6 +78,7 @@ class Deployment(pulumi.ComponentResource):
     ) -> None:
         super().__init__("astro:index:Deployment", name, None, opts)
         with shown_to_the_user():
+            require_pulumi()
             args = overridden(args)
             rollback = self._find_release_to_restore(name, args)
             if rollback:
@@ -89,15 +91,21 @@ class Deployment(pulumi.ComponentResource):
         passwords = generate_passwords(spec, self)
         if not rollback:
             self.namespace = self._find_or_make_namespace(name, spec.namespace)
+        self._objects = Objects(name, self.namespace, self)
         pull_secret = self._find_or_make_pull_secret()
         self._restrict_network()
         urls = service_urls(spec, passwords, self.namespace, check_database_change(spec, self))
         environment = self._make_environment(passwords, urls, pull_secret)
-        account = self._make("services", accounts.services_account(spec, pull_secret)).object_name
+        account = self._objects.make(
+            "services", accounts.services_account(spec, pull_secret)
+        ).object_name
         database, broker = self._run_backing_services(passwords, account)
-        pool = self._pool_connections(urls["plain_database_url"], account, database)
+        self._watch_rights = self._objects.make_rights(
+            rollout.COMPONENT, rollout.rollout_rights(spec, pull_secret)
+        )
+        pool = self._pool_connections(urls["plain_database_url"], account, database, environment)
         for manifest in monitoring.metrics_export(spec, account):
-            self._make(monitoring.COMPONENT, manifest)
+            self._objects.make(monitoring.COMPONENT, manifest)
         content = release_content(args, spec, rollback)
         migrated = self._run_release_job(environment, pull_secret, content, database)
         findings = migrated.metadata.apply(ledger.read_findings)
@@ -105,8 +113,8 @@ class Deployment(pulumi.ComponentResource):
         title = ledger.title(name, origin, findings)
         self.webserver_url = self._expose_webserver()
         after = [migrated, *broker, *pool]
-        workloads = self._roll_out(environment, title, findings, after)
-        record = self._record_release(args, rollback, origin, findings, workloads)
+        rolled_out = self._roll_out(environment, title, findings, after)
+        record = self._record_release(args, rollback, origin, findings, rolled_out)
 
         self.airflow_version = pulumi.Output.from_input(str(spec.airflow_version))
         self.release = record.object_name
@@ -149,16 +157,17 @@ class Deployment(pulumi.ComponentResource):
     def _find_or_make_namespace(
         self, name: str, given: pulumi.Input[str] | None
     ) -> pulumi.Output[str]:
-        """An existing one, or one with a random suffix: two stacks may share a cluster."""
+        """An existing one, or one with a random suffix."""
         if given is not None:
             return pulumi.Output.from_input(given)
+        full_name = pulumi.Output.format("{0}-{1}", name, namespace_suffix(name, self))
         manifest = {
             "apiVersion": "v1",
             "kind": "Namespace",
-            "metadata": {"labels": labels(name, "namespace")},
+            "metadata": {"name": full_name, "labels": labels(name, "namespace")},
         }
-        made = KubernetesObject(name, manifest, pulumi.ResourceOptions(parent=self))
-        return made.object_name
+        opts = pulumi.ResourceOptions(parent=self)
+        return KubernetesObject(name, manifest, opts).object_name
 
     def _find_or_make_pull_secret(self) -> pulumi.Output[str] | None:
         registry = self._spec.registry
@@ -168,7 +177,7 @@ class Deployment(pulumi.ComponentResource):
             return pulumi.Output.from_input(registry.pull_secret)
         if registry.username is None:
             return None
-        return self._make_secret(
+        return self._objects.make_secret(
             "registry",
             {".dockerconfigjson": docker_config(registry)},
             type="kubernetes.io/dockerconfigjson",
@@ -176,7 +185,7 @@ class Deployment(pulumi.ComponentResource):
 
     def _restrict_network(self) -> None:
         for component, policy in network.network_policies(self._spec).items():
-            self._make(component, policy)
+            self._objects.make(component, policy)
 
     def _make_environment(
         self,
@@ -186,19 +195,19 @@ class Deployment(pulumi.ComponentResource):
     ) -> AirflowEnvironment:
         spec = self._spec
         groups = secret_groups(spec, passwords, urls)
-        config = self._make("settings", _config_map(spec, settings(spec)))
-        files = self._make("files", _config_map(spec, _pod_files()))
-        account = self._make("airflow", accounts.airflow_account(spec, pull_secret))
+        config = self._objects.make_config_map("settings", settings(spec))
+        files = self._objects.make_config_map("files", pod_files())
+        account = self._objects.make("airflow", accounts.airflow_account(spec, pull_secret))
         return AirflowEnvironment(
             image=self.image,
             config=config.object_name,
             files=files.object_name,
             secrets={
-                group: self._make_secret(_SECRET_NAMES.get(group, group), content)
+                group: self._objects.make_secret(_SECRET_NAMES.get(group, group), content)
                 for group, content in groups.items()
             },
             service_account=account.object_name,
-            certificates=self._make_secret("certificates", given)
+            certificates=self._objects.make_secret("certificates", given)
             if (given := certificates(spec))
             else None,
             template=spec.pod_template,
@@ -214,18 +223,22 @@ class Deployment(pulumi.ComponentResource):
             pulumi.log.warn(f"{spec.name}: {warning}", self)
         database, broker = [], []
         if isinstance(spec.database, BackingService):
-            password = self._make_secret("postgresql", {"password": passwords["postgresql"]})
-            self._make("postgresql", backing.postgresql_service(spec))
+            password = self._objects.make_secret(
+                "postgresql", {"password": passwords["postgresql"]}
+            )
+            self._objects.make("postgresql", backing.postgresql_service(spec))
             manifest = backing.postgresql(spec, spec.database, password, account)
-            database.append(self._make("postgresql", manifest))
+            database.append(self._objects.make("postgresql", manifest))
             if spec.backup_before_downgrade:
-                self._make(backing.BACKUPS, backing.backup_claim(spec, spec.database))
+                # Dumps are not for the garbage collection.
+                claim = backing.backup_claim(spec, spec.database)
+                self._objects.make(backing.BACKUPS, claim, owned=False)
         if isinstance(spec.broker, BackingService):
             file = passwords["redis"].apply(backing.redis_configuration)
-            redis_conf = self._make_secret("redis", {"redis.conf": file})
-            self._make("redis", backing.redis_service(spec))
+            redis_conf = self._objects.make_secret("redis", {"redis.conf": file})
+            self._objects.make("redis", backing.redis_service(spec))
             manifest = backing.redis(spec, spec.broker, redis_conf, account)
-            broker.append(self._make("redis", manifest))
+            broker.append(self._objects.make("redis", manifest))
         return database, broker
 
     def _pool_connections(
@@ -233,25 +246,34 @@ class Deployment(pulumi.ComponentResource):
         database_url: pulumi.Output[str],
         account: pulumi.Output[str],
         database: list[KubernetesObject],
+        environment: AirflowEnvironment,
     ) -> list[KubernetesObject]:
-        """PgBouncer, where it is asked for."""
+        """PgBouncer, where it is asked for, and its watch: it starts while the release Job runs.
+
+        Airflow's processes crash without it, so that they wait for the watch.
+        """
         spec = self._spec
         if spec.pgbouncer is None:
             return []
         component = pgbouncer.COMPONENT
-        files = self._make_secret(component, pgbouncer_files(spec, spec.pgbouncer, database_url))
-        self._make(component, pgbouncer.pgbouncer_service(spec))
+        files = self._objects.make_secret(
+            component, pgbouncer_files(spec, spec.pgbouncer, database_url)
+        )
+        self._objects.make(component, pgbouncer.pgbouncer_service(spec))
         manifest = pgbouncer.workload(spec, spec.pgbouncer, files, account)
-        return [self._make(component, manifest, depends_on=database)]
+        made = self._objects.make(component, manifest, depends_on=database)
+        return [made, self._watch(component, [manifest], [made], environment)]
 
     def _expose_webserver(self) -> pulumi.Output[str]:
         """Makes what people reach the webserver through; -> its URL."""
         spec = self._spec
-        service = self._make("webserver", exposure.webserver_service(spec))
+        service = self._objects.make("webserver", exposure.webserver_service(spec))
         if spec.exposure.ingress:
-            self._make("webserver", exposure.webserver_ingress(spec, spec.exposure.ingress))
+            self._objects.make("webserver", exposure.webserver_ingress(spec, spec.exposure.ingress))
         if spec.exposure.http_route:
-            self._make("webserver", exposure.webserver_route(spec, spec.exposure.http_route))
+            self._objects.make(
+                "webserver", exposure.webserver_route(spec, spec.exposure.http_route)
+            )
         if exposure.url_is_of_load_balancer(spec):
             return service.status.apply(exposure.load_balancer_url)
         within_cluster = pulumi.Output.format(
@@ -266,12 +288,11 @@ class Deployment(pulumi.ComponentResource):
         content: str,
         database: list[KubernetesObject],
     ) -> KubernetesObject:
-        rights = [
-            self._make(f"release-job-{manifest['kind'].lower()}", manifest)
-            for manifest in release_job_rights(self._spec, pull_secret)
-        ]
-        manifest = release_job(self._spec, environment, content)
-        return self._make("release-job", manifest, depends_on=[*database, *rights])
+        rights = self._objects.make_rights(
+            release_job.COMPONENT, release_job.release_job_rights(self._spec, pull_secret)
+        )
+        manifest = release_job.release_job(self._spec, environment, content)
+        return self._objects.make("release-job", manifest, depends_on=[*database, *rights])
 
     def _keep_origin(
         self, content: str, rollback: Rollback | None
@@ -281,8 +302,8 @@ class Deployment(pulumi.ComponentResource):
         It is another commit, person or machine each time, and would make every `up` a new release. This
         object keeps what it was made with; its resource is another one when the content is.
         """
-        origin = _config_map(self._spec, release_origin(self._spec, rollback))
-        kept = self._make(f"origin-{content}", origin, ignore_changes=["data"])
+        origin = release_origin(self._spec, rollback)
+        kept = self._objects.make_config_map(f"origin-{content}", origin, ignore_changes=["data"])
         return kept.data.apply(MappingProxyType)  # one value for Pulumi, as in `read_findings`
 
     def _record_release(
@@ -291,13 +312,13 @@ class Deployment(pulumi.ComponentResource):
         rollback: Rollback | None,
         origin: pulumi.Output[Mapping[str, str]],
         findings: pulumi.Output[Mapping[str, Any]],
-        workloads: list[KubernetesObject],
+        rolled_out: list[KubernetesObject],
     ) -> KubernetesObject:
         """Adds the record to the ledger, and makes it the current one."""
         spec = self._spec
         restored = rollback.release.project if rollback else None
         project = changes.project_in_short(spec, restored)
-        record = self._make(
+        record = self._objects.make(
             "release",
             ledger.release_record(
                 spec.name,
@@ -309,15 +330,16 @@ class Deployment(pulumi.ComponentResource):
                 origin=origin,
                 findings=findings,
             ),
-            depends_on=workloads,
+            depends_on=rolled_out,
             retain_on_delete=True,
+            owned=False,
         )
-        self._make(
+        self._objects.make(
             "current-release",
             ledger.current_release(spec.name, origin=origin, image=self.image, findings=findings),
             depends_on=[record],
         )
-        self._make(
+        self._objects.make(
             changes.COMPONENT,
             changes.content_record(spec, project, findings),
             depends_on=[record],
@@ -335,112 +357,41 @@ class Deployment(pulumi.ComponentResource):
         """Every Airflow process at once: faster than one by one, and safe within a version.
 
         To another version of Airflow: the webserver, which the others report to, then they, then the
-        workers, which run what the scheduler of their version sends.
+        workers, which run what the scheduler of their version sends. Each turn begins when the Job that
+        watches the turn before has seen it ready.
         """
         spec = self._spec
         for component, budget in availability.disruption_budgets(spec).items():
-            self._make(component, budget)
+            self._objects.make(component, budget)
         is_upgrade = findings.apply(lambda found: bool(found.get("airflowChanged")))
-        processes: list[KubernetesObject] = []
-        for process in sorted(spec.processes, key=lambda one: one.component != "webserver"):
-            webserver = processes[:1]
-            manifest = airflow.process_workload(spec, process, environment, title)
-            processes.append(
-                self._make(process.component, manifest, after, turn=_turn(is_upgrade, webserver))
-            )
-        workers = [
-            self._make(
-                f"worker-{queue.name}",
-                airflow.worker_workload(spec, queue, environment),
-                after,
-                turn=_turn(is_upgrade, processes),
-            )
-            for queue in spec.worker_queues
-        ]
+        made: list[KubernetesObject] = []
+        watches: list[KubernetesObject] = []
+        for turn, manifests in airflow.turns(spec, environment, title).items():
+            begin = rollout.begins_after(is_upgrade, watches[-1:])
+            workloads = [
+                self._objects.make(component, manifest, depends_on=after, turn=begin)
+                for component, manifest in manifests.items()
+            ]
+            watches.append(self._watch(turn, [*manifests.values()], workloads, environment))
+            made += workloads
         for component, scaler in autoscaling.autoscalers(spec, environment.secrets).items():
-            self._make(component, scaler)
-        return processes + workers
+            self._objects.make(component, scaler)
+        return made + watches
 
-    def _make(
+    def _watch(
         self,
-        component: str,
-        manifest: Manifest,
-        depends_on: list[KubernetesObject] | None = None,
-        retain_on_delete: bool | None = None,
-        ignore_changes: list[str] | None = None,
-        turn: pulumi.Output[None] | None = None,
-        hooks: pulumi.ResourceHookBinding | None = None,
+        turn: str,
+        manifests: list[Manifest],
+        workloads: list[KubernetesObject],
+        environment: AirflowEnvironment,
     ) -> KubernetesObject:
-        """Makes one object in the Deployment's namespace. Its resource is called `<name>-<component>`.
-
-        :param turn: what the object waits for, beside what it depends on for good.
-        """
-        namespace = self.namespace
-        if turn is not None:
-            namespace = pulumi.Output.all(namespace, turn).apply(lambda known: str(known[0]))
-        metadata = {**manifest.get("metadata", {}), "namespace": namespace}
-        return KubernetesObject(
-            object_name(self._spec.name, component),
-            {**manifest, "metadata": metadata},
-            pulumi.ResourceOptions(
-                parent=self,
-                depends_on=depends_on,
-                retain_on_delete=retain_on_delete,
-                ignore_changes=ignore_changes,
-                hooks=hooks,
-            ),
+        """The Job that ends when `workloads`, which were made of `manifests`, are ready."""
+        return self._objects.make(
+            f"{rollout.COMPONENT}-{turn}",
+            rollout.rollout_job(self._spec, environment, manifests),
+            depends_on=[*workloads, *self._watch_rights],
         )
-
-    def _make_secret(
-        self, component: str, values: dict[str, Any], type: str = "Opaque"
-    ) -> pulumi.Output[str]:
-        """A Secret with a random suffix, so that its readers roll exactly when it changes."""
-        manifest = {
-            "apiVersion": "v1",
-            "kind": "Secret",
-            "metadata": {"labels": labels(self._spec.name, component)},
-            "type": type,
-            "stringData": {key: pulumi.Output.secret(value) for key, value in values.items()},
-        }
-        return self._make(component, manifest).object_name
-
-
-def _turn(
-    is_upgrade: pulumi.Output[bool], before: list[KubernetesObject]
-) -> pulumi.Output[None] | None:
-    """Known when `before` have rolled out; at once in a deploy that does not change Airflow's version.
-
-    No `depends_on`, which would hold in every deploy. Nobody has to wait in a preview, where nothing
-    would be known of an object that does.
-    """
-    if not before or pulumi.runtime.is_dry_run():
-        return None
-
-    def wait(needed: bool) -> pulumi.Input[None]:
-        ready = pulumi.Output.all(*(one.id for one in before))
-        return ready.apply(lambda _: None) if needed else None
-
-    return is_upgrade.apply(wait)
 
 
 # Secrets that are called otherwise than the group of settings they hold.
 _SECRET_NAMES: Final = {"user": "environment"}
-
-
-def _config_map(spec: DeploymentSpec, data: dict[str, Any]) -> Manifest:
-    return {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {"labels": labels(spec.name, "settings")},
-        "data": data,
-    }
-
-
-@cache
-def _pod_files() -> dict[str, str]:
-    folder = resources.files("astro_pulumi") / "pod_files"
-    return {
-        file.name: file.read_text()
-        for file in sorted(folder.iterdir(), key=lambda file: file.name)
-        if file.is_file()
-    }

@@ -35,6 +35,21 @@ def generate_passwords(
     }
 
 
+def namespace_suffix(deployment: str, parent: pulumi.Resource) -> pulumi.Output[str]:
+    """Make the end of the namespace's name: two stacks may share a cluster.
+
+    In the state before the namespace is made, unlike an automatic name: a deploy that was killed finds its
+    namespace again.
+    """
+    return random.RandomString(
+        object_name(deployment, "namespace-suffix"),
+        length=8,
+        upper=False,
+        special=False,
+        opts=pulumi.ResourceOptions(parent=parent),
+    ).result
+
+
 def check_database_change(spec: DeploymentSpec, parent: pulumi.Resource) -> pulumi.Output[None]:
     """Fails when the state knows the database to be of the other kind and the change is not confirmed.
 

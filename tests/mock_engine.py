@@ -52,6 +52,8 @@ class Resource:
     inputs: dict[str, Any]  # secrets are `Secret`
     dependencies: frozenset[str]  # names of resources
     retain_on_delete: bool
+    protect: bool
+    ignored_changes: tuple[str, ...]
     parent: str  # name of a resource
 
     @classmethod
@@ -63,6 +65,8 @@ class Resource:
             inputs=plain(json_format.MessageToDict(request.object)),
             dependencies=frozenset(urn.split("::")[-1] for urn in request.dependencies),
             retain_on_delete=request.retainOnDelete,
+            protect=request.protect,
+            ignored_changes=tuple(request.ignoreChanges),
             parent=request.parent.split("::")[-1],
         )
 
@@ -189,6 +193,8 @@ def answer(type_: str, name: str, inputs: dict[str, Any], preview: bool) -> dict
     state = dict(inputs)
     if type_.startswith("kubernetes:"):
         state["metadata"] = {"name": f"{name}-abc123", **(state.get("metadata") or {})}
+        if not preview:
+            state["metadata"]["uid"] = f"uid-of-{name}"
         if name.endswith("-release-job") and not preview:
             annotations = state["metadata"].get("annotations") or {}
             state["metadata"]["annotations"] = {
@@ -199,6 +205,8 @@ def answer(type_: str, name: str, inputs: dict[str, Any], preview: bool) -> dict
         pass
     elif type_ == "random:index/randomPassword:RandomPassword":
         state["result"] = f"password-of-{name}"
+    elif type_ == "random:index/randomString:RandomString":
+        state["result"] = "x7k2m9qa"
     elif type_ == "docker:index/image:Image":
         state["repoDigest"] = f"{state['imageName'].rpartition(':')[0]}@sha256:{'0' * 64}"
     return state

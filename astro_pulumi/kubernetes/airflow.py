@@ -6,7 +6,7 @@ from typing import Any, Final
 from astro_pulumi.airflow.facts import FILES, LOGS, SIMPLE_AUTH_PASSWORDS, Process, ScriptProbe
 from astro_pulumi.airflow.settings import process_settings
 from astro_pulumi.kubernetes.metadata import (
-    ROLLED_OUT,
+    NOT_AWAITED,
     Manifest,
     labels,
     object_name,
@@ -23,6 +23,22 @@ from astro_pulumi.spec import DeploymentSpec, WorkerQueue
 
 _DEFAULT_GRACE_PERIOD: Final = 30
 _SIMPLE_AUTH: Final = "/run/secrets/simple-auth"
+
+
+def turns(
+    spec: DeploymentSpec, environment: AirflowEnvironment, title: Any
+) -> dict[str, dict[str, Manifest]]:
+    """Return every workload by its component, in the order in which an upgrade of Airflow needs them."""
+    processes = {
+        process.component: process_workload(spec, process, environment, title)
+        for process in spec.processes
+    }
+    webserver = {"webserver": processes.pop("webserver")}
+    workers = {
+        f"worker-{queue.name}": worker_workload(spec, queue, environment)
+        for queue in spec.worker_queues
+    }
+    return {"webserver": webserver, "processes": processes, "workers": workers}
 
 
 def process_workload(
@@ -62,11 +78,7 @@ def worker_workload(
     pod["terminationGracePeriodSeconds"] = queue.termination_grace_period_seconds
     name = worker_name(spec, queue)
     replicas = None if queue.is_scaled else queue.size.replicas
-    manifest = _workload(spec, name, "worker", replicas, pod, queue_label(queue))
-    if not queue.is_scaled:
-        # An autoscaler that the queue had before owns the number, and would have this one refused.
-        manifest["metadata"]["annotations"]["pulumi.com/patchForce"] = "true"
-    return manifest
+    return _workload(spec, name, "worker", replicas, pod, queue_label(queue))
 
 
 def worker_name(spec: DeploymentSpec, queue: WorkerQueue) -> str:
@@ -116,7 +128,7 @@ def _workload(
         "metadata": {
             "name": name,
             "labels": labels(spec.name, component, **more),
-            "annotations": {"pulumi.com/waitFor": ROLLED_OUT},
+            "annotations": dict(NOT_AWAITED),
         },
         "spec": {
             **({} if replicas is None else {"replicas": replicas}),

@@ -10,15 +10,15 @@ MANAGED_BY: Final = "astro-pulumi"
 # earlier. The workloads are waited for, that is enough.
 SKIP_AWAIT: Final = {"pulumi.com/skipAwait": "true"}
 
-# What `kubectl rollout status` waits for. pulumi-kubernetes' own wait for an update of a Deployment may
-# judge the object as it was before the update: 17 of 50 updates were called complete in less than a
-# second while their pods needed four; with this 0 of 50 (4.34, measured on the local platform). No
-# blanks round && and ||: the provider's parser refuses them.
-ROLLED_OUT: Final = (
-    "jsonpath={$[?@.observedGeneration==$.metadata.generation&&@.updatedReplicas==@.replicas"
-    "&&@.availableReplicas==@.replicas&&($.spec.replicas==0||@.replicas==$.spec.replicas)]"
-    ".observedGeneration}"
-)
+# Makes Pulumi await nothing when it makes or changes a workload: a Job of ours watches the roll-out and says
+# why it fails, which Pulumi's own wait does not. `skipAwait` would be shorter, but it also skips the wait for
+# the end of the pods on deletion, and `destroy` would take the database away from workers that drain.
+NOT_AWAITED: Final = {"pulumi.com/waitFor": "jsonpath={.metadata.uid}"}
+
+# Takes over an object that is in the cluster and not in the stack's state, as a deploy that was killed leaves
+# it behind. Without it the next deploy ends in a conflict with the field manager of the killed one. Since
+# 4.29 pulumi-kubernetes takes over nothing unless its `upsertExistingObjects` is set, and needs this as well.
+ADOPTED: Final = {"pulumi.com/patchForce": "true"}
 
 
 def object_name(deployment: str, component: str) -> str:

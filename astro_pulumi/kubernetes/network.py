@@ -11,6 +11,7 @@ from astro_pulumi.airflow.settings import STATSD_PORT
 from astro_pulumi.kubernetes import autoscaling, backing, monitoring, pgbouncer
 from astro_pulumi.kubernetes.metadata import Manifest, labels, object_name, selector
 from astro_pulumi.release.job import COMPONENT as RELEASE_JOB
+from astro_pulumi.release.rollout import COMPONENT as ROLLOUT
 from astro_pulumi.spec import BackingService, DeploymentSpec, ExternalBroker, ExternalDatabase
 
 _LOG_READERS: Final = ("webserver",)  # it shows the logs of running tasks
@@ -61,6 +62,7 @@ def network_policies(spec: DeploymentSpec) -> dict[str, Manifest]:
     clients = _clients(spec)
     components = [
         *clients,
+        ROLLOUT,
         *([pgbouncer.COMPONENT] if spec.pgbouncer else []),
         *(["postgresql"] if isinstance(spec.database, BackingService) else []),
         *(["redis"] if isinstance(spec.broker, BackingService) else []),
@@ -124,6 +126,9 @@ def _from_outside(spec: DeploymentSpec, component: str) -> list[Manifest]:
 
 
 def _to(spec: DeploymentSpec, component: str, process: Process | None) -> list[Manifest]:
+    if component == ROLLOUT:
+        # The Kubernetes API, at an address and a port that differ from cluster to cluster.
+        return [{}]
     if process is None and component != pgbouncer.COMPONENT:
         return []  # PostgreSQL, Redis and the exporter answer, they never call
     if process and process.runs_dag_code:

@@ -10,7 +10,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit, u
 
 from astro_pulumi.errors import ArgumentError
 from astro_pulumi.kubernetes.metadata import (
-    ROLLED_OUT,
+    NOT_AWAITED,
     Manifest,
     labels,
     object_name,
@@ -63,7 +63,7 @@ def workload(
         "metadata": {
             "name": object_name(spec.name, COMPONENT),
             "labels": labels(spec.name, COMPONENT),
-            "annotations": {"pulumi.com/waitFor": ROLLED_OUT},
+            "annotations": dict(NOT_AWAITED),
         },
         "spec": {
             "replicas": pgbouncer.size.replicas,

@@ -2,6 +2,8 @@
 
 import re
 from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
 from typing import Any, Final
 
 from astro_pulumi.airflow.facts import FILES, LOGS, HttpProbe, Process, ScriptProbe
@@ -41,6 +43,17 @@ class AirflowEnvironment:
             {"configMapRef": {"name": self.config}},
             *({"secretRef": {"name": name}} for name in user),
         ]
+
+
+@cache
+def pod_files() -> dict[str, str]:
+    """Return the files that run inside pods, by name."""
+    folder = files("astro_pulumi") / "pod_files"
+    return {
+        file.name: file.read_text()
+        for file in sorted(folder.iterdir(), key=lambda file: file.name)
+        if file.is_file()
+    }
 
 
 def pod_security(uid: int, gid: int) -> Manifest:

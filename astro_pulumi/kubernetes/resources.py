@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import pulumi
 
-from astro_pulumi.kubernetes.metadata import Manifest
+from astro_pulumi.kubernetes.metadata import ADOPTED, Manifest
 
 # Registered by manifest instead of by pulumi-kubernetes' classes: importing those takes 0.4 s of every
 # preview and up, and they add nothing to plain data.
@@ -27,7 +27,11 @@ class KubernetesObject(pulumi.CustomResource):
         super().__init__(
             type_token(manifest["apiVersion"], kind),
             name,
-            {"metadata": {}, **({"status": None} if kind == "Service" else {}), **manifest},
+            {
+                **({"status": None} if kind == "Service" else {}),
+                **manifest,
+                "metadata": _adopted(manifest["metadata"]),
+            },
             pulumi.ResourceOptions.merge(
                 pulumi.ResourceOptions(
                     version=VERSION, additional_secret_outputs=_SECRET_OUTPUTS.get(kind)
@@ -40,6 +44,14 @@ class KubernetesObject(pulumi.CustomResource):
     def object_name(self) -> pulumi.Output[str]:
         """The object's name in the cluster, with the suffix of an automatic name."""
         return self.metadata["name"]
+
+
+def _adopted(metadata: Manifest) -> Manifest:
+    """Return `metadata` with the annotation that lets an object be taken over."""
+    given = metadata.get("annotations", {})
+    if isinstance(given, pulumi.Output):
+        return {**metadata, "annotations": given.apply(lambda known: {**known, **ADOPTED})}
+    return {**metadata, "annotations": {**given, **ADOPTED}}
 
 
 def type_token(api_version: str, kind: str) -> str:

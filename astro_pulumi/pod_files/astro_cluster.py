@@ -1,4 +1,4 @@
-"""The Kubernetes API as the release Job needs it, with nothing but Python's standard library.
+"""The Kubernetes API as the Jobs of a deploy need it, with nothing but Python's standard library.
 
 The image is the user's: it holds no Kubernetes client for certain, and importing one costs a second.
 """
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 MERGE = "application/merge-patch+json"
+LOG_BYTES = 256 << 10
 
 
 class ApiError(Exception):
@@ -74,35 +75,51 @@ class Cluster:
         path = f"{root}/namespaces/{self.namespace}/{plural}" + (f"/{name}" if name else "")
         if query:
             path += "?" + urlencode(query)
-        headers = {"Authorization": f"Bearer {self._token()}", "Accept": "application/json"}
+        data = self._ask(method, path, body, kind)
+        return json.loads(data or b"{}")
+
+    def log(self, pod: str, container: str, previous: bool, lines: int) -> str:
+        """The last lines of a container's log, or of the one that ran before it; "" without any."""
+        query = {"container": container, "tailLines": str(lines), "limitBytes": str(LOG_BYTES)}
+        if previous:
+            query["previous"] = "true"
+        path = f"/api/v1/namespaces/{self.namespace}/pods/{pod}/log?{urlencode(query)}"
+        try:
+            data = self._ask("GET", path)
+        except ApiError:
+            return ""  # it has not started, or is gone
+        text = data.decode(errors="replace")
+        # A line that was cut may hold half of a secret, by which nobody would know it.
+        return text.rpartition("\n")[0] if len(data) >= LOG_BYTES else text
+
+    def _ask(self, method: str, path: str, body: Any = None, kind: str | None = None) -> bytes:
+        headers = {"Authorization": f"Bearer {self._token()}", "Accept": "application/json, */*"}
         if body is not None:
             headers["Content-Type"] = kind or "application/json"
         for attempt in range(8):
             try:
-                status, answer = self._send(method, path, body, headers)
+                status, data = self._send(method, path, body, headers)
             except OSError as error:
-                status, answer = 503, {"message": f"the Kubernetes API does not answer: {error}"}
+                status, data = 503, f"the Kubernetes API does not answer: {error}".encode()
             if status < 400:
-                return answer
+                return data
             if status not in (429, 500, 502, 503, 504):
                 break
             time.sleep(0.25 * 2**attempt)  # half a minute in all
-        raise ApiError(status, f"{method} {path}: {answer.get('message', status)}")
+        raise ApiError(status, f"{method} {path}: {_message(data) or status}")
 
-    def _send(self, method: str, path: str, body: Any, headers: dict[str, str]) -> tuple[int, Any]:
+    def _send(
+        self, method: str, path: str, body: Any, headers: dict[str, str]
+    ) -> tuple[int, bytes]:
         connection = http.client.HTTPSConnection(self._server, context=self._context, timeout=20)
         try:
             connection.request(method, path, body and json.dumps(body), headers)
             response = connection.getresponse()
-            data = response.read()
+            return response.status, response.read()
         except http.client.HTTPException as error:
             raise OSError(error) from error
         finally:
             connection.close()
-        try:
-            return response.status, json.loads(data or b"{}")
-        except ValueError:
-            return response.status, {"message": data.decode(errors="replace")}
 
     def find(self, resource: str, name: str) -> Any:
         """The object, or None."""
@@ -113,19 +130,28 @@ class Cluster:
                 return None
             raise
 
-    def list(self, resource: str, labels: dict[str, str]) -> list[Any]:
-        selector = ",".join(f"{key}={value}" for key, value in labels.items())
-        items: list[Any] = self.request("GET", resource, labelSelector=selector)["items"]
+    def list(self, resource: str, labels: dict[str, str], **query: str) -> list[Any]:
+        if labels:
+            query["labelSelector"] = ",".join(f"{key}={value}" for key, value in labels.items())
+        items: list[Any] = self.request("GET", resource, **query)["items"]
         return items
 
     def patch(self, resource: str, name: str, change: dict[str, Any]) -> Any:
         return self.request("PATCH", resource, name, change, MERGE)
 
 
+def _message(data: bytes) -> str:
+    """What the API server says of a request that it refuses."""
+    try:
+        return str(json.loads(data)["message"])
+    except (ValueError, KeyError, TypeError):
+        return data.decode(errors="replace")
+
+
 class Lease:
     """Held by one release Job of a Deployment at a time, and renewed in the background.
 
-    A holder that was killed loses it after `SECONDS`.
+    A holder that was killed loses it after `SECONDS`. The Lease goes with its `owners`.
     """
 
     SECONDS = 30
@@ -137,11 +163,13 @@ class Lease:
         name: str,
         holder: str,
         labels: dict[str, str],
+        owners: list[dict[str, Any]],
         patience: float,
         say: Say,
     ) -> None:
         self._cluster, self._name, self._holder = cluster, name, holder
-        self._labels, self._patience, self._say = labels, patience, say
+        self._labels, self._owners = labels, owners
+        self._patience, self._say = patience, say
         self._released = threading.Event()
 
     def __enter__(self) -> Lease:
@@ -204,7 +232,11 @@ class Lease:
         return {
             "apiVersion": "coordination.k8s.io/v1",
             "kind": "Lease",
-            "metadata": {"name": self._name, "labels": self._labels},
+            "metadata": {
+                "name": self._name,
+                "labels": self._labels,
+                **({"ownerReferences": self._owners} if self._owners else {}),
+            },
             "spec": self._spec(self._holder),
         }
 

@@ -82,7 +82,7 @@ def start_again(
 ) -> list[str]:
     """Starts the workloads that a downgrade has stopped and for which `is_current(workload)`.
 
-    The engine brings the others up, since it sees that they have to change; unless an autoscaler sets
+    Pulumi brings the others up, since it sees that they have to change; unless an autoscaler sets
     their replicas, which leaves a workload of none alone. -> the names of the started.
     """
     started = []
@@ -104,7 +104,7 @@ def start_again(
 def scale(cluster: Cluster, name: str, replicas: int, stopped: str | None) -> None:
     """Sets `replicas` and leaves no trace of who did.
 
-    The field stays nobody's: if it were this Job's, the engine's next server-side apply of the workload
+    The field stays nobody's: if it were this Job's, Pulumi's next server-side apply of the workload
     would end in a conflict.
     """
     change = {"metadata": {"annotations": {STOPPED: stopped}}, "spec": {"replicas": replicas}}
@@ -132,7 +132,7 @@ def scale(cluster: Cluster, name: str, replicas: int, stopped: str | None) -> No
 
 
 def is_autoscaled(workload: dict[str, Any]) -> bool:
-    """Whether an autoscaler, not the engine, sets the number of replicas."""
+    """Whether an autoscaler, not Pulumi, sets the number of replicas."""
     return not any(
         entry.get("operation") == "Apply"
         and "f:replicas" in (entry.get("fieldsV1") or {}).get("f:spec", {})

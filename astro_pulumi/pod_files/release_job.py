@@ -1,7 +1,7 @@
 """The release Job: runs in the new image before any running workload is touched.
 
 Parses every DAG, brings the database to this image's migration heads, whichever way that is, makes the
-admin user, and tells the engine what the release's record has to say. One import of Airflow, since every
+admin user, and tells Pulumi what the release's record has to say. One import of Airflow, since every
 deploy waits for it. Fails with exit code 1 and the reason in the termination message, which Kubernetes cuts
 at 4096 bytes: the most useful lines come first. What it is at stands there all the time, for when it is
 killed.
@@ -64,7 +64,7 @@ def say(text: str) -> None:
 
 
 def leave_message(text: str) -> None:
-    """What Kubernetes, and with it the engine, says of this container when it has ended."""
+    """What Kubernetes, and with it Pulumi, says of this container when it has ended."""
     data = text.encode()
     if len(data) > TERMINATION_BYTES:
         pod = os.environ.get("HOSTNAME", "the release Job's pod")
@@ -95,19 +95,30 @@ def main() -> None:
         **workloads.instance_labels(deployment),
         "app.kubernetes.io/managed-by": "astro-pulumi",
     }
-    lease = Lease(cluster, f"{deployment}-release-job", holder, labels, patience, say)
+    own_job = cluster.request("GET", jobs.JOBS, job)
+    lease = Lease(
+        cluster, f"{deployment}-release-job", holder, labels, owners(own_job), patience, say
+    )
     with contextlib.ExitStack() as held:
         with phase("lease"):
             held.enter_context(lease)
         if "ASTRO_DOWNGRADES_FOR" in os.environ:
             downgrade.carry_out(cluster, deployment, json.loads(os.environ["ASTRO_HEADS"]), say)
         else:
-            release(cluster, deployment, job)
+            release(cluster, deployment, own_job)
 
 
-def release(cluster: Cluster, deployment: str, job: str) -> None:
+def owners(own_job: dict[str, Any]) -> list[dict[str, Any]]:
+    """What the Deployment's objects go with. A Job that downgrades goes with a Job as well."""
+    references: list[dict[str, Any]] = own_job["metadata"].get("ownerReferences", [])
+    return [one for one in references if one["kind"] == "ConfigMap"]
+
+
+def release(cluster: Cluster, deployment: str, own_job: dict[str, Any]) -> None:
+    job = own_job["metadata"]["name"]
     with phase("ledger"):
         records = ledger.read_records(cluster, deployment)
+        # Its consents may have changed while it waited for the lease.
         own_job = cluster.request("GET", jobs.JOBS, job)
     with phase("import"):
         gc.disable()  # nothing of it is garbage, and looking for some takes a seventh of the time
@@ -153,7 +164,7 @@ def report(
     records: list[dict[str, Any]],
     dags: list[str] | None,
 ) -> None:
-    """Annotates this Job with what only it knows. The engine reads it there and writes the record."""
+    """Annotates this Job with what only it knows. Pulumi reads it there and writes the record."""
     import airflow
 
     own_image = workloads.image(own_job)

@@ -1,7 +1,7 @@
 """What a deploy changes against the last release, for people: DAG files, requirements, versions, queues.
 
 Every release leaves what it consists of in a ConfigMap that changes last. So the state of the stack has the
-last release that went well in it, and a resource hook, which the engine calls in a preview as well, sees both
+last release that went well in it, and a resource hook, which Pulumi calls in a preview as well, sees both
 sides: nothing has to be asked of the cluster. All is in annotations: other data would replace a ConfigMap.
 """
 
@@ -178,7 +178,7 @@ def _names(names: Sequence[str]) -> str:
 
 
 def telling_hook(deployment: str, parent: pulumi.Resource) -> pulumi.ResourceHookBinding | None:
-    """The hook of the ConfigMap with the content; None where the engine knows no hooks."""
+    """The hook of the ConfigMap with the content; None if the Pulumi CLI does not support resource hooks."""
     if not monitor_supports_feature(resource_pb2.RESOURCE_MONITOR_FEATURE_RESOURCE_HOOKS):
         return None
 

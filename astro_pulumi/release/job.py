@@ -8,6 +8,7 @@ from astro_pulumi.kubernetes import backing
 from astro_pulumi.kubernetes.accounts import service_account
 from astro_pulumi.kubernetes.metadata import Manifest, labels, object_name
 from astro_pulumi.kubernetes.pods import AirflowEnvironment, airflow_pod
+from astro_pulumi.kubernetes.rights import role_and_binding
 from astro_pulumi.spec import DeploymentSpec, Size
 
 COMPONENT: Final = "release-job"
@@ -82,7 +83,7 @@ def release_job(spec: DeploymentSpec, environment: AirflowEnvironment, content: 
             "annotations": {
                 # A failed Job would be waited for again by the next `up` instead of made anew.
                 "pulumi.com/replaceUnready": "true",
-                # Its own deadline ends it with a reason; the engine's wait would end without one.
+                # Its own deadline ends it with a reason; Pulumi's wait would end without one.
                 "pulumi.com/timeoutSeconds": str(deadline + 120),
                 **_consent(spec),
             },
@@ -123,20 +124,9 @@ def _environment(spec: DeploymentSpec, content: str, deadline: int) -> Iterator[
 
 
 def release_job_rights(spec: DeploymentSpec, pull_secret: Any | None) -> list[Manifest]:
-    """ServiceAccount, Role and RoleBinding of the release Job: the only pod here that has a token."""
-    name = object_name(spec.name, COMPONENT)
+    """Build ServiceAccount, Role and RoleBinding of the release Job."""
     rules = [*_RULES, *([_BACKUP_RULE] if spec.backup_before_downgrade else [])]
-    metadata: Manifest = {"name": name, "labels": labels(spec.name, COMPONENT)}
-    rbac = "rbac.authorization.k8s.io"
     return [
         service_account(spec, COMPONENT, pull_secret),
-        {"apiVersion": f"{rbac}/v1", "kind": "Role", "metadata": metadata, "rules": rules},
-        {
-            "apiVersion": f"{rbac}/v1",
-            "kind": "RoleBinding",
-            "metadata": metadata,
-            "roleRef": {"apiGroup": rbac, "kind": "Role", "name": name},
-            # Without a namespace: the binding's own.
-            "subjects": [{"kind": "ServiceAccount", "name": name}],
-        },
+        *role_and_binding(spec, COMPONENT, rules),
     ]

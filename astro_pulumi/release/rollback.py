@@ -224,7 +224,7 @@ def downgrade_warning(rollback: Rollback, policy: str | None) -> str | None:
 
 @contextmanager
 def _explained(what: str) -> Iterator[None]:
-    """The engine says that some object does not exist; not what for."""
+    """Pulumi says that some object does not exist; not what for."""
     try:
         yield
     except Exception as error:

@@ -46,8 +46,8 @@ class Excepted:
 EXCEPTIONS: Final = (
     Excepted(
         "CKV_K8S_38",
-        r"release-job$",
-        "It is the one pod that speaks to Kubernetes' API, with a role of just the verbs it needs.",
+        r"(release-job$|Job/rollout-)",
+        "The Jobs of a deploy speak to Kubernetes' API, each with a role of just the verbs it needs.",
     ),
     Excepted(
         "CKV_K8S_35",
@@ -86,7 +86,7 @@ EXCEPTIONS: Final = (
     ),
     Excepted(
         "container-security-context-user-group-id",
-        r"(webserver|scheduler|triggerer|dag-processor|worker|release-job|log-groomer|simple-auth)$",
+        r"(webserver|scheduler|triggerer|dag-processor|worker|release-job|rollout|log-groomer|simple-auth)$",
         "Airflow images give their files to group 0, by OpenShift's convention; the user is 50000, and "
         "group 0 has no rights besides these files.",
     ),

@@ -19,6 +19,7 @@ from google.protobuf import empty_pb2, json_format, struct_pb2
 from pulumi.runtime.proto import (
     callback_pb2,
     callback_pb2_grpc,
+    engine_pb2,
     engine_pb2_grpc,
     provider_pb2,
     provider_pb2_grpc,
@@ -62,6 +63,7 @@ class FakeEngine(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.Engi
     """A resource monitor and engine that carry nothing out.
 
     :param before: inputs that resources had before, by name: those are updated, not created.
+    :param refusal: what it says to a program that asks for another version of Pulumi.
     """
 
     def __init__(
@@ -69,22 +71,30 @@ class FakeEngine(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.Engi
         preview: bool = False,
         cluster: Mapping[str, Mapping[str, Any]] | None = None,
         before: Mapping[str, Mapping[str, Any]] | None = None,
+        refusal: str | None = None,
     ) -> None:
         self.resources: list[Resource] = []
         self.said: list[str] = []
         self._preview = preview
         self._cluster = cluster or {}
         self._before = before or {}
+        self._refusal = refusal
+        self._transforms: dict[str, list[Any]] = {}  # by URN, those of its parents included
         self._hooks: dict[str, resource_pb2.RegisterResourceHookRequest] = {}
 
     def RegisterResource(self, request: Any, context: Any) -> Any:  # noqa: N802
+        urn = f"urn:pulumi:stack::project::{request.type}::{request.name}"
+        transforms = [*request.transforms, *self._transforms.get(request.parent, [])]
+        self._transforms[urn] = transforms
+        for callback in transforms:
+            self._transform(request, callback)
         inputs = json_format.MessageToDict(request.object)
         self.resources.append(Resource.of(request))
         if request.name in self._before:
             self._run_hooks(request)
         state = answer(request.type, request.name, plain(inputs), self._preview)
         return resource_pb2.RegisterResourceResponse(
-            urn=f"urn:pulumi:stack::project::{request.type}::{request.name}",
+            urn=urn,
             id="" if self._preview else f"{request.name}-id",
             object=_struct(state),
         )
@@ -112,18 +122,38 @@ class FakeEngine(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.Engi
                 old_inputs=_struct(self._before[request.name]),
                 new_inputs=request.object,
             )
-            with grpc.insecure_channel(hook.callback.target) as channel:
-                callback_pb2_grpc.CallbacksStub(channel).Invoke(
-                    callback_pb2.CallbackInvokeRequest(
-                        token=hook.callback.token, request=change.SerializeToString()
-                    )
-                )
+            _call(hook.callback, change)
+
+    def _transform(self, request: Any, callback: Any) -> None:
+        """Lets the program change what it registers, or what a parent of it did."""
+        question = resource_pb2.TransformRequest(
+            type=request.type,
+            name=request.name,
+            custom=request.custom,
+            parent=request.parent,
+            properties=request.object,
+            options=resource_pb2.TransformResourceOptions(protect=request.protect),
+        )
+        changed = resource_pb2.TransformResponse.FromString(_call(callback, question))
+        request.object.CopyFrom(changed.properties)
+        request.protect = changed.options.protect
 
     def RegisterResourceOutputs(self, request: Any, context: Any) -> Any:  # noqa: N802
         return empty_pb2.Empty()
 
     def SupportsFeature(self, request: Any, context: Any) -> Any:  # noqa: N802
-        return resource_pb2.SupportsFeatureResponse(hasSupport=request.id != "transforms")
+        return resource_pb2.SupportsFeatureResponse(hasSupport=True)
+
+    def SignalAndWaitForShutdown(self, request: Any, context: Any) -> Any:  # noqa: N802
+        return empty_pb2.Empty()
+
+    def SetRootResource(self, request: Any, context: Any) -> Any:  # noqa: N802
+        return engine_pb2.SetRootResourceResponse()
+
+    def RequirePulumiVersion(self, request: Any, context: Any) -> Any:  # noqa: N802
+        if self._refusal:
+            context.abort(grpc.StatusCode.UNKNOWN, self._refusal)
+        return engine_pb2.RequirePulumiVersionResponse()
 
     def Log(self, request: Any, context: Any) -> Any:  # noqa: N802
         self.said.append(request.message)
@@ -185,9 +215,12 @@ class Plugin:
 
 
 @contextmanager
-def started_plugin(directory: Path) -> Iterator[Plugin]:
-    """The plugin process of this repository, for a program in `directory`."""
-    engine = FakeEngine()
+def started_plugin(directory: Path, refusal: str | None = None) -> Iterator[Plugin]:
+    """The plugin process of this repository, for a program in `directory`.
+
+    :param refusal: as of `FakeEngine`.
+    """
+    engine = FakeEngine(refusal=refusal)
     with _served(engine) as address:
         process = subprocess.Popen(
             [sys.executable, "-u", str(ROOT), address],
@@ -204,6 +237,26 @@ def started_plugin(directory: Path) -> Iterator[Plugin]:
             process.communicate(timeout=10)
 
 
+def run_program(module: str, directory: Path) -> list[Resource]:
+    """Registers what the function `main` of a module does, in a process of its own, as `pulumi up` would."""
+    engine = FakeEngine()
+    program = (
+        "import asyncio, sys; from importlib import import_module\n"
+        "from pulumi.runtime import Settings, configure, run_in_stack\n"
+        "configure(Settings('project', 'stack', monitor=sys.argv[1], engine=sys.argv[1]))\n"
+        "asyncio.run(run_in_stack(import_module(sys.argv[2]).main))\n"
+    )
+    with _served(engine) as address:
+        subprocess.run(
+            [sys.executable, "-c", program, address, module],
+            cwd=directory,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            check=True,
+            timeout=120,
+        )
+    return engine.resources
+
+
 @contextmanager
 def _served(engine: FakeEngine) -> Iterator[str]:
     server = grpc.server(futures.ThreadPoolExecutor(16))
@@ -215,6 +268,18 @@ def _served(engine: FakeEngine) -> Iterator[str]:
         yield f"127.0.0.1:{port}"
     finally:
         server.stop(None)
+
+
+def _call(callback: Any, question: Any) -> bytes:
+    """What a function of the program answers."""
+    with grpc.insecure_channel(callback.target) as channel:
+        answered = callback_pb2_grpc.CallbacksStub(channel).Invoke(
+            callback_pb2.CallbackInvokeRequest(
+                token=callback.token, request=question.SerializeToString()
+            )
+        )
+    response: bytes = answered.response
+    return response
 
 
 def _struct(values: Mapping[str, Any]) -> struct_pb2.Struct:

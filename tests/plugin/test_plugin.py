@@ -162,3 +162,12 @@ def test_what_changes_is_told(plugin: Plugin, preview: bool) -> None:
     assert [text for text in second.said if text.startswith(gone)]
     created = plugin.construct(inputs, preview=preview)  # nothing to compare with
     assert not [text for text in created.said if "queue" in text]
+
+
+def test_a_pulumi_that_is_too_old_is_told_which_one_is_needed(tmp_path: Path) -> None:
+    said = 'Pulumi CLI version 3.200.0 does not satisfy the version range ">=3.219.0"'
+    with started_plugin(tmp_path, refusal=said) as old:
+        details = refused(old, BUILT)
+    assert "needs Pulumi 3.219.0 or newer" in details
+    assert "3.200.0" in details
+    assert "Nothing was changed" in details

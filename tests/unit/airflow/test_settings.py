@@ -197,7 +197,8 @@ def test_connections_and_variables_are_in_a_secret_that_their_readers_name() -> 
         workload.name.removeprefix("analytics-")
         for workload in (*program.kinds("Deployment"), *program.kinds("Job"))
         if workload.type.startswith("kubernetes:")
-        and {"secretRef": {"name": "analytics-connections-abc123"}} in workload.container["envFrom"]
+        and {"secretRef": {"name": "analytics-connections-abc123"}}
+        in workload.container.get("envFrom", [])
     }
     assert readers == {"webserver", "triggerer", "dag-processor", "worker-default", "release-job"}
 

@@ -118,12 +118,12 @@ def _size_rows() -> Iterator[Row]:
 def _placement_rows() -> Iterator[Row]:
     pods = "Deployment scheduler spec template"
     big, small = {"pool": "big"}, {"pool": "small"}
-    account = "ServiceAccount airflow metadata annotations"
+    account = "ServiceAccount airflow metadata annotations c"
     template = "pod_template"
     yield Row("worker_queues.node_selector", YOURS, f"Deployment worker-a {POD} nodeSelector", big)
     yield Row(f"{template}.labels", YOURS, f"{pods} metadata labels team", "data")
     yield Row(f"{template}.annotations", YOURS, f"{pods} metadata annotations", {"a": "b"})
-    yield Row(f"{template}.service_account_annotations", YOURS, account, {"c": "d"})
+    yield Row(f"{template}.service_account_annotations", YOURS, account, "d")
     yield Row(f"{template}.node_selector", YOURS, f"{pods} spec nodeSelector", small)
     yield Row(
         f"{template}.affinity", YOURS, f"{pods} spec affinity", YOURS["pod_template"]["affinity"]

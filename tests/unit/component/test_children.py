@@ -1,38 +1,20 @@
 """A Deployment's children: their documented names, their labels, and that transforms reach each of them."""
 
-import json
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pulumi
 import pytest
 
 import astro_pulumi as astro
 from tests.mock_engine import Resource, run, write_project
+from tests.plugin.fake_engine import run_program
 from tests.specs import arguments, everything
 
 REPOSITORY = Path(__file__).parents[3]
 NAMES = ("one", "two")
-PROGRAM = """
-import pulumi
-import astro_pulumi as astro
-from tests.unit.component.test_children import declare
-
-def reach(args):
-    props = dict(args.props)
-    if args.type_.startswith("kubernetes:"):
-        metadata = dict(props.get("metadata") or {})
-        metadata["annotations"] = {**(metadata.get("annotations") or {}), "reached": args.name}
-        props["metadata"] = metadata
-    options = pulumi.ResourceOptions.merge(args.opts, pulumi.ResourceOptions(protect=True))
-    return pulumi.ResourceTransformResult(props, options)
-
-declare(pulumi.ResourceOptions(transforms=[reach]))
-"""
 
 
 def declare(options: Any = None) -> None:
@@ -147,35 +129,60 @@ def test_no_two_children_are_the_same_object(children: list[Resource]) -> None:
     assert len(objects) == len(set(objects))
 
 
+def main() -> None:
+    """The program of the test below."""
+
+    def reach(args: pulumi.ResourceTransformArgs) -> pulumi.ResourceTransformResult:
+        props: Any = dict(args.props)
+        if args.type_.startswith("kubernetes:"):
+            metadata = dict(props["metadata"])
+            metadata["annotations"] = {**metadata["annotations"], "reached": args.name}
+            props["metadata"] = metadata
+        protected = pulumi.ResourceOptions(protect=True)
+        return pulumi.ResourceTransformResult(
+            props, pulumi.ResourceOptions.merge(args.opts, protected)
+        )
+
+    declare(pulumi.ResourceOptions(transforms=[reach]))
+
+
 def test_transforms_reach_every_child(tmp_path: Path, children: list[Resource]) -> None:
-    (tmp_path / "Pulumi.yaml").write_text("name: proj\nruntime: python\n")
-    (tmp_path / "__main__.py").write_text(PROGRAM)
     write_project(tmp_path / "project")
-    environment = {
-        **{key: value for key, value in os.environ.items() if not key.startswith("PULUMI_")},
-        "PULUMI_BACKEND_URL": f"file://{tmp_path}/state",
-        "PULUMI_HOME": str(tmp_path / "home"),
-        "PULUMI_CONFIG_PASSPHRASE": "x",
-        "PYTHONPATH": str(REPOSITORY),
-    }
-    command = [sys.executable, "-m", "tests.unit.component.standin", "up", "--yes"]
-    done = subprocess.run(
-        [*command, "--engine", "embedded", "-s", "dev"],
-        cwd=tmp_path,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    (file,) = (tmp_path / "state").rglob("dev.json")
-    resources = json.loads(file.read_text())["checkpoint"]["latest"]["resources"]
-    made = {tuple(r["urn"].split("::")[2:]): r for r in resources if "Deployment" in r["urn"]}
-    expected = {(f"astro:index:Deployment${child.type}", child.name) for child in children}
-    assert {key for key in made if "$" in key[0]} >= expected
-    for (type_, name), resource in made.items():
-        assert resource.get("protect"), f"{type_} {name} was not reached"
-        if "$kubernetes:" in type_:
-            assert resource["inputs"]["metadata"]["annotations"]["reached"] == name
+    made = {(r.type, r.name): r for r in run_program(__name__, tmp_path)}
+    for child in children:
+        reached = made[child.type, child.name]
+        assert reached.protect, f"{child.type} {child.name} was not reached"
+        if child.type.startswith("kubernetes:"):
+            assert reached.inputs["metadata"]["annotations"]["reached"] == child.name
+
+
+def test_every_object_goes_with_the_owner_but_records_and_dumps(children: list[Resource]) -> None:
+    kept = {"-owner", "-release", "-backups", ""}  # the last is the namespace
+    for child in children:
+        if not child.type.startswith("kubernetes:"):
+            continue
+        suffix = child.name.removeprefix(child.parent)
+        owners = child.inputs["metadata"].get("ownerReferences")
+        if suffix in kept and child.kind in ("ConfigMap", "PersistentVolumeClaim", "Namespace"):
+            assert owners is None, f"{child.kind} {child.name}"
+            continue
+        # No `blockOwnerDeletion`, which needs more rights on OpenShift.
+        assert owners == [
+            {
+                "apiVersion": "v1",
+                "kind": "ConfigMap",
+                "name": f"{child.parent}-owner",
+                "uid": f"uid-of-{child.parent}-owner",
+            }
+        ], f"{child.kind} {child.name}"
+        # Made after it, and deleted before it.
+        assert f"{child.parent}-owner" in child.dependencies, f"{child.kind} {child.name}"
+
+
+def test_every_object_is_taken_over_after_a_deploy_that_was_killed(
+    children: list[Resource],
+) -> None:
+    for child in children:
+        if child.type.startswith("kubernetes:"):
+            annotations = child.inputs["metadata"]["annotations"]
+            assert annotations["pulumi.com/patchForce"] == "true", f"{child.kind} {child.name}"

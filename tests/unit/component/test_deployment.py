@@ -38,7 +38,7 @@ def test_every_child_belongs_to_the_component(program: Program) -> None:
 def test_everything_is_in_the_namespace_that_was_made(program: Program) -> None:
     for child in program:
         if child.type.startswith("kubernetes:") and child.kind != "Namespace":
-            assert child.inputs["metadata"]["namespace"] == "analytics-abc123", child.name
+            assert child.inputs["metadata"]["namespace"] == "analytics-x7k2m9qa", child.name
 
 
 def test_every_airflow_pod_runs_the_image_just_pushed(program: Program) -> None:
@@ -110,9 +110,21 @@ def test_with_a_built_image_docker_is_not_needed() -> None:
     assert program.get("analytics-scheduler", "Deployment").container["image"] == BUILT
 
 
+def test_the_name_of_the_namespace_is_kept_before_it_is_made(program: Program) -> None:
+    """So that a deploy that was killed finds it again. Another name would replace it, with all data."""
+    namespace = program.get("analytics", "Namespace")
+    suffix = program.get("analytics-namespace-suffix")
+    assert suffix.inputs == {"length": 8, "upper": False, "special": False}
+    assert suffix.kind == "RandomString", "no secret"
+    assert "analytics-namespace-suffix" in namespace.dependencies
+    assert namespace.inputs["metadata"]["name"] == "analytics-x7k2m9qa"
+    assert namespace.ignored_changes == ("metadata.name",)
+
+
 def test_an_existing_namespace_is_used() -> None:
     program = deploy({"image": BUILT, "airflow_version": "3.1", "namespace": "data"})
     assert not program.kinds("Namespace")
+    assert not program.kinds("RandomString")
     assert (
         program.get("analytics-scheduler", "Deployment").inputs["metadata"]["namespace"] == "data"
     )

@@ -193,7 +193,7 @@ def test_replicas_are_spread_and_kept() -> None:
 
 def test_the_pod_template_is_added_to_every_airflow_pod(featured: Program) -> None:
     account = featured.get("analytics-airflow", "ServiceAccount").inputs["metadata"]
-    assert account["annotations"] == {"eks.amazonaws.com/role-arn": "arn"}
+    assert account["annotations"]["eks.amazonaws.com/role-arn"] == "arn"
     workloads = featured.kinds("Deployment")[1:]
     airflow = [one for one in workloads if one.name != "analytics-statsd"]
     assert len(airflow) == 5

@@ -23,6 +23,7 @@ PORTS = {
     "dag-processor": 9999,
     "worker": 8793,
     "release-job": 9999,
+    "rollout": 9999,
     "postgresql": 5432,
     "redis": 6379,
     "stranger": 80,
@@ -35,15 +36,17 @@ EVERYONE = set(PORTS)
 CALLERS = {"webserver", "triggerer", "dag-processor", "worker", "release-job", "stranger"}
 
 ALLOWED_3 = {
-    "webserver": {"triggerer", "dag-processor", "worker", "release-job", "stranger"},
+    "webserver": {"triggerer", "dag-processor", "worker", "release-job", "rollout", "stranger"},
     "scheduler": set(),
     "triggerer": {"webserver"},
     "dag-processor": set(),
     "worker": {"webserver"},
     "release-job": set(),
+    "rollout": set(),
     "postgresql": DATABASE_CLIENTS,
     "redis": {"scheduler", "worker"},
-    "stranger": {"triggerer", "dag-processor", "worker", "release-job"},
+    # The Kubernetes API is a stranger, whose address nobody knows: the watch of a roll-out may call anybody.
+    "stranger": {"triggerer", "dag-processor", "worker", "release-job", "rollout"},
 }
 # Airflow 2's scheduler parses DAGs, whose code may call anything.
 ALLOWED_2 = {

@@ -74,7 +74,13 @@ def test_no_workload_starts_before_its_database_can_be_reached() -> None:
     program = deploy(arguments(pgbouncer=PGBOUNCER))
     pool = program.get("analytics-pgbouncer", "Deployment")
     assert "analytics-postgresql" in pool.dependencies
-    assert "analytics-pgbouncer" in program.get("analytics-scheduler", "Deployment").dependencies
+    # The pool is not awaited itself: its watch is, which runs beside the release Job.
+    watch = program.get("analytics-rollout-pgbouncer", "Job")
+    assert "analytics-pgbouncer" in watch.dependencies
+    assert "analytics-release-job" not in watch.dependencies
+    for workload in program.kinds("Deployment")[1:]:
+        if workload.name != "analytics-pgbouncer":
+            assert "analytics-rollout-pgbouncer" in workload.dependencies, workload.name
 
 
 def test_login_and_address_come_from_the_database() -> None:

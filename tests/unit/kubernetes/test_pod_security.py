@@ -42,9 +42,12 @@ def test_pod_is_restricted(template: dict[str, Any]) -> None:
 
 
 @every_pod
-def test_pod_has_a_token_only_to_run_a_release(template: dict[str, Any]) -> None:
+def test_only_the_jobs_of_a_deploy_have_a_token(template: dict[str, Any]) -> None:
     component = template["metadata"]["labels"]["app.kubernetes.io/component"]
-    assert template["spec"]["automountServiceAccountToken"] is (component == "release-job")
+    has_token = component in ("release-job", "rollout")
+    assert template["spec"]["automountServiceAccountToken"] is has_token
+    account = template["spec"]["serviceAccountName"]
+    assert (account == f"analytics-{component}") is has_token
 
 
 @every_container
@@ -65,4 +68,5 @@ def test_container_has_requests_and_limits(container: dict[str, Any]) -> None:
 
 @every_container
 def test_the_init_of_the_image_stays_in_charge(container: dict[str, Any]) -> None:
-    assert "command" not in container or container["name"] == "pgbouncer"
+    """Signals have to reach Airflow as its image means it. PgBouncer and the watch are no Airflow."""
+    assert "command" not in container or container["name"] in ("pgbouncer", "rollout")

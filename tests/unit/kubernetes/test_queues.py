@@ -103,13 +103,6 @@ def test_replicas_are_left_to_the_autoscaler() -> None:
     assert autoscalers(spec(), {}) == {}
 
 
-def test_the_number_of_workers_is_taken_back_from_an_autoscaler() -> None:
-    """Which owns that field, and the API server would refuse the Deployment's."""
-    force = "pulumi.com/patchForce"
-    assert workload(spec())["metadata"]["annotations"][force] == "true"
-    assert force not in workload(spec(worker_queues=ONE_TO_FIVE))["metadata"]["annotations"]
-
-
 def test_scaled_by_cpu() -> None:
     (scaler,) = autoscalers(spec(worker_queues=ONE_TO_FIVE), {}).values()
     assert scaler["kind"] == "HorizontalPodAutoscaler"

@@ -9,11 +9,13 @@ from tests.unit.release.fake_cluster import FakeCluster
 from tests.unit.release.pod_file import load
 
 astro_cluster = load("astro_cluster")
+release_job = load("release_job")
 NAME = "analytics-release-job"
+OWNER = {"apiVersion": "v1", "kind": "ConfigMap", "name": "analytics-owner", "uid": "u"}
 
 
 def lease(cluster: FakeCluster, holder: str, said: list[str], patience: float = 0) -> Any:
-    return astro_cluster.Lease(cluster, NAME, holder, {}, patience, said.append)
+    return astro_cluster.Lease(cluster, NAME, holder, {}, [OWNER], patience, said.append)
 
 
 def held(cluster: FakeCluster) -> str:
@@ -50,3 +52,17 @@ def test_the_job_that_downgrades_goes_on_under_the_lease_of_the_one_it_works_for
     cluster = FakeCluster()
     with lease(cluster, "one", []), lease(cluster, "one", []):
         assert held(cluster) == "one"
+
+
+def test_it_goes_with_the_deployment() -> None:
+    cluster = FakeCluster()
+    lease(cluster, "one", []).__enter__()
+    metadata = cluster.objects[astro_cluster.Lease.RESOURCE][NAME]["metadata"]
+    assert metadata["ownerReferences"] == [OWNER]
+
+
+def test_the_owner_is_that_of_the_job_and_no_job() -> None:
+    job = {"apiVersion": "batch/v1", "kind": "Job", "name": "analytics-release-job-1", "uid": "v"}
+    assert release_job.owners({"metadata": {"ownerReferences": [OWNER]}}) == [OWNER]
+    assert release_job.owners({"metadata": {"ownerReferences": [job]}}) == []
+    assert release_job.owners({"metadata": {}}) == []

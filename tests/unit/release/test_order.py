@@ -1,11 +1,17 @@
 """The order in which workloads roll out: it matters when Airflow's version changes."""
 
 import json
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
 from astro_pulumi.args import DeploymentArgs
 from astro_pulumi.release.ledger import FINDINGS
+from tests import mock_engine
 from tests.mock_engine import RELEASE_JOB_FOUND, Program, deploy
 from tests.unit.release.pod_file import load
 
@@ -16,38 +22,104 @@ ARGUMENTS: DeploymentArgs = {
     "airflow_version": "3.3",
     "worker_queues": [{"name": "default"}, {"name": "heavy"}],
 }
-OTHERS = ("scheduler", "triggerer", "dag-processor")
-WORKERS = ("worker-default", "worker-heavy")
+WEBSERVER = {"webserver"}
+PROCESSES = {"scheduler", "triggerer", "dag-processor"}
+WORKERS = {"worker-default", "worker-heavy"}
+TURNS = {"webserver": WEBSERVER, "processes": PROCESSES, "workers": WORKERS}
+
+
+def known(changed: bool | None) -> dict[str, Mapping[str, Any]]:
+    found = RELEASE_JOB_FOUND | ({} if changed is None else {"airflowChanged": changed})
+    metadata = {"name": "job", "annotations": {FINDINGS: json.dumps(found)}}
+    return {"analytics-release-job": {"metadata": metadata}}
 
 
 def deployed(changed: bool | None, preview: bool = False) -> Program:
-    found = RELEASE_JOB_FOUND | ({} if changed is None else {"airflowChanged": changed})
-    metadata = {"name": "job", "annotations": {FINDINGS: json.dumps(found)}}
-    known = {} if preview else {"analytics-release-job": {"metadata": metadata}}
-    return deploy(ARGUMENTS, preview=preview, known=known)
+    return deploy(ARGUMENTS, preview=preview, known={} if preview else known(changed))
 
 
 def waits_for(program: Program, component: str) -> set[str]:
-    """The workloads that one waits for."""
-    workloads = {f"analytics-{one}" for one in ("webserver", *OTHERS, *WORKERS)}
-    workload = program.get(f"analytics-{component}", "Deployment")
-    return {name.removeprefix("analytics-") for name in workload.dependencies & workloads}
+    """The turns whose watch a workload waits for, and other workloads."""
+    dependencies = program.get(f"analytics-{component}", "Deployment").dependencies
+    watches = {f"analytics-rollout-{turn}" for turn in TURNS}
+    workloads = {f"analytics-{one}" for one in WEBSERVER | PROCESSES | WORKERS}
+    return {
+        name.removeprefix("analytics-").removeprefix("rollout-")
+        for name in dependencies & (watches | workloads)
+    }
 
 
-def test_to_another_airflow_the_webserver_goes_first_and_workers_last() -> None:
+def test_to_another_airflow_each_turn_waits_for_the_watch_of_the_one_before() -> None:
     program = deployed(changed=True)
     assert waits_for(program, "webserver") == set()
-    for component in OTHERS:
+    for component in PROCESSES:
         assert waits_for(program, component) == {"webserver"}
     for component in WORKERS:
-        assert waits_for(program, component) == {"webserver", *OTHERS}
+        assert waits_for(program, component) == {"processes"}
 
 
 @pytest.mark.parametrize("changed", [False, None])
 def test_with_the_same_airflow_all_go_at_once(changed: bool | None) -> None:
     program = deployed(changed)
-    for component in ("webserver", *OTHERS, *WORKERS):
+    for component in WEBSERVER | PROCESSES | WORKERS:
         assert waits_for(program, component) == set()
+
+
+@contextmanager
+def slow_watches(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Each watch of a roll-out takes a while. -> the names of what was begun, and of watches that ended."""
+    order: list[str] = []
+    lock = threading.Lock()
+    register = mock_engine._Monitor.RegisterResource
+
+    def slowly(self: Any, request: Any) -> Any:
+        is_watch = request.name.startswith("analytics-rollout-") and request.type.endswith(":Job")
+        if request.type.endswith("v1:Deployment"):
+            with lock:
+                order.append(request.name.removeprefix("analytics-"))
+        if is_watch:
+            time.sleep(0.3)
+        answer = register(self, request)
+        if is_watch:
+            with lock:
+                order.append(request.name.removeprefix("analytics-"))
+        return answer
+
+    with monkeypatch.context() as patch:
+        patch.setattr(mock_engine._Monitor, "RegisterResource", slowly)
+        yield order
+
+
+def test_no_process_of_another_airflow_begins_before_the_webserver_is_ready(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with slow_watches(monkeypatch) as order:
+        deployed(changed=True)
+    webserver, processes = order.index("rollout-webserver"), order.index("rollout-processes")
+    assert all(order.index(one) < webserver for one in WEBSERVER)
+    assert all(webserver < order.index(one) < processes for one in PROCESSES)
+    assert all(processes < order.index(one) for one in WORKERS)
+
+
+def test_with_the_same_airflow_workloads_wait_for_no_watch(monkeypatch: pytest.MonkeyPatch) -> None:
+    with slow_watches(monkeypatch) as order:
+        deployed(changed=False)
+    first_watch = min(order.index(f"rollout-{turn}") for turn in TURNS)
+    assert all(order.index(one) < first_watch for one in WEBSERVER | PROCESSES | WORKERS)
+
+
+def test_each_watch_is_made_after_its_workloads_and_its_rights() -> None:
+    program = deployed(changed=None)
+    for turn, components in TURNS.items():
+        watch = program.get(f"analytics-rollout-{turn}", "Job")
+        assert {f"analytics-{one}" for one in components} <= watch.dependencies
+        for kind in ("serviceaccount", "role", "rolebinding"):
+            assert f"analytics-rollout-{kind}" in watch.dependencies
+
+
+def test_the_release_is_recorded_after_every_watch() -> None:
+    record = deployed(changed=None).get("analytics-release")
+    assert {f"analytics-rollout-{turn}" for turn in TURNS} <= record.dependencies
 
 
 def test_the_order_changes_nothing_that_is_declared() -> None:
@@ -58,9 +130,11 @@ def test_the_order_changes_nothing_that_is_declared() -> None:
 
 
 def test_a_preview_knows_where_everything_is() -> None:
-    program = deployed(None, preview=True)
-    namespaces = {r.inputs["metadata"]["namespace"] for r in program.kinds("Deployment")[1:]}
-    assert namespaces == {"analytics-abc123"}
+    namespaces = {
+        r.inputs["metadata"]["namespace"]
+        for r in deploy({**ARGUMENTS, "namespace": "data"}, preview=True).kinds("Deployment")[1:]
+    }
+    assert namespaces == {"data"}
 
 
 @pytest.mark.parametrize(

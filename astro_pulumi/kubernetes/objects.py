@@ -1,0 +1,128 @@
+"""The objects of one Deployment in its namespace, as Pulumi resources that belong together.
+
+All are owned by one ConfigMap, which is made first and deleted last. A deploy that is killed between the
+answer of the Kubernetes API and the write of Pulumi's state leaves an object that no state knows; with its
+owner such an object goes too, by Kubernetes' garbage collection.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import pulumi
+
+from astro_pulumi.errors import ReleaseError
+from astro_pulumi.kubernetes.metadata import Manifest, labels, object_name
+from astro_pulumi.kubernetes.resources import KubernetesObject
+from astro_pulumi.user_errors import shown_to_the_user
+
+OWNER: Final = "owner"
+_WARNING: Final = (
+    "Everything of this Deployment but its records and volumes is owned by this ConfigMap: "
+    "if it is deleted, Kubernetes deletes the Deployment."
+)
+
+
+class Objects:
+    """Makes the objects of one Deployment. Their resources are called `<name>-<component>`."""
+
+    def __init__(self, name: str, namespace: pulumi.Output[str], parent: pulumi.Resource) -> None:
+        self._name, self._namespace, self._parent = name, namespace, parent
+        self._owners: list[Manifest] = []
+        self._owners = [self._make_owner()]
+
+    def make(
+        self,
+        component: str,
+        manifest: Manifest,
+        *,
+        depends_on: list[KubernetesObject] | None = None,
+        retain_on_delete: bool | None = None,
+        ignore_changes: list[str] | None = None,
+        hooks: pulumi.ResourceHookBinding | None = None,
+        turn: pulumi.Output[None] | None = None,
+        owned: bool = True,
+    ) -> KubernetesObject:
+        """Make one object.
+
+        :param turn: what the object waits for, beside what it depends on for good.
+        :param owned: whether it goes when the Deployment's owner goes.
+        """
+        namespace = self._namespace
+        if turn is not None:
+            namespace = pulumi.Output.all(namespace, turn).apply(lambda known: str(known[0]))
+        metadata = {**manifest["metadata"], "namespace": namespace}
+        if owned and self._owners:
+            metadata["ownerReferences"] = self._owners
+        return KubernetesObject(
+            object_name(self._name, component),
+            {**manifest, "metadata": metadata},
+            pulumi.ResourceOptions(
+                parent=self._parent,
+                depends_on=depends_on,
+                retain_on_delete=retain_on_delete,
+                ignore_changes=ignore_changes,
+                hooks=hooks,
+            ),
+        )
+
+    def make_rights(self, component: str, manifests: list[Manifest]) -> list[KubernetesObject]:
+        """Make a ServiceAccount, and what it may do."""
+        return [
+            self.make(f"{component}-{manifest['kind'].lower()}", manifest) for manifest in manifests
+        ]
+
+    def make_config_map(
+        self, component: str, data: Mapping[str, Any], ignore_changes: list[str] | None = None
+    ) -> KubernetesObject:
+        """Make a ConfigMap with a random suffix, so that its readers roll exactly when it changes."""
+        manifest = {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"labels": labels(self._name, "settings")},
+            "data": data,
+        }
+        return self.make(component, manifest, ignore_changes=ignore_changes)
+
+    def make_secret(
+        self, component: str, values: dict[str, Any], type: str = "Opaque"
+    ) -> pulumi.Output[str]:
+        """Make a Secret with a random suffix, so that its readers roll exactly when it changes.
+
+        Return its name.
+        """
+        manifest = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"labels": labels(self._name, component)},
+            "type": type,
+            "stringData": {key: pulumi.Output.secret(value) for key, value in values.items()},
+        }
+        return self.make(component, manifest).object_name
+
+    def _make_owner(self) -> Manifest:
+        name = object_name(self._name, OWNER)
+        manifest = {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": name, "labels": labels(self._name, OWNER)},
+            "data": {"warning": _WARNING},
+        }
+        owner = self.make(OWNER, manifest)
+        # No `blockOwnerDeletion`: OpenShift asks for rights on the owner's finalizers then.
+        return {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "name": name,
+            "uid": owner.metadata.apply(_uid),
+        }
+
+
+def _uid(metadata: Mapping[str, Any] | None) -> Any:
+    """Return the object's uid; unknown in a preview of a new one."""
+    uid = (metadata or {}).get("uid")
+    if uid is not None:
+        return uid
+    if pulumi.runtime.is_dry_run():
+        return pulumi.Output.from_input(pulumi.UNKNOWN)
+    with shown_to_the_user():
+        raise ReleaseError("The Kubernetes API has made an object without a uid.")

@@ -1,0 +1,141 @@
+"""Removes secrets from text that leaves the cluster, such as the log lines of a failed container.
+
+Secrets are known by their values: the files of a folder, each of which holds one. A value is also removed
+in the forms and the parts that logs show: the password in a URL, a string in JSON, a line of a key.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+REPLACEMENT = "***"
+# Shorter ones, such as a port, are in half of all lines and give nothing away.
+SHORTEST = 4
+# Of parts that nothing marks as secret: lines of a file, JSON strings, options of a URL.
+SHORTEST_PART = 8
+# Words in a file: passwords that were generated. Names of settings are shorter, or have no digits.
+SHORTEST_WORD = 16
+# Without them nobody could tell what a line is about.
+PLAIN = ("conn_type", "host", "port", "schema")
+SENSITIVE = re.compile("pass|secret|token|key|credential|auth", re.IGNORECASE)
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+def read_secrets(folder: Path) -> dict[str, str]:
+    """The files below `folder`, one folder for each Secret, as Kubernetes mounts them."""
+    return {
+        f"{file.parent.name}/{file.name}": file.read_text(errors="replace")
+        for file in sorted(folder.glob("*/*"))
+        if not file.name.startswith("..") and file.is_file()
+    }
+
+
+def make_filter(secrets: dict[str, str]) -> Callable[[str], str]:
+    """A function that removes the values of `secrets` from text.
+
+    :param secrets: value by name. A name that ends in USERNAME is that of no secret.
+    """
+    values = {
+        form
+        for name, text in secrets.items()
+        if not name.upper().endswith("USERNAME")
+        for part in _parts(text)
+        for form in _forms(part)
+        if len(form) >= SHORTEST
+    }
+    if not values:
+        return _without_escapes
+    # The longest first: a value may be the beginning of another one.
+    pattern = re.compile("|".join(map(re.escape, sorted(values, key=len, reverse=True))))
+    return lambda text: pattern.sub(REPLACEMENT, _without_escapes(text))
+
+
+def _without_escapes(text: str) -> str:
+    """Colours: a secret with one in it would not be found."""
+    return ESCAPES.sub("", text)
+
+
+def _forms(value: str) -> Iterator[str]:
+    """A value as it stands in URLs, in JSON, in `repr` and in headers."""
+    yield value
+    yield quote(value)
+    yield quote(value, safe="")
+    yield quote_plus(value)
+    yield json.dumps(value)[1:-1]
+    yield repr(value)[1:-1]
+    yield base64.b64encode(value.encode()).decode().rstrip("=")
+
+
+def _parts(text: str) -> Iterator[str]:
+    yield text
+    yield text.strip()
+    yield from _of_url(text.strip())
+    if _is_json(text):
+        yield from _of_json(text)
+    else:
+        yield from _of_file(text.splitlines())
+
+
+def _is_json(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), (dict, list))
+    except ValueError:
+        return False
+
+
+def _of_file(lines: list[str]) -> Iterator[str]:
+    """Lines, quoted strings and generated words: of a key, of a list of users, of a configuration."""
+    for line in map(str.strip, lines):
+        if len(line) >= SHORTEST_PART:
+            yield line
+        yield from _of_url(line)
+        yield from re.findall(r'"([^"]+)"', line)
+        for word in line.split():
+            if len(word) >= SHORTEST_WORD and re.search("[0-9]", word):
+                yield word
+
+
+def _of_url(text: str) -> Iterator[str]:
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return
+    if not parts.scheme or "://" not in text:
+        return
+    login, _, _ = parts.netloc.rpartition("@")
+    password = login.partition(":")[2]
+    if password:
+        yield from (login, unquote(login), password, unquote(password))
+    for name, value in parse_qsl(parts.query):
+        if name == "__extra__":  # Airflow's, for what a URL has no place for
+            yield from _of_json(value)
+        elif SENSITIVE.search(name):
+            yield value
+
+
+def _of_json(text: str) -> Iterator[str]:
+    if _is_json(text):
+        yield from _strings(json.loads(text), "")
+
+
+def _strings(value: Any, name: str) -> Iterable[str]:
+    """The strings inside a value that was JSON; some are JSON or URLs themselves."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _strings(inner, str(key))
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _strings(inner, name)
+    elif isinstance(value, str) and name not in PLAIN:
+        yield from _of_json(value)
+        yield from _of_url(value)
+        if len(value) >= SHORTEST_PART or SENSITIVE.search(name):
+            yield value

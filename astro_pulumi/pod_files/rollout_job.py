@@ -1,0 +1,194 @@
+"""Watches workloads until they have rolled out, and says why when they do not.
+
+Pulumi does not judge them: this Job does, and its termination message is what the user
+reads. Kubernetes cuts that at 4096 bytes, so the most useful lines come first. What keeps the roll-out
+stands there all the time, for when the Job is killed. Exit code 0: all are ready. 1: one cannot be, or is
+not within ASTRO_ROLLOUT_TIMEOUT seconds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import astro_filter
+import astro_rollout as rollout
+from astro_cluster import ApiError, Cluster
+from astro_workloads import WORKLOADS, instance_labels
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from astro_rollout import Object, Problem
+
+TERMINATION_MESSAGE = Path("/dev/termination-log")
+TERMINATION_BYTES = 4096
+SECRETS = Path("/run/secrets/rollout")
+POLL = 0.5
+# Pods and warnings are many and only say why: they are asked for less often.
+LOOK = 2.0
+LOG_LINES = 40
+WARNINGS = {"fieldSelector": "type=Warning"}
+
+
+class StoppedError(Exception):
+    """Kubernetes ends the Job."""
+
+
+class NotReadyError(Exception):
+    """The roll-out has failed. The message is for the user."""
+
+
+class Watch:
+    """The workloads of one turn of a roll-out."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        deployment: str,
+        names: list[str],
+        clean: Callable[[str], str],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._cluster, self._names = cluster, names
+        self._labels = instance_labels(deployment)
+        self._clean, self._clock = clean, clock
+        self._memory = rollout.Memory()
+        self._told: dict[str, str] = {}
+        self.problems: list[Problem] = []
+
+    def wait(self, timeout: float) -> None:
+        """Return when all workloads have rolled out.
+
+        :raises NotReadyError: as soon as one cannot, or after `timeout` seconds.
+        """
+        start = self._clock()
+        looked = float("-inf")
+        while True:
+            deployments = self._find_workloads()
+            waiting = [n for n in self._names if not rollout.has_rolled_out(deployments.get(n))]
+            now = self._clock()
+            late = now - start >= timeout
+            if not waiting:
+                return
+            if late or now - looked >= LOOK:
+                looked = now
+                self._look(waiting, deployments)
+                final = [one for one in self.problems if self._memory.is_final(one, now)]
+                if final or late:
+                    raise NotReadyError(self._explain(final, timeout))
+            time.sleep(POLL)
+
+    def _find_workloads(self) -> dict[str, Object]:
+        found = self._cluster.list(WORKLOADS, self._labels)
+        return {one["metadata"]["name"]: one for one in found}
+
+    def _look(self, waiting: list[str], deployments: dict[str, Object]) -> None:
+        pods = self._cluster.list("pods", self._labels)
+        events = self._cluster.list("events", {}, **WARNINGS)
+        self.problems = [
+            rollout.find_problem(name, deployments.get(name), pods, events, self._memory)
+            for name in waiting
+        ]
+        for problem in self.problems:
+            cause = self._clean(problem.cause)
+            if self._told.get(problem.workload) != cause:
+                self._told[problem.workload] = cause
+                say(f"{problem.workload}: {cause}")
+        for name in set(self._told) - set(waiting):
+            del self._told[name]
+            say(f"{name}: ready")
+        leave_message(f"The roll-out was still going on.\n{self.summary()}")
+
+    def summary(self) -> str:
+        """Each workload that is not ready, and why."""
+        return "\n".join(self._clean(f"{one.workload}: {one.cause}") for one in self.problems)
+
+    def _explain(self, final: list[Problem], timeout: float) -> str:
+        """The workloads with their causes, and the last log lines of the first, within 4096 bytes."""
+        first = (final or self.problems)[0]
+        others = [one for one in self.problems if one is not first]
+        head = [f"{first.workload}: {first.cause}"]
+        if not final:
+            head.insert(0, f"Not ready after {timeout:.0f} s, which is timeouts.rollout.")
+        head += [f"{one.workload} is not ready either: {one.cause}" for one in others]
+        text = self._clean("\n".join(head))
+        lines = self._log_lines(first)
+        if not lines:
+            return text
+        text = f"{text}\nThe last log lines of {first.pod}, container {first.container}:"
+        room = TERMINATION_BYTES - len(text.encode())
+        return "\n".join([text, *last_that_fit(lines, room)])
+
+    def _log_lines(self, problem: Problem) -> list[str]:
+        if not problem.container:
+            return []
+        log = self._cluster.log(problem.pod, problem.container, problem.previous_log, LOG_LINES)
+        # The whole log at once: a secret may have several lines.
+        return [line for line in self._clean(log).splitlines() if line.strip()]
+
+
+def last_that_fit(lines: list[str], room: int) -> list[str]:
+    """The last lines that have room in so many bytes, each with its end; half of a line rather than none."""
+    chosen: list[str] = []
+    for line in reversed(lines):
+        size = len(line.encode()) + 1
+        if size > room:
+            if not chosen and room > 100:
+                chosen.append(line.encode()[1 - room :].decode(errors="ignore"))
+            break
+        chosen.insert(0, line)
+        room -= size
+    return chosen
+
+
+def say(text: str) -> None:
+    print(f"roll-out: {text}", flush=True)
+
+
+def leave_message(text: str) -> None:
+    """What Kubernetes, and with it Pulumi, says of this container when it has ended."""
+    data = text.encode()[:TERMINATION_BYTES].decode(errors="ignore").encode()
+    with contextlib.suppress(OSError):
+        TERMINATION_MESSAGE.write_bytes(data)
+
+
+def stop(*_: Any) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    raise StoppedError
+
+
+def main() -> int:
+    signal.signal(signal.SIGTERM, stop)
+    start = time.monotonic()
+    clean = astro_filter.make_filter(astro_filter.read_secrets(SECRETS))
+    names: list[str] = json.loads(os.environ["ASTRO_WORKLOADS"])
+    watch = Watch(Cluster.of_this_pod(), os.environ["ASTRO_DEPLOYMENT"], names, clean)
+    try:
+        watch.wait(float(os.environ["ASTRO_ROLLOUT_TIMEOUT"]))
+    except NotReadyError as error:
+        message = str(error)
+    except StoppedError:
+        message = (
+            f"The watch of the roll-out was stopped after {time.monotonic() - start:.0f} s: it was "
+            f"deleted, or its node was shut down. Deploy again.\n{watch.summary()}"
+        )
+    except ApiError as error:
+        message = clean(f"The roll-out could not be watched: {error}\n{watch.summary()}")
+    else:
+        leave_message("")
+        say(f"{', '.join(names)}: ready after {time.monotonic() - start:.1f} s")
+        return 0
+    print(message, file=sys.stderr, flush=True)
+    leave_message(message)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

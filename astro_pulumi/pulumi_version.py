@@ -1,0 +1,28 @@
+"""The Pulumi CLI that this package needs."""
+
+from typing import Final
+
+import pulumi
+from pulumi.runtime import settings
+
+from astro_pulumi.errors import PulumiError
+
+# Resource hooks, which say what a deploy changes, exist since 3.182.0. A CLI can be asked for its version,
+# and reads `requiredPulumiVersion` of Pulumi.yaml, since 3.219.0: older ones cannot be told apart.
+OLDEST: Final = "3.219.0"
+
+
+def require_pulumi() -> None:
+    """Raise `PulumiError` if the CLI that runs the program is too old.
+
+    Pulumi's mocks, which unit tests of programs use, cannot be asked.
+    """
+    if not hasattr(settings.get_engine(), "RequirePulumiVersion"):
+        return
+    try:
+        pulumi.require_pulumi_version(f">={OLDEST}")
+    except Exception as error:
+        raise PulumiError(
+            f"astro_pulumi needs Pulumi {OLDEST} or newer ({error}). Nothing was changed. "
+            "Install a newer Pulumi CLI: https://www.pulumi.com/docs/install/"
+        ) from error

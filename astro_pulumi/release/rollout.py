@@ -1,0 +1,179 @@
+"""The Jobs that watch a roll-out: one for each turn, which ends when the workloads of the turn are ready.
+
+Pulumi itself does not await the workloads (see `NOT_AWAITED`). A failed Job carries the reason into the
+diagnostics of `pulumi up`: the image that cannot be pulled, the last log lines of what crashes.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+import pulumi
+
+from astro_pulumi.airflow.facts import FILES, Process, ScriptProbe
+from astro_pulumi.kubernetes.accounts import service_account
+from astro_pulumi.kubernetes.metadata import Manifest, labels, object_name
+from astro_pulumi.kubernetes.pods import AirflowEnvironment, airflow_pod
+from astro_pulumi.kubernetes.resources import KubernetesObject
+from astro_pulumi.kubernetes.rights import role_and_binding
+from astro_pulumi.spec import DeploymentSpec, Size
+
+COMPONENT: Final = "rollout"
+INPUTS: Final = "astro-pulumi/inputs"
+_SECRETS: Final = "/run/secrets/rollout"
+_PROBES: Final = ("startupProbe", "readinessProbe", "livenessProbe")
+_SIZE: Final = Size(1, "500m", "128Mi", "100Mi")
+# Beyond `timeouts.rollout`, for the start of the Job's own pod.
+_START: Final = 120
+_RULES: Final[list[Manifest]] = [
+    {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get", "list"]},
+    {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list"]},
+    {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]},
+    {"apiGroups": [""], "resources": ["events"], "verbs": ["list"]},
+]
+# Groups of generated secrets, which no deploy changes. They are filtered in every turn.
+_GENERATED: Final = ("jwt", "api", "admin")
+
+
+def rollout_job(
+    spec: DeploymentSpec, environment: AirflowEnvironment, workloads: Sequence[Manifest]
+) -> Manifest:
+    """Build the Job that watches `workloads`. Pulumi replaces it exactly when one of them changes."""
+    process = Process(
+        component=COMPONENT,
+        arguments=(),
+        probe=ScriptProbe(""),
+        reads=(),
+    )
+    pod = airflow_pod(process, _SIZE, replace(environment, certificates=None))
+    container = pod["containers"][0]
+    for unused in (*_PROBES, "args", "envFrom"):
+        del container[unused]
+    # No init of the image, which may look for a database, and no package that the user has installed.
+    container["command"] = ["python", "-ES", f"{FILES}/rollout_job.py"]
+    container["env"] += [
+        {"name": "ASTRO_DEPLOYMENT", "value": spec.name},
+        {"name": "ASTRO_WORKLOADS", "value": json.dumps(_names(workloads))},
+        {"name": "ASTRO_ROLLOUT_TIMEOUT", "value": str(spec.rollout_timeout)},
+    ]
+    container["terminationMessagePolicy"] = "FallbackToLogsOnError"
+    for number, secret in enumerate(_secrets(environment, workloads)):
+        _mount(pod, f"secret-{number}", secret)
+    deadline = spec.rollout_timeout + _START
+    pod["restartPolicy"] = "Never"
+    pod["activeDeadlineSeconds"] = deadline
+    pod["serviceAccountName"] = object_name(spec.name, COMPONENT)
+    pod["automountServiceAccountToken"] = True
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "labels": labels(spec.name, COMPONENT),
+            "annotations": {
+                # A failed Job would be waited for again by the next `up` instead of made anew.
+                "pulumi.com/replaceUnready": "true",
+                # Its own deadline ends it with a reason; Pulumi's wait would end without one.
+                "pulumi.com/timeoutSeconds": str(deadline + 120),
+            },
+        },
+        "spec": {
+            "backoffLimit": 0,
+            # Only where the pod never starts: it takes the pod, and its log, away.
+            "activeDeadlineSeconds": deadline + 60,
+            "template": {
+                "metadata": {
+                    "labels": labels(spec.name, COMPONENT),
+                    "annotations": {INPUTS: inputs_hash(workloads)},
+                },
+                "spec": pod,
+            },
+        },
+    }
+
+
+def inputs_hash(workloads: Sequence[Manifest]) -> pulumi.Output[str]:
+    """Return the fingerprint of all inputs of `workloads`.
+
+    Inputs only: generation and resourceVersion, which autoscalers change, would run the Job again in a
+    deploy that changes nothing. It is no secret, even if somebody gave a secret for an image's name.
+    """
+    outputs: list[Any] = []
+    _dump(workloads, outputs.append)
+    # Of a manifest as a whole Pulumi would make an Output for each item inside: three times the cost of all
+    # other Outputs of a Deployment.
+    known = pulumi.Output.all(*outputs)
+    return pulumi.Output.unsecret(known.apply(lambda values: _fingerprint(workloads, values)))
+
+
+def _fingerprint(workloads: Sequence[Manifest], values: Sequence[Any]) -> str:
+    following = iter(values)
+    text = _dump(workloads, lambda _: next(following))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _dump(workloads: Sequence[Manifest], replace_output: Callable[[Any], Any]) -> str:
+    """Serialize to JSON. `replace_output` gets each Output, in the same order each time."""
+    return json.dumps(list(workloads), sort_keys=True, default=replace_output)
+
+
+def rollout_rights(spec: DeploymentSpec, pull_secret: Any | None) -> list[Manifest]:
+    """Build ServiceAccount, Role and RoleBinding of the Jobs: they read, and only what they judge by."""
+    return [
+        service_account(spec, COMPONENT, pull_secret),
+        *role_and_binding(spec, COMPONENT, _RULES),
+    ]
+
+
+def begins_after(
+    is_upgrade: pulumi.Output[bool], before: Sequence[KubernetesObject]
+) -> pulumi.Output[None] | None:
+    """Return an Output that is known when the Jobs `before` have ended well.
+
+    It is known at once in a deploy that does not change Airflow's version; None if there is nothing to
+    wait for. No `depends_on`, which would hold in every deploy. Nobody has to wait in a preview, where
+    nothing would be known of an object that does.
+    """
+    if not before or pulumi.runtime.is_dry_run():
+        return None
+
+    def wait(needed: bool) -> pulumi.Input[None]:
+        ended = pulumi.Output.all(*(one.id for one in before))
+        return ended.apply(lambda _: None) if needed else None
+
+    return is_upgrade.apply(wait)
+
+
+def _names(workloads: Sequence[Manifest]) -> list[str]:
+    return [workload["metadata"]["name"] for workload in workloads]
+
+
+def _secrets(environment: AirflowEnvironment, workloads: Sequence[Manifest]) -> list[Any]:
+    """Return the names of the Secrets whose values must not be in a message.
+
+    These are what the workloads' pods read, since nothing else can be in their logs. With all Secrets of
+    the Deployment a new password of the broker would run the Job of the webserver, which has none.
+    """
+    found = [name for workload in workloads for name in _read_by(workload)]
+    found += [environment.secrets[group] for group in _GENERATED if group in environment.secrets]
+    return list({id(name): name for name in found}.values())  # Outputs have no equality
+
+
+def _read_by(workload: Manifest) -> Iterator[Any]:
+    pod = workload["spec"]["template"]["spec"]
+    for container in (*pod["containers"], *pod.get("initContainers", [])):
+        for source in container.get("envFrom", []):
+            if "secretRef" in source:
+                yield source["secretRef"]["name"]
+    for volume in pod.get("volumes", []):
+        if "secret" in volume:
+            yield volume["secret"]["secretName"]
+
+
+def _mount(pod: Manifest, volume: str, secret: Any) -> None:
+    """Mount a Secret as files, which needs no right to read it."""
+    pod["volumes"].append({"name": volume, "secret": {"secretName": secret, "defaultMode": 0o440}})
+    pod["containers"][0]["volumeMounts"].append(
+        {"name": volume, "mountPath": f"{_SECRETS}/{volume}", "readOnly": True}
+    )
