@@ -26,13 +26,14 @@ class ReleaseError(AstroError):
     """There is no such release, or it cannot be deployed again."""
 
 
-class EngineError(AstroError):
-    """The embedded engine cannot do what the program, the stack or the user asks of it."""
+class PulumiError(AstroError):
+    """The Pulumi CLI is missing or too old, or the project or stack cannot be used with it."""
 
 
-class StateError(EngineError):
-    """The stack's state cannot be read, written, locked or decrypted."""
+class ClusterError(AstroError):
+    """The Kubernetes API does not answer or refuses a request, or a kubeconfig cannot be used."""
 
-
-class ResourceError(EngineError):
-    """A provider could not bring one resource into the desired state."""
+    def __init__(self, message: str, status: int = 0) -> None:
+        """`status` is the HTTP status of a refusal; 0 if there was no answer."""
+        super().__init__(message)
+        self.status = status

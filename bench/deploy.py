@@ -1,10 +1,10 @@
 """What a deploy of the quickstart takes on the local platform: the first, changed code, nothing to do.
 
-Wall-clock seconds of each phase as the engine tells of it, and CPU seconds from cgroups: they are nearly the
+Wall-clock seconds of each phase as Pulumi's events tell, and CPU seconds from cgroups: they are nearly the
 same on a busy machine, where wall-clock time is not. Needs the platform up (`python -m local up`), and a
 stack of its own is deployed and removed.
 
-    python -m bench.deploy [--repeat N] [--engine embedded|pulumi]
+    python -m bench.deploy [--repeat N]
 
 A table on standard error, JSON on standard output. `--repeat`: how often changed code and nothing to do are
 measured.
@@ -24,7 +24,6 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from astro_pulumi.cli.options import Engine
 from local.daemons import Daemons
 from local.paths import Paths
 from local.platform import Platform
@@ -39,6 +38,9 @@ PHASES = {
     "quickstart-postgresql": "postgresql",
     "quickstart-redis": "redis",
     "quickstart-release-job": "release Job",
+    "quickstart-rollout-webserver": "roll-out of the webserver",
+    "quickstart-rollout-processes": "roll-out of the processes",
+    "quickstart-rollout-workers": "roll-out of the workers",
     "quickstart-webserver": "webserver",
     "quickstart-scheduler": "scheduler",
     "quickstart-triggerer": "triggerer",
@@ -59,7 +61,7 @@ class Measured:
 
     what: str
     wall: float = 0.0
-    # By phase: from when the engine began with it until it was ready. Phases overlap.
+    # By phase: from when Pulumi began with it until it was ready. Phases overlap.
     phases: dict[str, float] = field(default_factory=dict)
     # Of the containers that are new since the deploy began, until it ended.
     cpu_by_phase: dict[str, float] = field(default_factory=dict)
@@ -92,7 +94,7 @@ def cpu_now(daemons: Daemons) -> dict[str, float]:
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
     records = [record for name in daemons.names() if (record := daemons.record(name))]
     return {
-        "engine and program": children.ru_utime + children.ru_stime,
+        "Pulumi and program": children.ru_utime + children.ru_stime,
         "image build": cgroup_cpu("docker"),
         "pods": cgroup_cpu("kubepods"),
         "Docker, registry, Kubernetes": sum(process_cpu(record.pid) for record in records),
@@ -159,7 +161,7 @@ def measure(what: str, stack: Stack, kube: Kube, daemons: Daemons) -> Measured:
     )
 
 
-def run(repeat: int, engine: Engine) -> list[Measured]:
+def run(repeat: int) -> list[Measured]:
     """Every measurement, on a stack that is removed at the end."""
     platform, daemons = Platform.load(), Daemons(Paths.from_environment())
     kube = Kube(str(platform.kubeconfig), platform.context)
@@ -167,7 +169,7 @@ def run(repeat: int, engine: Engine) -> list[Measured]:
     with tempfile.TemporaryDirectory() as folder:
         directory = Path(folder)
         copy_pulumi_project(directory)
-        stack = new_stack(directory, platform, engine)
+        stack = new_stack(directory, platform)
         stack.configure(
             {
                 **platform_settings(platform),
@@ -235,17 +237,15 @@ def main() -> None:
     """Measures, and prints a table and JSON."""
     parser = argparse.ArgumentParser(prog="python -m bench.deploy")
     parser.add_argument("--repeat", type=int, default=1)
-    parser.add_argument("--engine", type=Engine, default=Engine.EMBEDDED)
     given = parser.parse_args()
     load = os.getloadavg()[0]
-    results = run(given.repeat, given.engine)
+    results = run(given.repeat)
     Console(stderr=True).print(table(results))
     print(
         json.dumps(
             {
                 "cores": os.cpu_count(),
                 "load_before": round(load, 2),
-                "engine": given.engine.value,
                 "deploys": [rounded(asdict(result)) for result in results],
             },
             indent=2,

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from astro_pulumi.cli.cluster import Cluster as Client
+from astro_pulumi.errors import ClusterError
 from local import cancellation, commands, config, network, packages, pki, probes, processes
 from local.config import Facts
 from local.daemons import Daemon, Daemons
@@ -15,8 +17,6 @@ from local.paths import Paths
 from local.progress import Reporter
 
 READY_TIMEOUT_SECONDS = 120.0
-NODE = f"/api/v1/nodes/{config.NODE_NAME}"
-COREDNS = "/apis/apps/v1/namespaces/kube-system/deployments/coredns"
 
 
 class Cluster:
@@ -57,20 +57,19 @@ class Cluster:
 
     def start(self, reporter: Reporter) -> None:
         """Start Kubernetes and return when its node is ready."""
-        api = self._api()
-        self._start((self._apiserver(api),), "Start the API server", reporter)
+        self._start((self._apiserver(),), "Start the API server", reporter)
         started = self._start(self._after_api(), "Start the other daemons", reporter)
         with reporter.phase("Wait for the node", quiet=True) as phase:
             phase.note(f"node {config.NODE_NAME} is not Ready")
             since = datetime.datetime.now(datetime.UTC) if "kubelet" in started else None
-            self._until(lambda: node_ready(api.get(NODE) or {}, since), "the node is not Ready")
+            node = self._reader("nodes", config.NODE_NAME)
+            self._until(lambda: node_ready(node(), since), "the node is not Ready")
 
     def apply(self, reporter: Reporter) -> None:
         """Apply DNS and the storage class, unless exactly these were applied before."""
         manifests = config.dump([*config.storage(self._facts), *config.coredns(self._facts)])
         applied = self._paths.state / "applied"
         key = content_key(manifests)
-        api = self._api()
         with reporter.phase("Apply DNS and storage", quiet=True) as phase:
             if not applied.exists() or applied.read_text() != key:
                 self._kubectl(
@@ -78,7 +77,8 @@ class Cluster:
                 )
                 applied.write_text(key)
             phase.note("CoreDNS is not ready")
-            self._until(lambda: available(api.get(COREDNS) or {}), "CoreDNS is not ready")
+            coredns = self._reader("apps/deployments", "coredns", "kube-system")
+            self._until(lambda: available(coredns()), "CoreDNS is not ready")
 
     def start_storage(self, reporter: Reporter) -> None:
         """Start the volume provisioner, which reads what `apply` applied once, at its start."""
@@ -95,8 +95,19 @@ class Cluster:
             stdin=stdin,
         )
 
-    def _api(self) -> probes.Api:
-        return probes.Api(config.NODE_IP, config.API_PORT, self._paths.pki)
+    def _reader(
+        self, resource: str, name: str, namespace: str | None = None
+    ) -> Callable[[], dict[str, Any]]:
+        """Return what reads an object: empty while it does not exist or the API is starting."""
+        client = Client.connect(str(self._paths.kubeconfig))
+
+        def read() -> dict[str, Any]:
+            try:
+                return client.get(resource, name, namespace) or {}
+            except ClusterError:
+                return {}
+
+        return read
 
     def _start(self, wanted: Sequence[Daemon], title: str, reporter: Reporter) -> list[str]:
         with reporter.phase(title, quiet=True) as phase:
@@ -132,8 +143,12 @@ class Cluster:
             config_files=[file],
         )
 
-    def _apiserver(self, api: probes.Api) -> Daemon:
-        return Daemon("kube-apiserver", config.apiserver_command(self._facts), api.ready)
+    def _apiserver(self) -> Daemon:
+        return Daemon(
+            "kube-apiserver",
+            config.apiserver_command(self._facts),
+            probes.apiserver_ready(config.NODE_IP, config.API_PORT, self._paths.pki),
+        )
 
     def _after_api(self) -> list[Daemon]:
         facts, conf = self._facts, self._paths.config

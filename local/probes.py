@@ -1,12 +1,10 @@
 """Is a daemon ready? Small questions over HTTP, asked every few milliseconds while one starts."""
 
 import http.client
-import json
 import socket
 import ssl
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 TIMEOUT_SECONDS = 5.0
 # What a program that is not up yet, or just going down, may answer with.
@@ -74,33 +72,19 @@ def accepts(path: Path) -> Callable[[], bool]:
     return ask
 
 
-class Api:
-    """The cluster's API, for the few questions that are asked too often for kubectl."""
+def apiserver_ready(host: str, port: int, pki: Path) -> Callable[[], bool]:
+    """Return a question: has the API server finished its start-up hooks?
 
-    def __init__(self, host: str, port: int, pki: Path) -> None:
-        self._host = host
-        self._port = port
-        self._context = ssl.create_default_context(cafile=str(pki / "ca.crt"))
-        self._context.load_cert_chain(pki / "admin.crt", pki / "admin.key")
+    `Cluster` is not asked: while the server starts, a question every few milliseconds is to cost no more
+    than one here, and no error is worth a message.
+    """
+    context = ssl.create_default_context(cafile=str(pki / "ca.crt"))
+    context.load_cert_chain(pki / "admin.crt", pki / "admin.key")
 
-    def _connection(self) -> http.client.HTTPSConnection:
-        return http.client.HTTPSConnection(
-            self._host, self._port, timeout=TIMEOUT_SECONDS, context=self._context
+    def ask() -> bool:
+        connection = http.client.HTTPSConnection(
+            host, port, timeout=TIMEOUT_SECONDS, context=context
         )
+        return status(connection, "/readyz") == 200
 
-    def ready(self) -> bool:
-        """Return whether the API answers and has finished its start-up hooks."""
-        return status(self._connection(), "/readyz") == 200
-
-    def get(self, path: str) -> dict[str, Any] | None:
-        """Return an object; None while it does not exist or the API does not answer."""
-        connection = self._connection()
-        try:
-            connection.request("GET", path)
-            response = connection.getresponse()
-            body = response.read()
-            return json.loads(body) if response.status == 200 else None
-        except UNREACHABLE:
-            return None
-        finally:
-            connection.close()
+    return ask

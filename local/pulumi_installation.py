@@ -47,9 +47,9 @@ def install(programs: Mapping[str, Path], paths: Paths) -> Path:
     folder = home(paths)
     binaries = folder / "bin"
     binaries.mkdir(parents=True, exist_ok=True)
-    # A file, not a link: the CLI looks for language hosts beside itself, where its link leads.
-    _copy(binaries / "pulumi", programs["pulumi"])
-    _link(binaries / "pulumi-language-yaml", programs["pulumi-language-yaml"])
+    # Files, not links: these programs look for language hosts beside themselves, where a link leads.
+    for name in ("pulumi", "pulumi-language-yaml"):
+        _copy(binaries / name, programs[name])
     if not shutil.which(_LANGUAGE_HOST):
         _launch(binaries / _LANGUAGE_HOST, "local.pulumi.language_host")
     for provider, stand_in in _PROVIDERS.items():

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import docker
-import kubernetes
 import typer
 from rich.console import Console
 
+from astro_pulumi.cli.cluster import Cluster
 from local import platform as local_platform
 from local.airflow_api import Airflow
 from local.errors import LocalError, RequirementError, StateError
@@ -80,6 +80,8 @@ def quickstart(context: typer.Context) -> None:
         return
     paths = Paths.from_environment()
     timings = Timings()
+    if estimate := local_platform.estimate():
+        console.print(estimate)
     with timings.phase("local platform"), Progress() as progress:
         platform = local_platform.up(progress, Choice.make())
     stack = prepare_stack(platform, paths)
@@ -106,7 +108,7 @@ def password() -> None:
 
 @app.command()
 def env() -> None:
-    """Print export lines with which `astro-pulumi`, `pulumi` and `kubectl` find this stack."""
+    """Print export lines with which `pulumi`, `astro-pulumi` and `kubectl` find this stack."""
     paths = Paths.from_environment()
     for name, value in environment(Platform.load(paths), paths).items():
         typer.echo(f"export {name}={shlex.quote(value)}")
@@ -198,13 +200,11 @@ def port_forward_command(platform: Platform, outputs: dict[str, Any]) -> list[st
 
 def pods_by_address(platform: Platform, outputs: dict[str, Any]) -> dict[str, str]:
     """Return the names of the Deployment's pods by their addresses, which tasks are known by."""
-    client: Any = kubernetes.config.new_client_from_config(  # type: ignore[no-untyped-call]
-        str(platform.kubeconfig), platform.context
-    )
-    pods: list[Any] = (
-        kubernetes.client.CoreV1Api(client).list_namespaced_pod(outputs["namespace"]).items
-    )
-    return {pod.status.pod_ip: pod.metadata.name for pod in pods if pod.status.pod_ip}
+    cluster = Cluster.connect(str(platform.kubeconfig), platform.context)
+    pods = cluster.objects("pods", outputs["namespace"])
+    return {
+        pod["status"]["podIP"]: pod["metadata"]["name"] for pod in pods if "podIP" in pod["status"]
+    }
 
 
 def run_dag(

@@ -2,35 +2,25 @@
 
 import contextlib
 import json as json_format
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from astro_pulumi.cli import updates
+from astro_pulumi.cli import pulumi, updates
 from astro_pulumi.cli.deployments import (
     Deployed,
     Name,
     connect,
     in_stack,
     of_stack,
-    stacks,
 )
-from astro_pulumi.cli.options import (
-    Cwd,
-    EngineChoice,
-    Json,
-    StackName,
-    Yes,
-    is_terminal,
-    say,
-    use_pulumi,
-)
-from astro_pulumi.errors import ArgumentError, AstroError
+from astro_pulumi.cli.options import Cwd, Json, StackName, Yes, go_to, is_terminal, say
+from astro_pulumi.errors import ArgumentError, AstroError, ClusterError
 
 if TYPE_CHECKING:
     from astro_pulumi.cli.phases import Phases
-    from astro_pulumi.embedded.project import Project
     from astro_pulumi.release.ledger import Release
 
 
@@ -48,15 +38,19 @@ def deploy(
     stack: StackName = None,
     yes: Yes = False,
     json: Json = False,
-    engine: EngineChoice = None,
 ) -> None:
     """Deploy the project, and show what runs then. Ends a pin to an earlier release."""
     from astro_pulumi.cli.phases import Phases
 
-    pulumi = use_pulumi(engine)
-    project = updates.go_to_project(cwd)
-    stack = _choose_stack(project, name, stack)
-    pin = updates.pins(project, stack)
+    if not dry_run:
+        updates.require_consent(yes, json)
+    pulumi.command()
+    go_to(cwd)
+    project = pulumi.find_project(Path.cwd())
+    stack = _choose_stack(name, stack)
+    say(_announced(stack))
+    adopt = not dry_run and updates.prepare(project, stack, yes=yes)
+    pin = updates.pin(project, stack)
     settings = {"description": description, "skipDagParse": "true" if force else None}
     phases = Phases()
     try:
@@ -65,92 +59,97 @@ def deploy(
             updates.for_this_update(project, stack, settings),
         ):
             if dry_run:
-                updates.preview(project, stack, json=json, pulumi=pulumi)
+                updates.preview(stack, json=json)
             else:
-                updates.up(project, stack, phases, yes=yes, json=json, pulumi=pulumi)
+                updates.up(stack, phases, yes=yes, json=json, adopt=adopt)
     finally:
-        if pin is not None and dry_run:
-            updates.set_config(project, stack, updates.ROLLBACK, pin)
+        if dry_run:
+            updates.set_config(project, stack, {updates.ROLLBACK: pin})
     if dry_run:
         return
     if pin is not None:
         say(f"The stack is no longer pinned to release {pin}.")
-    _show_live(project, stack, phases, json)
+    try:
+        _show_live(stack, phases, json)
+    except ClusterError as error:  # the deploy succeeded; the program may use another cluster
+        say(f"What runs now is not known: {error}")
 
 
-def _choose_stack(project: "Project", name: str | None, given: str | None) -> str:
-    """The stack that `--stack` names; else the one whose Deployment is called `name`; else asks."""
+def _choose_stack(name: str | None, given: str | None) -> str:
+    """Return the stack that `--stack` names; else the one whose Deployment is called `name`; else ask."""
     if given:
         return given
-    known = stacks(project)
+    known = [one.name for one in pulumi.stacks()]
     if not known:
         raise ArgumentError("--stack", "there is no stack yet: name the one to make")
-    here = {stack: in_stack(project, stack) for stack in known}
-    matching = [
-        stack
-        for stack, found in here.items()
-        if name is None or name == stack or name in {one.name for one in found}
-    ]
+    here = {stack: [one.name for one in in_stack(stack)] for stack in known}
+    matching = [stack for stack in known if name in (None, stack, *here[stack])]
     if len(matching) == 1:
         return matching[0]
-    lines = [_described(stack, [one.name for one in here[stack]]) for stack in matching or known]
+    lines = [_described(stack, here[stack]) for stack in matching or known]
     if not matching and name:
         raise ArgumentError("name", f"no stack has a Deployment {name!r}. {'; '.join(lines)}")
     if not is_terminal():
         raise ArgumentError("--stack", f"which Deployment? Name its stack: {'; '.join(lines)}")
-    for number, line in enumerate(_with_health(project, matching, lines), 1):
-        typer.echo(f"{number}. {line}")
+    for number, stack in enumerate(matching, 1):
+        live = _live(stack, with_health=True)
+        typer.echo(f"{number}. {lines[number - 1]}" + (f": {live}" if live else ""))
     answer: int = typer.prompt("Which Deployment", type=int)
     if not 1 <= answer <= len(matching):
         raise ArgumentError("--stack", f"there is no choice {answer}")
     return matching[answer - 1]
 
 
-def _described(stack: str, deployments: list[str]) -> str:
+def _described(stack: str, deployments: Sequence[str]) -> str:
     return f"{stack} ({', '.join(deployments) or 'nothing deployed yet'})"
 
 
-def _with_health(project: "Project", stacks: list[str], lines: list[str]) -> list[str]:
-    """The lines with Airflow version, release and health of those that can be found in the cluster."""
+def _announced(stack: str) -> str:
+    """Return the line that says what is about to be deployed, and what runs now as far as that is known."""
+    known = [one.name for one in in_stack(stack)]
+    what = f"{', '.join(known)} (stack {stack})" if known else f"stack {stack}"
+    live = _live(stack)
+    return f"Deploying {what}" + (f". Now: {live}" if live else "")
+
+
+def _live(stack: str, *, with_health: bool = False) -> str:
+    """Return Airflow version, release and health of what runs; empty if the cluster cannot be asked."""
     from astro_pulumi.cli.status import read
 
     told = []
-    for stack, line in zip(stacks, lines, strict=True):
-        health = []
-        with contextlib.suppress(AstroError):  # the choice can be made without
-            health = [
-                f"Airflow {one.airflow_version}, release {one.current}, "
-                + ("healthy" if read(one).healthy else "not healthy")
-                for one in of_stack(connect(None, stack), in_stack(project, stack))
-            ]
-        told.append(f"{line}: {'; '.join(health)}" if health else line)
-    return told
+    with contextlib.suppress(AstroError):  # only information: the deploy itself says what is wrong
+        for one in _deployed(stack):
+            healthy = ("healthy" if read(one).healthy else "not healthy") if with_health else ""
+            text = f"Airflow {one.airflow_version}, release {one.current}"
+            told.append(", ".join(filter(None, (text, healthy))))
+    return "; ".join(told)
 
 
-def _show_live(project: "Project", stack: str, phases: "Phases", json: bool) -> None:
-    """What runs now: URL, release, DAGs, and what still drains."""
+def _deployed(stack: str) -> list[Deployed]:
+    ours = in_stack(stack)
+    return of_stack(connect(None, stack), ours) if ours else []
+
+
+def _show_live(stack: str, phases: "Phases", json: bool) -> None:
+    """Show what runs now: URL, release, DAGs, and what still drains."""
     from astro_pulumi.cli.open import webserver_url
     from astro_pulumi.cli.status import read, when
 
-    ours = in_stack(project, stack)
-    for one in of_stack(connect(None, stack), ours) if ours else ():
+    for one in _deployed(stack):
         release = _current(one)
         status = read(one)
         dags = list(release.dags or ()) if release else []
         url = webserver_url(one)
         if json:
-            typer.echo(
-                json_format.dumps(
-                    {
-                        "name": one.name,
-                        "url": url,
-                        "release": one.current,
-                        "dags": dags,
-                        "draining": [pod.pod for pod in status.draining],
-                        "phases": phases.seconds(),
-                    }
-                )
-            )
+            result = {
+                "name": one.name,
+                "url": url,
+                "release": one.current,
+                "dags": dags,
+                "draining": [pod.pod for pod in status.draining],
+                "phases": phases.seconds(),
+            }
+            typer.echo(json_format.dumps(result))
             continue
         typer.echo(f"\n{one.name}: release {one.current}, Airflow {one.airflow_version}")
         if url:

@@ -1,24 +1,24 @@
 """The Deployments that the commands around releases work on: found in the cluster, or in a stack."""
 
-import os
-import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from astro_pulumi.cli import pulumi
+from astro_pulumi.cli.cluster import Cluster, Object
 from astro_pulumi.cli.options import is_terminal
-from astro_pulumi.errors import ArgumentError, AstroError, EngineError, ReleaseError
+from astro_pulumi.errors import ArgumentError, ClusterError, PulumiError, ReleaseError
 
 if TYPE_CHECKING:
-    from astro_pulumi.embedded.project import Project
-    from astro_pulumi.embedded.providers.kubernetes.client import Cluster
     from astro_pulumi.release.ledger import Release
 
 COMPONENTS: Final = ("webserver", "scheduler", "triggerer", "dag-processor", "worker")
-_MANAGED: Final = "app.kubernetes.io/managed-by=astro-pulumi"
+_COMPONENT: Final = "app.kubernetes.io/component"
+_INSTANCE: Final = "app.kubernetes.io/instance"
+_MANAGED: Final = {"app.kubernetes.io/managed-by": "astro-pulumi"}
 
 Name = Annotated[
     str | None,
@@ -40,27 +40,19 @@ Context = Annotated[
 class Deployed:
     """A Deployment in the cluster."""
 
-    cluster: "Cluster"
+    cluster: Cluster
     name: str
     namespace: str
     current: int
     airflow_version: str
 
-    def objects(self, resource: str, component: str | None = None) -> list[dict[str, Any]]:
-        """Objects of this Deployment: `objects("apps/deployments", "worker")`."""
-        group, _, plural = resource.rpartition("/")
-        root = f"/apis/{group}/v1" if group else "/api/v1"
-        selector = f"app.kubernetes.io/instance={self.name}"
-        if component:
-            selector += f",app.kubernetes.io/component={component}"
-        found = self.cluster.get(
-            f"{root}/namespaces/{self.namespace}/{plural}", labelSelector=selector
-        )
-        items: list[dict[str, Any]] = found["items"]
-        return items
+    def objects(self, resource: str, component: str | None = None) -> list[Object]:
+        """Return objects of this Deployment: `objects("apps/deployments", "worker")`."""
+        labels = {_INSTANCE: self.name, **({_COMPONENT: component} if component else {})}
+        return self.cluster.objects(resource, self.namespace, **labels)
 
     def releases(self) -> "list[Release]":
-        """Every release, the newest first."""
+        """Return every release, the newest first."""
         from astro_pulumi.release.ledger import COMPONENT, parse_records
 
         return parse_records(self.objects("configmaps", COMPONENT))
@@ -77,15 +69,18 @@ class InStack:
 def find(
     name: str | None, namespace: str | None, context: str | None, stack: str | None = None
 ) -> Deployed:
-    """The Deployment that is meant: named, or of the stack here, or the only one in the cluster.
+    """Return the Deployment that is meant: named, or of the stack here, or the only one in the cluster.
 
-    :param stack: only one of this stack will do.
-    :raises ArgumentError: when it is not clear, with those that there are.
+    With `stack`, only one of that stack will do.
+
+    Raises:
+        ArgumentError: It is not clear which; with those that there are.
     """
-    cluster = connect(context, stack)
+    here = stack_name(stack)
+    cluster = connect(context, here)
     chosen = [
         one
-        for one in of_stack(cluster, in_stack_here(stack))
+        for one in of_stack(cluster, in_stack(here) if here else [])
         if name in (None, one.name) and namespace in (None, one.namespace)
     ]
     if stack and not chosen:
@@ -124,17 +119,21 @@ def _listed(found: Sequence[Deployed]) -> str:
     return f"There are: {', '.join(f'{one.name} in {one.namespace}' for one in found)}."
 
 
-def connect(context: str | None, stack: str | None = None) -> "Cluster":
-    """The cluster of a context, of the stack's configuration, or the current one."""
-    from astro_pulumi.embedded.providers.kubernetes.client import Cluster
+def connect(context: str | None, stack: str | None) -> Cluster:
+    """Connect to the cluster of a context, of a stack's configuration, or the current one."""
+    if context or stack is None:
+        return Cluster.connect(context=context)
+    # Whatever is not a secret: that needs a passphrase.
+    config = pulumi.find_project(Path.cwd()).config(stack)
+    given = {key: config.get(f"kubernetes:{key}") for key in ("kubeconfig", "context", "cluster")}
+    return Cluster.connect(**{key: text for key, value in given.items() if (text := _text(value))})
 
-    configured = {} if context else _kubernetes_settings(stack)
-    return Cluster({**configured, **({"context": context} if context else {})})
 
+def of_stack(cluster: Cluster, deployments: Sequence["InStack"]) -> list[Deployed]:
+    """Return those of a stack's Deployments that have a release.
 
-def of_stack(cluster: "Cluster", deployments: Sequence["InStack"]) -> list[Deployed]:
-    """Those of a stack's Deployments that have a release. Looks in their namespaces only: not everybody may
-    list all of them."""
+    Looks in their namespaces only: not everybody may list all of them.
+    """
     own = {(one.name, one.namespace) for one in deployments}
     return [
         found
@@ -144,16 +143,14 @@ def of_stack(cluster: "Cluster", deployments: Sequence["InStack"]) -> list[Deplo
     ]
 
 
-def in_cluster(cluster: "Cluster", namespace: str | None) -> list[Deployed]:
-    """Every Deployment with a release."""
-    from astro_pulumi.embedded.providers.kubernetes.client import ApiError
+def in_cluster(cluster: Cluster, namespace: str | None) -> list[Deployed]:
+    """Return every Deployment with a release, of a namespace or of all."""
     from astro_pulumi.release.ledger import AIRFLOW_VERSION, CURRENT_COMPONENT, NUMBER
 
-    path = f"/api/v1/namespaces/{namespace}/configmaps" if namespace else "/api/v1/configmaps"
-    selector = f"{_MANAGED},app.kubernetes.io/component={CURRENT_COMPONENT}"
+    labels = {**_MANAGED, _COMPONENT: CURRENT_COMPONENT}
     try:
-        items = cluster.get(path, labelSelector=selector)["items"]
-    except ApiError as error:
+        items = cluster.objects("configmaps", namespace, **labels)
+    except ClusterError as error:
         if error.status == 403 and not namespace:
             raise ArgumentError(
                 "--namespace", f"is required: you may not list all namespaces ({error})"
@@ -167,7 +164,7 @@ def in_cluster(cluster: "Cluster", namespace: str | None) -> list[Deployed]:
             found.append(
                 Deployed(
                     cluster=cluster,
-                    name=metadata["labels"]["app.kubernetes.io/instance"],
+                    name=metadata["labels"][_INSTANCE],
                     namespace=metadata["namespace"],
                     current=int(annotations[NUMBER]),
                     airflow_version=annotations.get(AIRFLOW_VERSION, ""),
@@ -176,104 +173,62 @@ def in_cluster(cluster: "Cluster", namespace: str | None) -> list[Deployed]:
     return sorted(found, key=lambda one: (one.name, one.namespace))
 
 
-def project_here() -> "Project | None":
-    """The Pulumi project that the working directory is in."""
-    from astro_pulumi.embedded.project import find_project
-
-    try:
-        return find_project(Path.cwd())
-    except AstroError:
-        return None
-
-
-def stack_name(project: "Project", given: str | None) -> str | None:
-    """The stack that is meant; None when none is selected."""
-    from astro_pulumi.embedded.project import selected_stack
-
-    name = given or selected_stack(project)
-    if name is None:
-        found = stacks(project)
-        return found[0] if len(found) == 1 else None
-    return name
+def stack_name(given: str | None) -> str | None:
+    """Return the stack that is meant: the one named, selected, or only one of the project here."""
+    if given or not _is_in_project():
+        return given
+    found = pulumi.stacks()
+    selected = [one.name for one in found if one.current]
+    if selected:
+        return selected[0]
+    return found[0].name if len(found) == 1 else None
 
 
-def stacks(project: "Project") -> list[str]:
-    """Every stack of the project, as the engine at hand lists them."""
-    if shutil.which("pulumi"):
-        from astro_pulumi.cli import automation
-
-        return automation.stack_names(project)
-    from astro_pulumi.embedded.backend import open_backend
-
-    return open_backend(project, os.environ).stacks()
-
-
-def in_stack_here(stack: str | None) -> list[InStack]:
-    """The Deployments of the stack here; none outside of a project."""
-    project = project_here()
-    name = stack_name(project, stack) if project else None
-    return in_stack(project, name) if project and name else []
-
-
-def in_stack(project: "Project", stack: str) -> list[InStack]:
-    """The Deployments in a stack's state, which neither cluster nor passphrase is needed for."""
+def in_stack(stack: str) -> list["InStack"]:
+    """Return the Deployments in a stack's state, for which neither cluster nor passphrase is needed."""
+    state = pulumi.read_state(stack)
     return [
         InStack(
             name=str(resource["urn"]).rsplit("::", 1)[-1],
             namespace=_text((resource.get("outputs") or {}).get("namespace")),
         )
-        for resource in _resources(project, stack)
-        if resource.get("type") == "astro:index:Deployment"
+        for resource in (state.resources if state else ())
+        if resource.get("type") == pulumi.DEPLOYMENT
     ]
 
 
-def _resources(project: "Project", stack: str) -> list[Mapping[str, Any]]:
-    from astro_pulumi.embedded.backend import open_backend
-
-    if shutil.which("pulumi"):
-        from astro_pulumi.cli import automation
-
-        return automation.resources(project.file.parent, stack)
-    data = open_backend(project, os.environ).read(stack)
-    checkpoint: Mapping[str, Any] = (data or {}).get("checkpoint") or {}
-    return list((checkpoint.get("latest") or {}).get("resources") or [])
-
-
-def _kubernetes_settings(stack: str | None) -> dict[str, Any]:
-    """The stack's own choice of a cluster, as far as it is not a secret."""
-    from astro_pulumi.embedded.project import read_yaml
-
-    project = project_here()
-    name = stack_name(project, stack) if project else None
-    if project is None or name is None:
-        return {}
-    config = read_yaml(project.stack_file(name)).get("config") or {}
-    return {
-        key.removeprefix("kubernetes:"): value
-        for key, value in config.items()
-        if key.startswith("kubernetes:") and isinstance(value, str)
-    }
+def _is_in_project() -> bool:
+    """Return whether Pulumi can say what is deployed from here. Without it the cluster is asked."""
+    if not pulumi.is_installed():
+        return False
+    try:
+        pulumi.find_project(Path.cwd())
+    except PulumiError:
+        return False
+    return True
 
 
 def _text(value: Any) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def require_stack(project: "Project", given: str | None) -> str:
-    """The stack that is meant.
+def require_stack(given: str | None) -> str:
+    """Return the stack that is meant.
 
-    :raises EngineError: when none is selected.
+    Raises:
+        PulumiError: None is selected.
     """
-    name = stack_name(project, given)
+    name = stack_name(given)
     if name is None:
-        raise EngineError("no stack is selected: name one with --stack")
+        raise PulumiError("no stack is selected: name one with --stack")
     return name
 
 
 def require_releases(deployed: Deployed) -> "list[Release]":
-    """Every release, the newest first.
+    """Return every release, the newest first.
 
-    :raises ReleaseError: when all were deleted.
+    Raises:
+        ReleaseError: All were deleted.
     """
     releases = deployed.releases()
     if not releases:

@@ -32,12 +32,12 @@ def history(
 
 
 def as_json(release: "Release") -> dict[str, Any]:
-    """A release for other programs, without what it does not have."""
+    """Return a release for other programs, without what it does not have."""
     return {key: value for key, value in asdict(release).items() if value not in (None, "", {})}
 
 
 def show(releases: "list[Release]", current: int) -> None:
-    """The table."""
+    """Print the table of releases."""
     from rich import box
     from rich.table import Table
 
@@ -61,7 +61,7 @@ def show(releases: "list[Release]", current: int) -> None:
 
 
 def commit(release: "Release") -> str:
-    """`3f2a91c+ (main)`: the plus means that there were changes beside the commit."""
+    """Return the commit, `3f2a91c+ (main)`. The plus means changes that were not committed."""
     short = str(release.git.get("commit", ""))[:7]
     dirty = "+" if release.git.get("dirty") else ""
     branch = f" ({release.git['branch']})" if release.git.get("branch") else ""
@@ -69,12 +69,12 @@ def commit(release: "Release") -> str:
 
 
 def by(release: "Release") -> str:
-    """`octocat, GitHub Actions`."""
+    """Return who deployed it and where: `octocat, GitHub Actions`."""
     return ", ".join(filter(None, (release.by.get("who"), release.by.get("where"))))
 
 
 def what(release: "Release") -> str:
-    """What it was about, or what it restored."""
+    """Return what it was about, or what it restored."""
     words = [release.description] if release.description else []
     if release.restores:
         words.append(f"rollback from {release.rolled_back_from} to {release.restores}")
@@ -82,7 +82,7 @@ def what(release: "Release") -> str:
 
 
 def age(created: str, now: datetime) -> str:
-    """`4m ago`, from Kubernetes' time stamp."""
+    """Return `4m ago`, from Kubernetes' time stamp."""
     try:
         seconds = (now - datetime.fromisoformat(created)).total_seconds()
     except ValueError:

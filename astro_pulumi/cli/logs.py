@@ -9,7 +9,7 @@ import typer
 
 from astro_pulumi.cli.deployments import COMPONENTS, Context, Deployed, NameOption, Namespace, find
 from astro_pulumi.cli.options import StackName
-from astro_pulumi.errors import ArgumentError, ResourceError
+from astro_pulumi.errors import ArgumentError, ClusterError
 
 _OTHERS = ("release-job", "postgresql", "redis")
 
@@ -37,7 +37,7 @@ def logs(
     deployed = find(name, namespace, context, stack)
     pods = [pod["metadata"]["name"] for pod in deployed.objects("pods", component)]
     if not pods:
-        raise ResourceError(f"{deployed.name} in {deployed.namespace} has no pod of {component}")
+        raise ClusterError(f"{deployed.name} in {deployed.namespace} has no pod of {component}")
     unread: list[str] = []
     prefixes = {pod: f"{pod}: " if len(pods) > 1 else "" for pod in pods}
     threads = [
@@ -70,17 +70,14 @@ def _print_log(
     tail: int,
     unread: list[str],
 ) -> None:
-    path = f"/api/v1/namespaces/{deployed.namespace}/pods/{pod}/log"
-    # By its name: beside it may be one that deletes old logs.
-    query = {"container": component, "tailLines": str(tail)}
-    if follow:
-        query["follow"] = "true"
+    # The container by its name: beside it may be one that deletes old logs.
+    lines = deployed.cluster.log_lines(deployed.namespace, pod, component, follow=follow, tail=tail)
     try:
-        for line in deployed.cluster.lines(path, **query):
+        for line in lines:
             sys.stdout.write(f"{prefix}{line}\n")
             sys.stdout.flush()
     except BrokenPipeError:  # of `| head`, which has seen enough
         os._exit(0)
-    except ResourceError as error:
+    except ClusterError as error:
         sys.stderr.write(f"{pod}: {error}\n")
         unread.append(pod)

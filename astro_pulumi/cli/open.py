@@ -6,7 +6,7 @@ import typer
 
 from astro_pulumi.cli.deployments import Context, Deployed, Name, Namespace, find
 from astro_pulumi.cli.options import StackName
-from astro_pulumi.errors import ResourceError
+from astro_pulumi.errors import ClusterError
 
 _BASE_URLS = ("AIRFLOW__API__BASE_URL", "AIRFLOW__WEBSERVER__BASE_URL")
 
@@ -24,7 +24,7 @@ def open_ui(
     deployed = find(name, namespace, context, stack)
     url = webserver_url(deployed)
     if url is None:
-        raise ResourceError(
+        raise ClusterError(
             f"the webserver of {deployed.name} has no URL outside of the cluster. Reach it with: "
             f"kubectl -n {deployed.namespace} port-forward service/{deployed.name}-webserver 8080"
         )
@@ -33,19 +33,19 @@ def open_ui(
         import webbrowser
 
         if not webbrowser.open(url):
-            raise ResourceError("no browser could be opened; the URL is above")
+            raise ClusterError("no browser could be opened; the URL is above")
 
 
 def webserver_url(deployed: Deployed) -> str | None:
-    """`service.base_url`, as the webserver's settings have it."""
+    """Return `service.base_url`, as the webserver's settings have it."""
     for workload in deployed.objects("apps/deployments", "webserver"):
         container: dict[str, Any] = workload["spec"]["template"]["spec"]["containers"][0]
         for source in container.get("envFrom") or []:
             name = (source.get("configMapRef") or {}).get("name")
             if not name:
                 continue
-            path = f"/api/v1/namespaces/{deployed.namespace}/configmaps/{name}"
-            data = deployed.cluster.get(path).get("data") or {}
+            found = deployed.cluster.get("configmaps", name, deployed.namespace) or {}
+            data = found.get("data") or {}
             for variable in _BASE_URLS:
                 if data.get(variable):
                     return str(data[variable])

@@ -1,77 +1,128 @@
-"""How long each phase of a deploy took: image, release Job, workloads."""
+"""How long each phase of a deploy took: image, release Job, roll-out.
 
+The Pulumi CLI writes its events to a file, one JSON object a line. Their times are whole seconds, so the
+time at which a line is read counts.
+"""
+
+import json
 import time
-from collections.abc import Iterator
-from typing import Final
-
-from astro_pulumi.embedded.events import Emit, Event, Step
-from astro_pulumi.embedded.urns import name_of
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
 
 _RELEASE_JOB: Final = "-release-job"
-_QUIET: Final = ("same", "read", "refresh")
+_ROLLOUT: Final = "-rollout-"
+_MADE: Final = ("create", "update", "create-replacement")
+_CHANGES: Final = (*_MADE, "delete", "delete-replaced", "import", "import-replacement")
 
 
 class Phases:
-    """Listens to an update on its way to the display."""
+    """Follows the events of an update."""
 
     def __init__(self) -> None:
+        self._forget()
+
+    def _forget(self) -> None:
         self.changes = 0
+        # Whether the CLI has said that it stops after a signal.
+        self.is_cancelling = False
+        self._offset = 0
+        self._sequence = -1
         self._begun: dict[str, float] = {}
         self._spans: dict[str, list[tuple[float, float, str]]] = {}
 
-    def listening(self, emit: Emit) -> Emit:
-        """What the engine is to emit to. It may do so from many threads."""
+    def follow(self, log: Path) -> None:
+        """Read what was added to the log since the last call.
 
-        def hear(event: Event) -> None:
-            if isinstance(event, Step):
-                self._hear(event)
-            emit(event)
-
-        return hear
-
-    def _hear(self, step: Step) -> None:
-        urn, now = step.resource.urn, time.monotonic()
-        if step.phase == "started":
-            self._begun[urn] = now
-            if step.op not in _QUIET:
-                self.changes += 1
+        The CLI begins the file anew for the update that follows a preview.
+        """
+        if not log.exists():
             return
-        phase = _phase(step.resource.type, name_of(urn))
-        if phase and step.op not in (*_QUIET, "delete"):
-            span = (self._begun.get(urn, now), now, name_of(urn))
-            self._spans.setdefault(phase, []).append(span)
+        if not self._read_on(log):
+            self._forget()
+            self._read_on(log)
+
+    def _read_on(self, log: Path) -> bool:
+        """Return False if the file is not the one that was read up to here."""
+        with log.open("rb") as file:
+            if file.seek(0, 2) < self._offset:
+                return False
+            file.seek(self._offset)
+            *lines, rest = file.read().split(b"\n")
+            self._offset = file.tell() - len(rest)
+        for line in lines:
+            try:
+                event = json.loads(line)
+                sequence = int(event["sequence"])
+            except (ValueError, TypeError, KeyError):
+                return False
+            if sequence <= self._sequence:
+                return False
+            self._sequence = sequence
+            self._hear(event)
+        return True
+
+    def _hear(self, event: Mapping[str, Any]) -> None:
+        now = time.monotonic()
+        if "stdoutEvent" in event:
+            self.is_cancelling |= "received; cancelling" in event["stdoutEvent"].get("message", "")
+        for kind in ("resourcePreEvent", "resOutputsEvent"):
+            found = event.get(kind)
+            # A preview has the same events, marked as planned.
+            if not found or found.get("planning"):
+                continue
+            step = found["metadata"]
+            if kind == "resourcePreEvent":
+                self._begun[step["urn"]] = now
+                self.changes += _is_change(step)
+            elif step["op"] in _MADE and (phase := _phase(step)):
+                begun = self._begun.get(step["urn"], now)
+                self._spans.setdefault(phase, []).append((begun, now, _name(step)))
 
     def seconds(self) -> dict[str, float]:
-        """phase -> from its beginning to its end."""
+        """Return the duration of each phase, from its first beginning to its last end."""
         return {
             phase: round(max(end for _, end, _ in spans) - min(start for start, _, _ in spans), 1)
             for phase, spans in self._spans.items()
         }
 
     def lines(self) -> Iterator[str]:
-        """`workloads 13.0 s: scheduler 6.6, worker-default 9.9, webserver 13.0`."""
+        """Yield a line for each phase: `roll-out 13.0 s: processes 9.9, webserver 13.0`."""
         for phase, seconds in self.seconds().items():
             spans = self._spans[phase]
             first = min(start for start, _, _ in spans)
-            prefix = len(_common_prefix([name for _, _, name in spans]))
-            ends = sorted((end - first, name[prefix:]) for _, end, name in spans)
-            detail = ", ".join(f"{name} {end:.1f}" for end, name in ends)
-            yield f"{phase} {seconds:.1f} s" + (f": {detail}" if len(spans) > 1 else "")
+            # Workloads are not waited for: only Jobs say when a turn was ready.
+            jobs = [(end, name) for _, end, name in spans if _ROLLOUT in name]
+            prefix = _common_prefix([name for _, name in jobs])
+            detail = ", ".join(f"{name[prefix:]} {end - first:.1f}" for end, name in sorted(jobs))
+            yield f"{phase} {seconds:.1f} s" + (f": {detail}" if len(jobs) > 1 else "")
 
 
-def _phase(type_: str, name: str) -> str | None:
-    kind = type_.rsplit(":", 1)[-1]
+def _is_change(step: Mapping[str, Any]) -> bool:
+    """Return whether a step changes something outside of the stack's state."""
+    state = step.get("new") or step.get("old") or {}
+    is_real = bool(state.get("custom")) and not step["type"].startswith("pulumi:")
+    return is_real and step["op"] in _CHANGES
+
+
+def _phase(step: Mapping[str, Any]) -> str | None:
+    kind, name = step["type"].rsplit(":", 1)[-1], _name(step)
     if kind == "Image":
         return "image"
     if kind == "Job" and name.endswith(_RELEASE_JOB):
         return "release Job"
-    return "workloads" if kind == "Deployment" and type_.startswith("kubernetes:") else None
+    is_workload = step["type"] == "kubernetes:apps/v1:Deployment"
+    return "roll-out" if is_workload or (kind == "Job" and _ROLLOUT in name) else None
 
 
-def _common_prefix(names: list[str]) -> str:
-    """What all names begin with, up to a dash: `analytics-`."""
-    shortest = min(names, key=len)
+def _name(step: Mapping[str, Any]) -> str:
+    return str(step["urn"]).rsplit("::", 1)[-1]
+
+
+def _common_prefix(names: list[str]) -> int:
+    """Return the length of what all names begin with, up to a dash: that of `analytics-rollout-`."""
+    shortest = min(names, key=len, default="")
     for end in range(len(shortest), 0, -1):
         if shortest[end - 1] == "-" and all(name.startswith(shortest[:end]) for name in names):
-            return shortest[:end]
-    return ""
+            return end
+    return 0

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from astro_pulumi.cli import updates
+from astro_pulumi.cli import pulumi, updates
 from astro_pulumi.cli.deployments import NameOption, find, in_stack, require_releases, require_stack
-from astro_pulumi.cli.options import Cwd, EngineChoice, Json, StackName, Yes, say, use_pulumi
+from astro_pulumi.cli.options import Cwd, Json, StackName, Yes, go_to, say
 
 
 def rollback(
@@ -24,7 +24,6 @@ def rollback(
     stack: StackName = None,
     yes: Yes = False,
     json: Json = False,
-    engine: EngineChoice = None,
 ) -> None:
     """Deploy an earlier release again: its image and its configuration, without a rebuild.
 
@@ -33,28 +32,31 @@ def rollback(
     from astro_pulumi.cli.phases import Phases
     from astro_pulumi.release.choice import Ledger, choose
 
-    pulumi = use_pulumi(engine)
-    project = updates.go_to_project(cwd)
-    stack = require_stack(project, stack)
+    updates.require_consent(yes, json)
+    pulumi.command()
+    go_to(cwd)
+    project = pulumi.find_project(Path.cwd())
+    stack = require_stack(stack)
     deployed = find(name, None, None, stack)
-    known = in_stack(project, stack)
+    known = in_stack(stack)
     releases = require_releases(deployed)
     number = choose(Ledger.from_releases(releases), release)
     target = next(one for one in releases if one.number == number)
     say(
-        f"{deployed.name}: from release {deployed.current} (Airflow {deployed.airflow_version}) to "
-        f"release {number} (Airflow {target.airflow_version}, image "
+        f"Rolling back {deployed.name} (stack {stack}) from release {deployed.current} "
+        f"(Airflow {deployed.airflow_version}) to release {number} (Airflow {target.airflow_version}, image "
         f"{target.digest.removeprefix('sha256:')[:12]})"
     )
+    adopt = updates.prepare(project, stack, yes=yes)
     pin = merged_pin(
-        updates.pins(project, stack), deployed.name, number, [one.name for one in known]
+        updates.pin(project, stack), deployed.name, number, [one.name for one in known]
     )
     phases = Phases()
     with (
         updates.pinned_to(project, stack, pin, phases),
         updates.for_this_update(project, stack, {"description": description, "skipDagParse": None}),
     ):
-        updates.up(project, stack, phases, yes=yes, json=json, pulumi=pulumi)
+        updates.up(stack, phases, yes=yes, json=json, adopt=adopt, flags=updates.WITHOUT_IMAGES)
     now = find(deployed.name, deployed.namespace, None, stack)
     if json:
         result = {"name": now.name, "release": now.current, "restores": number}
@@ -69,7 +71,10 @@ def rollback(
 
 
 def merged_pin(before: str | None, name: str, number: int, deployments: Sequence[str]) -> str:
-    """The pin of the stack's Deployments with that of `name` changed: `3`, or `analytics=3,reports=7`."""
+    """Return the pin of the stack's Deployments with that of `name` changed.
+
+    `3`, or `analytics=3,reports=7` for a stack with several Deployments.
+    """
     if len(deployments) <= 1:
         return str(number)
     if before and "=" not in before:  # it was for every one of them

@@ -10,8 +10,9 @@ from typing import Any, Final
 import typer
 
 from astro_pulumi.cli.deployments import COMPONENTS, Context, Deployed, Name, Namespace, find
+from astro_pulumi.cli.health import workload_problem
 from astro_pulumi.cli.options import Json, StackName, console
-from astro_pulumi.errors import ResourceError
+from astro_pulumi.errors import ClusterError
 
 _QUEUE: Final = "astro-pulumi/queue"
 
@@ -53,11 +54,13 @@ class Status:
 
     @property
     def healthy(self) -> bool:
-        """Whether everything is ready and runs the release's image."""
+        """Whether everything is ready, runs the release's image, and nothing is wrong with any pod."""
         return all(
-            process.ready >= process.wanted > 0 and set(process.digests) <= {self.digest}
+            process.problem is None
+            and process.ready >= process.wanted
+            and (process.wanted > 0 or process.component == "worker")
+            and set(process.digests) <= {self.digest}
             for process in self.processes
-            if process.component != "worker" or process.wanted
         )
 
 
@@ -79,7 +82,7 @@ def status(
 
 
 def read(deployed: Deployed) -> Status:
-    """Asks the cluster."""
+    """Ask the cluster how a Deployment is."""
     releases = deployed.releases()
     current = next((one for one in releases if one.number == deployed.current), None)
     workloads = [
@@ -103,20 +106,16 @@ def read(deployed: Deployed) -> Status:
 
 
 def process(workload: dict[str, Any], pods: Sequence[dict[str, Any]]) -> Process:
-    """A workload and those of its pods that are not on their way out."""
+    """Return a workload with those of its pods that are neither on their way out nor ended."""
     wanted = workload["spec"]["selector"]["matchLabels"].items()
     own = [
         pod
         for pod in pods
         if wanted <= pod["metadata"]["labels"].items()
         and not pod["metadata"].get("deletionTimestamp")
+        and pod["status"].get("phase") not in ("Failed", "Succeeded")
     ]
     containers = [status for pod in own for status in pod["status"].get("containerStatuses") or []]
-    waiting = [
-        state["waiting"].get("message") or state["waiting"].get("reason")
-        for state in (container.get("state") or {} for container in containers)
-        if "waiting" in state
-    ]
     images = {pod["spec"]["containers"][0]["image"] for pod in own}
     return Process(
         name=workload["metadata"]["name"],
@@ -125,12 +124,12 @@ def process(workload: dict[str, Any], pods: Sequence[dict[str, Any]]) -> Process
         wanted=int(workload["spec"].get("replicas", 1)),
         restarts=sum(int(container.get("restartCount") or 0) for container in containers),
         digests=tuple(sorted(image.rpartition("@")[2] for image in images)),
-        problem=waiting[0] if waiting else None,
+        problem=workload_problem(workload, own),
     )
 
 
 def draining(pods: Sequence[dict[str, Any]]) -> tuple[Draining, ...]:
-    """Pods that finish what they run, the first to be ended first."""
+    """Return the pods that finish what they run, the first to be ended first."""
     leaving = [pod for pod in pods if pod["metadata"].get("deletionTimestamp")]
     return tuple(
         Draining(pod["metadata"]["name"], _component(pod), pod["metadata"]["deletionTimestamp"])
@@ -139,7 +138,7 @@ def draining(pods: Sequence[dict[str, Any]]) -> tuple[Draining, ...]:
 
 
 def queue_depths(deployed: Deployed, queues: Sequence[str]) -> dict[str, int] | None:
-    """Tasks that wait in the embedded Redis; None where the broker is the user's own."""
+    """Return how many tasks wait in the embedded Redis; None if the broker is the user's own."""
     pods = [
         pod["metadata"]["name"]
         for pod in deployed.objects("pods", "redis")
@@ -153,7 +152,7 @@ def queue_depths(deployed: Deployed, queues: Sequence[str]) -> dict[str, int] | 
         answer = deployed.cluster.execute(
             deployed.namespace, pods[0], ["sh", "-c", f"{log_in}; {lengths}"]
         )
-    except ResourceError:  # not everybody may look into pods
+    except ClusterError:  # not everybody may look into pods
         return None
     numbers = [line.split()[-1] for line in answer.splitlines() if line.strip()]
     if len(numbers) != len(queues) or not all(number.isdigit() for number in numbers):
@@ -162,7 +161,7 @@ def queue_depths(deployed: Deployed, queues: Sequence[str]) -> dict[str, int] | 
 
 
 def show(status: Status) -> None:
-    """For people."""
+    """Print the status for people."""
     from rich import box
     from rich.table import Table
 
@@ -184,7 +183,7 @@ def show(status: Status) -> None:
             str(one.restarts),
             f"{images} (not the release's)" if is_other else images,
             one.problem or "",
-            style=None if one.ready >= one.wanted and not is_other else "red",
+            style="red" if one.ready < one.wanted or is_other or one.problem else None,
         )
     out.print(table)
     for pod in status.draining:
@@ -195,7 +194,7 @@ def show(status: Status) -> None:
 
 
 def when(time: str) -> str:
-    """`22:14:05 (in 4 min)`."""
+    """Return when that is: `22:14:05 (in 4 min)`."""
     try:
         until = datetime.fromisoformat(time)
     except ValueError:

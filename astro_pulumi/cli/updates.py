@@ -1,140 +1,178 @@
-"""Runs an update of a stack with the engine at hand, and edits the stack's configuration for it."""
+"""Runs an update of a stack with the Pulumi CLI, and edits the stack's configuration for it."""
 
-from collections.abc import Iterator, Mapping
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from types import MappingProxyType
+from typing import Final
 
-from astro_pulumi.errors import EngineError
-
-if TYPE_CHECKING:
-    from astro_pulumi.cli.phases import Phases
-    from astro_pulumi.embedded.project import Project
+from astro_pulumi.cli import interruptions, pulumi
+from astro_pulumi.cli.options import is_terminal
+from astro_pulumi.cli.phases import Phases
+from astro_pulumi.cli.pulumi import Project
+from astro_pulumi.errors import PulumiError
 
 NAMESPACE: Final = "astro"
 ROLLBACK: Final = "rollbackTo"
-_IMAGES: Final = ("**docker:index/image:Image**",)
+# A program that is pinned to a release has no docker.Image. Without this the CLI would load the Docker
+# provider to forget the image, and that does not start without a daemon.
+WITHOUT_IMAGES: Final = ("--exclude", "**docker:index/image:Image**")
+# Since 4.29 the Kubernetes provider refuses to create an object that exists; this lets it adopt the object,
+# as earlier versions do.
+_ADOPT: Final = {"PULUMI_K8S_UPSERT_EXISTING_OBJECTS": "true"}
+_POLL_SECONDS: Final = 0.05
+_PATIENCE_SECONDS: Final = 1.0
+
+
+def require_consent(yes: bool, json: bool) -> None:
+    """Refuse to change things if nobody can be asked and --yes was not given."""
+    if not yes and (json or not is_terminal()):
+        raise PulumiError("--yes must be passed in to proceed when running in non-interactive mode")
+
+
+def prepare(project: Project, stack: str, *, yes: bool) -> bool:
+    """Create the stack if it does not exist; repair it if an update of it was interrupted.
+
+    Return whether the update that follows has to adopt objects that exist already.
+    """
+    state = pulumi.read_state(stack)
+    if state is None:
+        pulumi.run("stack", "init", stack)
+        return False
+    return interruptions.repair(project, stack, state, yes=yes)
 
 
 def up(
-    project: "Project", stack: str, phases: "Phases", *, yes: bool, json: bool, pulumi: bool
+    stack: str,
+    phases: Phases,
+    *,
+    yes: bool,
+    json: bool,
+    adopt: bool = False,
+    flags: Sequence[str] = (),
 ) -> None:
-    """Deploys what the program says. Ends the process when that does not go well.
+    """Run `pulumi up` in front of the user. Exit with its exit code if it fails.
 
-    :param phases: hears what happens.
+    Args:
+        stack: The stack to update.
+        phases: Follows what happens.
+        yes: Do not ask.
+        json: Let Pulumi print its events, one a line.
+        adopt: Take over objects that exist though the state does not have them.
+        flags: More arguments for `pulumi up`.
     """
-    from astro_pulumi.cli import session
-
-    session.require_consent(yes, json)
-    if pulumi:
-        from astro_pulumi.cli.automation import PulumiStack
-
-        driven = PulumiStack(project, stack)
-        # A program that is pinned to a release has no docker.Image. Without this the engine would load
-        # the Docker provider to forget the image, and that does not start without a daemon.
-        exclude = _IMAGES if _is_pinned(project, stack) else ()
-        session.run(
-            driven,
-            "update",
-            json,
-            preview=None if yes else driven.preview,
-            act=lambda emit: driven.up(phases.listening(emit), exclude),
-        )
-        return
-    from astro_pulumi.cli.options import open_stack
-    from astro_pulumi.embedded.program import Program
-
-    program = Program(project)  # loads the SDK while the stack is opened
-    opened = open_stack(project, stack, create=True)
-    session.run(
-        opened,
-        "update",
-        json,
-        preview=None if yes else lambda emit: opened.preview(emit, program),
-        act=lambda emit: opened.up(phases.listening(emit), program if yes else None),
-    )
+    with tempfile.TemporaryDirectory() as directory:
+        log = Path(directory) / "events"
+        # A preview would be another JSON text, before those of the events.
+        given = ["--yes"] * yes + ["--json", "--skip-preview"] * json
+        arguments = ["up", "--stack", stack, "--event-log", str(log), *given, *flags]
+        code = _run(arguments, phases, log, _ADOPT if adopt else {})
+    if code != 0:
+        sys.exit(code)
 
 
-def preview(project: "Project", stack: str, *, json: bool, pulumi: bool) -> None:
-    """Shows what `up` would do."""
-    from astro_pulumi.cli import session
-
-    if pulumi:
-        from astro_pulumi.cli.automation import PulumiStack
-
-        driven = PulumiStack(project, stack)
-        session.run(driven, "preview", json, act=driven.preview)
-        return
-    from astro_pulumi.cli.options import open_stack
-
-    opened = open_stack(project, stack, create=True)
-    session.run(opened, "preview", json, act=opened.preview)
+def preview(stack: str, *, json: bool) -> None:
+    """Run `pulumi preview` in front of the user. Exit with its exit code if it fails."""
+    arguments = ["preview", "--stack", stack, *(["--json"] * json)]
+    with tempfile.TemporaryDirectory() as directory:
+        code = _run(arguments, Phases(), Path(directory) / "events")
+    if code != 0:
+        sys.exit(code)
 
 
-def pins(project: "Project", stack: str) -> str | None:
-    """What the stack's configuration is pinned to."""
-    from astro_pulumi.embedded.project import read_yaml
+def _run(
+    arguments: Sequence[str],
+    phases: Phases,
+    log: Path,
+    more: Mapping[str, str] = MappingProxyType({}),
+) -> int:
+    """Run `pulumi`, follow its events, and return its exit code.
 
-    config = read_yaml(project.stack_file(stack)).get("config") or {}
-    value = config.get(f"{NAMESPACE}:{ROLLBACK}")
-    return None if value is None else str(value)
+    Ctrl-C reaches the child from the terminal, and is its affair. SIGTERM is passed on, unless whoever sent
+    it has signalled the whole process group: a second one would make Pulumi terminate at once.
+    """
+    signals: dict[int, float] = {}
 
+    def remember(number: int, _: object) -> None:
+        signals[number] = time.monotonic()
 
-def _is_pinned(project: "Project", stack: str) -> bool:
-    return pins(project, stack) is not None
-
-
-def set_config(project: "Project", stack: str, key: str, value: str | None) -> None:
-    """Sets `astro:<key>` in the stack's file, or removes it; the rest of the file stays as it is."""
-    from astro_pulumi.embedded.project import write_config
-
-    write_config(project, stack, f"{NAMESPACE}:{key}", value, None)
+    # The option --event-log is one of those that only this variable makes known.
+    environment = {**os.environ, **more, "PULUMI_DEBUG_COMMANDS": "true"}
+    with _handling(dict.fromkeys((signal.SIGINT, signal.SIGTERM), remember)):
+        child = subprocess.Popen([pulumi.command().command, *arguments], env=environment)
+        while True:
+            try:
+                code = child.wait(_POLL_SECONDS)
+                break
+            except subprocess.TimeoutExpired:
+                phases.follow(log)
+            terminated = signals.get(signal.SIGTERM)
+            if terminated and time.monotonic() - terminated > _PATIENCE_SECONDS:
+                del signals[signal.SIGTERM]
+                if not phases.is_cancelling:
+                    child.terminate()
+    phases.follow(log)
+    return code if code >= 0 else 128 - code
 
 
 @contextmanager
-def pinned_to(
-    project: "Project", stack: str, value: str | None, phases: "Phases"
-) -> Iterator[None]:
-    """Pins the stack, or ends its pin when `value` is None.
+def _handling(handlers: Mapping[signal.Signals, Callable[[int, object], None]]) -> Iterator[None]:
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def pin(project: Project, stack: str) -> str | None:
+    """Return the release that the stack's configuration is pinned to; None if there is no pin."""
+    value = project.config(stack).get(f"{NAMESPACE}:{ROLLBACK}")
+    return None if value is None else str(value)
+
+
+def set_config(project: Project, stack: str, values: Mapping[str, str | None]) -> None:
+    """Set `astro:<key>` in the stack's file, or remove those that are None. Each only if it has to be."""
+    before = {key: str(value) for key, value in project.config(stack).items()}
+    wanted = {f"{NAMESPACE}:{key}": value for key, value in values.items()}
+    changed = {key: value for key, value in wanted.items() if before.get(key) != value}
+    if changed:
+        pulumi.set_config(stack, changed)
+
+
+@contextmanager
+def pinned_to(project: Project, stack: str, value: str | None, phases: Phases) -> Iterator[None]:
+    """Pin the stack, or end its pin if `value` is None.
 
     An update that changed nothing, because it was refused or not confirmed, leaves the pin as it was. One
     that stopped half-way keeps the new one: the next `up` carries on.
     """
-    before = pins(project, stack)
-    set_config(project, stack, ROLLBACK, value)
+    before = pin(project, stack)
+    set_config(project, stack, {ROLLBACK: value})
     try:
         yield
     except BaseException:  # Ctrl-C at the question, too
         if not phases.changes:
-            set_config(project, stack, ROLLBACK, before)
+            set_config(project, stack, {ROLLBACK: before})
         raise
 
 
 @contextmanager
 def for_this_update(
-    project: "Project", stack: str, values: Mapping[str, str | None]
+    project: Project, stack: str, values: Mapping[str, str | None]
 ) -> Iterator[None]:
-    """Configuration that holds for one update only: a description is of this deploy, not of the next.
+    """Set configuration that holds for one update only, such as its description.
 
-    What an earlier one has left there, since it was killed, goes too.
+    What an earlier update has left there, since it was killed, goes too.
     """
-    for key, value in values.items():
-        set_config(project, stack, key, value)
+    set_config(project, stack, values)
     try:
         yield
     finally:
-        for key in values:
-            set_config(project, stack, key, None)
-
-
-def go_to_project(cwd: Path) -> "Project":
-    """The project that `cwd` is in.
-
-    :raises EngineError: outside of one.
-    """
-    from astro_pulumi.cli.options import find_project
-
-    try:
-        return find_project(cwd)
-    except EngineError as error:
-        raise EngineError(f"{error}. It is a Pulumi program that deploys") from error
+        set_config(project, stack, dict.fromkeys(values))

@@ -1,4 +1,4 @@
-"""The quickstart on a real cluster: a stack of its own for each engine, removed at the end.
+"""The quickstart on a real cluster: a stack of its own, removed at the end.
 
 The user's own quickstart is not touched: the Pulumi project is a copy, with a backend of its own, and
 the component gives the stack a namespace of its own.
@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from astro_pulumi.cli.options import Engine
 from local import platform as local_platform
 from local.airflow_api import Airflow
 from local.platform import Choice, Platform
@@ -25,19 +24,18 @@ from local.quickstart import REPOSITORY_ROOT, platform_settings, tag_example_bas
 from local.stack import Stack
 from tests.cluster.kube import Kube
 
-ENGINES = [Engine.EMBEDDED, *([Engine.PULUMI] if shutil.which("pulumi") else [])]
 NODE_PORTS = range(30100, 32768)
 STACK_NAME = "test"
 
 
 @dataclass
 class DeployedStack:
-    """A Pulumi stack of its own that one engine has deployed to the cluster."""
+    """A Pulumi stack of its own that is deployed to the cluster."""
 
     stack: Stack
     platform: Platform
     kube: Kube
-    # What the engine printed in each `up`, the newest last.
+    # What `pulumi up` printed each time, the newest last.
     logs: list[str] = field(default_factory=list, repr=False)
     # Not in the repr, which pytest shows: one of them is a password.
     outputs: dict[str, Any] = field(default_factory=dict, repr=False)
@@ -98,9 +96,8 @@ def kube(platform: Platform) -> Kube:
     return Kube(str(platform.kubeconfig), platform.context)
 
 
-@pytest.fixture(scope="session", params=ENGINES, ids=[engine.value for engine in ENGINES])
+@pytest.fixture(scope="session")
 def deployed(
-    request: pytest.FixtureRequest,
     platform: Platform,
     kube: Kube,
     tmp_path_factory: pytest.TempPathFactory,
@@ -108,7 +105,7 @@ def deployed(
     """The quickstart, up and healthy."""
     directory = tmp_path_factory.mktemp("quickstart")
     copy_pulumi_project(directory)
-    stack = new_stack(directory, platform, request.param)
+    stack = new_stack(directory, platform)
     stack.configure(
         {
             **platform_settings(platform),
@@ -126,7 +123,7 @@ def deployed(
         stack.destroy()
 
 
-def new_stack(directory: Path, platform: Platform, engine: Engine) -> Stack:
+def new_stack(directory: Path, platform: Platform) -> Stack:
     """A stack of the Pulumi project in `directory`, with a backend of its own there."""
     (directory / ".venv").symlink_to(Path(sys.prefix), target_is_directory=True)
     backend = directory / "backend"
@@ -136,9 +133,13 @@ def new_stack(directory: Path, platform: Platform, engine: Engine) -> Stack:
         "PULUMI_BACKEND_URL": f"file://{backend}",
         "PULUMI_CONFIG_PASSPHRASE": "the passphrase of a test",
     }
-    if engine is Engine.EMBEDDED:  # the CLI has its plugins there
-        environment["PULUMI_HOME"] = str(directory / "pulumi-home")
-    return Stack(directory, STACK_NAME, environment, engine=engine)
+    return Stack(directory, STACK_NAME, environment)
+
+
+def copy_program(source: Path, directory: Path, platform: Platform) -> Stack:
+    """Copies a Pulumi program; -> a stack of it, with a backend beside it."""
+    shutil.copytree(source, directory)
+    return new_stack(directory, platform)
 
 
 def copy_pulumi_project(directory: Path) -> None:

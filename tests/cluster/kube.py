@@ -1,150 +1,172 @@
 """What the tests ask the cluster, as plain data."""
 
 import base64
-import contextlib
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
-import kubernetes
-import kubernetes.stream
-from kubernetes.client.exceptions import ApiException
-from kubernetes.dynamic import DynamicClient
-from kubernetes.dynamic.exceptions import NotFoundError
+from astro_pulumi.cli.cluster import Cluster, path
+from astro_pulumi.cli.cluster import Object as Object
+from astro_pulumi.errors import ClusterError
 
-Object = dict[str, Any]
 AIRFLOW_COMPONENTS = {"webserver", "scheduler", "triggerer", "dag-processor", "worker"}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind that the cluster serves."""
+
+    api_version: str
+    kind: str
+    plural: str
+    can_list: bool
+
+    @property
+    def resource(self) -> str:
+        """The kind as `Cluster` names it."""
+        return f"{self.api_version}/{self.plural}" if "/" in self.api_version else self.plural
 
 
 class Kube:
     """One cluster."""
 
     def __init__(self, kubeconfig: str, context: str) -> None:
-        self._api: Any = kubernetes.config.new_client_from_config(  # type: ignore[no-untyped-call]
-            kubeconfig, context
-        )
-        self._dynamic: Any = DynamicClient(self._api)  # type: ignore[no-untyped-call]
-        self._core: Any = kubernetes.client.CoreV1Api(self._api)
+        self._cluster = Cluster.connect(kubeconfig, context)
+        self._kinds: list[Kind] = []
 
     def objects(self, kind: str, namespace: str | None = None, **labels: str) -> list[Object]:
         """Objects of one kind, all of them or those in a namespace with all of the labels."""
-        selector = ",".join(f"{name}={value}" for name, value in labels.items())
-        found = self._resource(kind).get(namespace=namespace, label_selector=selector or None)
-        items: list[Object] = found.to_dict()["items"]
-        return items
+        return self._cluster.objects(self._kind(kind).resource, namespace, **labels)
 
     def pods(self, namespace: str, component: str | None = None) -> list[Object]:
         """The Airflow pods of a Deployment that are not on their way out."""
-        pods = self._core.list_namespaced_pod(
-            namespace, label_selector="app.kubernetes.io/name=airflow"
-        ).items
         return [
             pod
-            for pod in map(self._plain, pods)
+            for pod in self._cluster.objects(
+                "pods", namespace, **{"app.kubernetes.io/name": "airflow"}
+            )
             if component_of(pod) in ({component} if component else AIRFLOW_COMPONENTS)
             and "deletionTimestamp" not in pod["metadata"]
         ]
 
     def all_pods(self, namespace: str) -> list[Object]:
         """Every pod of a namespace, those that end included."""
-        return [self._plain(pod) for pod in self._core.list_namespaced_pod(namespace).items]
+        return self._cluster.objects("pods", namespace)
 
     def secret_values(self, namespace: str) -> dict[str, str]:
         """Every value of every Secret of a namespace, by `<secret>/<key>`."""
         return {
-            f"{secret.metadata.name}/{key}": base64.b64decode(value).decode(errors="replace")
-            for secret in self._core.list_namespaced_secret(namespace).items
-            for key, value in (secret.data or {}).items()
+            f"{secret['metadata']['name']}/{key}": base64.b64decode(value).decode(errors="replace")
+            for secret in self._cluster.objects("secrets", namespace)
+            for key, value in (secret.get("data") or {}).items()
         }
 
     def log(self, pod: Object, timestamps: bool = False) -> str:
         """What the containers of a pod have written so far."""
         name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
         return "\n".join(
-            self._core.read_namespaced_pod_log(
-                name, namespace, container=status["name"], timestamps=timestamps
-            )
+            line
             for kind in ("initContainerStatuses", "containerStatuses")
             for status in pod["status"].get(kind, [])
             if "waiting" not in status["state"]
+            for line in self._cluster.log_lines(
+                namespace, name, status["name"], timestamps=timestamps
+            )
         )
 
     def delete_pod(self, namespace: str, name: str) -> None:
         """Ends a pod; its workload makes another."""
-        self._core.delete_namespaced_pod(name, namespace)
+        self._cluster.delete("pods", name, namespace)
 
     def create(self, manifest: Object, namespace: str | None = None) -> Object:
         """Makes an object; -> it as the API server keeps it."""
-        made: Object = (
-            self._resource(manifest["kind"], manifest["apiVersion"])
-            .create(body=manifest, namespace=namespace)
-            .to_dict()
-        )
-        return made
+        kind = self._kind(manifest["kind"], manifest["apiVersion"])
+        return self._cluster.create(kind.resource, manifest, namespace)
 
     def change(self, kind: str, name: str, namespace: str, change: Object) -> None:
         """Merges a change into an object."""
-        self._resource(kind).patch(
-            body=change, name=name, namespace=namespace, content_type="application/merge-patch+json"
-        )
+        self._cluster.patch(self._kind(kind).resource, name, change, namespace)
 
     def delete(self, kind: str, name: str, namespace: str | None = None) -> None:
         """Deletes an object, and what it owns, if it is there."""
-        with contextlib.suppress(NotFoundError):
-            self._resource(kind).delete(
-                name=name, namespace=namespace, body={"propagationPolicy": "Background"}
-            )
+        self._cluster.delete(self._kind(kind).resource, name, namespace)
 
     def token(self, namespace: str, service_account: str) -> str:
         """A token of a ServiceAccount, for ten minutes."""
         request = {"spec": {"expirationSeconds": 600}}
-        answer = self._core.create_namespaced_service_account_token(
-            service_account, namespace, request
-        )
-        token: str = answer.status.token
-        return token
+        where = path("serviceaccounts", namespace, service_account)
+        answer = self._cluster.post(f"{where}/token", request)
+        return str(answer["status"]["token"])
 
     def execute(self, pod: Object, *command: str, container: str | None = None) -> str:
         """Runs a command in a pod; -> what it wrote, to standard error too. Its status is not looked at."""
-        said: str = kubernetes.stream.stream(
-            self._core.connect_get_namespaced_pod_exec,
-            pod["metadata"]["name"],
+        return self._cluster.execute(
             pod["metadata"]["namespace"],
-            command=list(command),
-            container=container or pod["spec"]["containers"][0]["name"],
-            stdout=True,
+            pod["metadata"]["name"],
+            command,
+            container or pod["spec"]["containers"][0]["name"],
             stderr=True,
         )
-        return said
 
-    def get_from_service(self, namespace: str, service: str, port: str, path: str) -> str:
+    def get_from_service(self, namespace: str, service: str, port: str, path_there: str) -> str:
         """GET from a Service, through the API server."""
-        text: str = self._core.connect_get_namespaced_service_proxy_with_path(
-            f"{service}:{port}", namespace, path, _preload_content=False
-        ).data.decode()
-        return text
-
-    def _resource(self, kind: str, api_version: str | None = None) -> Any:
-        """A kind by its name alone: of several, that of Kubernetes' own groups, in the version it prefers."""
-        version = {"api_version": api_version} if api_version else {}
-        found = self._dynamic.resources.search(kind=kind, **version)
-        return min(found, key=lambda resource: (not resource.preferred, resource.group or ""))
+        where = path("services", namespace, f"{service}:{port}")
+        return self._cluster.text(f"{where}/proxy/{path_there}")
 
     def everything(self) -> Iterator[Object]:
         """Every object of every kind in the whole cluster, with `apiVersion` and `kind`."""
-        for resource in self._dynamic.resources.search():
-            if "list" not in (resource.verbs or ()) or resource.kind.endswith("List"):
+        for kind in self._discover():
+            if not kind.can_list:
                 continue
             try:
-                items = resource.get().to_dict()["items"]
-            except ApiException:  # a kind that cannot be listed, for example while it goes away
+                items = self._cluster.objects(kind.resource)
+            except ClusterError:  # a kind that cannot be listed, for example while it goes away
                 continue
             for item in items:
-                yield {"apiVersion": resource.group_version, "kind": resource.kind, **item}
+                yield {"apiVersion": kind.api_version, "kind": kind.kind, **item}
 
-    def _plain(self, model: Any) -> Object:
-        plain: Object = self._api.sanitize_for_serialization(model)
-        return plain
+    def _kind(self, kind: str, api_version: str | None = None) -> Kind:
+        """A kind by its name alone: of several, that of Kubernetes' own groups."""
+        found = self._known(kind, api_version)
+        if not found:  # it may be new
+            self._discover()
+            found = self._known(kind, api_version)
+        if not found:
+            raise ClusterError(f"the cluster has no {kind}", 404)
+        return min(found, key=lambda one: "." in one.api_version)
+
+    def _known(self, kind: str, api_version: str | None) -> list[Kind]:
+        return [
+            one
+            for one in self._kinds
+            if one.kind == kind and api_version in (None, one.api_version)
+        ]
+
+    def _discover(self) -> list[Kind]:
+        """The kinds that the cluster serves, each in the version that it prefers and in all others."""
+        groups = self._cluster.read("/apis")["groups"]
+        preferred = [group["preferredVersion"]["groupVersion"] for group in groups]
+        others = [
+            version["groupVersion"]
+            for group in groups
+            for version in group["versions"]
+            if version["groupVersion"] not in preferred
+        ]
+        self._kinds = [
+            Kind(version, found["kind"], found["name"], "list" in found["verbs"])
+            for version in ("v1", *preferred, *others)
+            for found in self._resources(version)
+            if "/" not in found["name"]  # a subresource
+        ]
+        return self._kinds
+
+    def _resources(self, version: str) -> list[Any]:
+        root = "/api/v1" if version == "v1" else f"/apis/{version}"
+        try:
+            return list(self._cluster.read(root)["resources"])
+        except ClusterError:  # its group goes away just now, or nobody serves it
+            return []
 
 
 def component_of(pod: Object) -> str:

@@ -57,7 +57,7 @@ class SecretsStayInPlace:
         assert "ciphertext" in state
         assert found_in(state, texts) == []
 
-    def test_no_secret_in_what_the_engine_printed(
+    def test_no_secret_in_what_pulumi_printed(
         self, searched: Searched, texts: dict[str, str]
     ) -> None:
         logs = searched.stack.logs

@@ -32,7 +32,7 @@ def dag(id: str = "'broken_' + __name__", arguments: str = "", body: str = "pass
     return DAG.format(id=id, arguments=arguments, body=body)
 
 
-# File -> (content, what the engine says of it). Airflow reads files with the words `airflow` and `dag`.
+# File -> (content, what Pulumi says of it). Airflow reads files with the words `airflow` and `dag`.
 BROKEN_FILES = {
     "dags/missing_module.py": (
         "import a_module_nobody_has  # airflow dag",
@@ -164,7 +164,7 @@ def nothing_changes(deployed: Deployed) -> Iterator[None]:
 
 
 def refusal(deployed: Deployed) -> str:
-    """What the engine says of a deploy that fails and changes nothing."""
+    """What Pulumi says of a deploy that fails and changes nothing."""
     with nothing_changes(deployed), pytest.raises(StackError):
         deployed.up()
     said = deployed.logs[-1]

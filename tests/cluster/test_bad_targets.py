@@ -14,7 +14,7 @@ import yaml
 
 from local.platform import Platform
 from local.stack import Stack, StackError
-from tests.cluster.conftest import ENGINES, Deployed
+from tests.cluster.conftest import Deployed
 from tests.cluster.kube import Kube
 from tests.cluster.test_bad_projects import refusal
 
@@ -22,8 +22,8 @@ from tests.cluster.test_bad_projects import refusal
 CLOSED = "127.0.0.1:9"
 
 
-@pytest.fixture(params=ENGINES, ids=[engine.value for engine in ENGINES])
-def target(request: pytest.FixtureRequest, platform: Platform, tmp_path: Path) -> Iterator[Stack]:
+@pytest.fixture
+def target(platform: Platform, tmp_path: Path) -> Iterator[Stack]:
     """A stack of its own, with nothing deployed yet."""
     directory = tmp_path / "program"
     shutil.copytree(Path(__file__).parent / "targets", directory)
@@ -34,14 +34,14 @@ def target(request: pytest.FixtureRequest, platform: Platform, tmp_path: Path) -
         "PULUMI_BACKEND_URL": f"file://{tmp_path / 'backend'}",
         "PULUMI_CONFIG_PASSPHRASE": "the passphrase of a test",
     }
-    stack = Stack(directory, "test", environment, engine=request.param)
+    stack = Stack(directory, "test", environment)
     stack.configure({"kubernetes:context": platform.context, "targets:namespace": "default"})
     yield stack
 
 
 def refused(stack: Stack, **environment: str) -> str:
-    """What the engine says of a deploy that the cluster does not take."""
-    stack = Stack(stack.directory, stack.name, {**stack.environment, **environment}, stack.engine)
+    """What Pulumi says of a deploy that the cluster does not take."""
+    stack = Stack(stack.directory, stack.name, {**stack.environment, **environment})
     file = stack.directory / "up.log"
     with file.open("w") as log, pytest.raises(StackError):
         stack.up(log)

@@ -22,7 +22,7 @@ from tests.cluster.airflow2 import Airflow2
 from tests.cluster.component import modules, registry, services
 from tests.cluster.component.registry import Registry
 from tests.cluster.component.services import ExternalServices
-from tests.cluster.conftest import ENGINES, DeployedStack, free_node_port, new_stack
+from tests.cluster.conftest import DeployedStack, free_node_port, new_stack
 from tests.cluster.kube import Kube, Object, component_of
 
 PROGRAM = Path(__file__).parent / "program"
@@ -149,9 +149,8 @@ def keda_types(kube: Kube) -> Iterator[None]:
         kube.delete("CustomResourceDefinition", name)
 
 
-@pytest.fixture(scope="package", params=ENGINES, ids=[engine.value for engine in ENGINES])
+@pytest.fixture(scope="package")
 def pair(
-    request: pytest.FixtureRequest,
     platform: Platform,
     kube: Kube,
     namespace: str,
@@ -168,7 +167,7 @@ def pair(
         airflow2_image = local_platform.runtime(AIRFLOW_2, progress)
     write_project(directory / "airflow3", platform.runtime_image)
     write_project(directory / "airflow2", airflow2_image)
-    stack = new_stack(directory, platform, request.param)
+    stack = new_stack(directory, platform)
     given = given_secrets | {
         "databasePassword": external.database_password,
         "brokerPassword": external.broker_password,

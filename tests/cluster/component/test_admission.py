@@ -1,8 +1,8 @@
 """Every pod of both Deployments is admitted where only the `restricted` Pod Security Standard is."""
 
-import kubernetes.client
 import pytest
 
+from astro_pulumi.errors import ClusterError
 from tests.cluster.component.conftest import Pair
 from tests.cluster.kube import AIRFLOW_COMPONENTS, component_of, is_ready, wait_until
 
@@ -15,7 +15,7 @@ def test_the_namespace_refuses_what_is_not_restricted(pair: Pair) -> None:
         "metadata": {"name": "any"},
         "spec": {"containers": [container]},
     }
-    with pytest.raises(kubernetes.client.ApiException, match="violates PodSecurity"):
+    with pytest.raises(ClusterError, match="violates PodSecurity"):
         pair.kube.create(pod, pair.namespace)
 
 

@@ -1,18 +1,17 @@
 """Which Deployment a command means, for users who may look into every namespace and for those who may not."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
 
 from astro_pulumi.cli import deploy, deployments, logs
+from astro_pulumi.cli.cluster import Cluster
 from astro_pulumi.cli.deployments import Deployed, InStack
-from astro_pulumi.embedded.project import find_project
-from astro_pulumi.embedded.providers.kubernetes.client import ApiError, Cluster
-from astro_pulumi.errors import ArgumentError
+from astro_pulumi.errors import ArgumentError, ClusterError, PulumiError
 from astro_pulumi.release.ledger import AIRFLOW_VERSION, NUMBER
+from tests.unit.cli.fake_pulumi import FakePulumi
 
 
 class FakeCluster:
@@ -22,24 +21,24 @@ class FakeCluster:
         self.found = found
         self.lists_all = lists_all
 
-    def get(self, path: str, **query: str) -> dict[str, Any]:
-        del query
-        namespace = path.split("/")[4] if "/namespaces/" in path else None
+    def objects(
+        self, resource: str, namespace: str | None = None, **labels: str
+    ) -> list[dict[str, Any]]:
+        assert resource == "configmaps"
+        assert labels["app.kubernetes.io/component"] == "current-release"
         if namespace is None and not self.lists_all:
-            raise ApiError(403, {"message": "configmaps is forbidden"}, "list")
-        return {
-            "items": [
-                {
-                    "metadata": {
-                        "namespace": where,
-                        "labels": {"app.kubernetes.io/instance": name},
-                        "annotations": {NUMBER: "3", AIRFLOW_VERSION: "3.3.2"},
-                    }
+            raise ClusterError("configmaps is forbidden", 403)
+        return [
+            {
+                "metadata": {
+                    "namespace": where,
+                    "labels": {"app.kubernetes.io/instance": name},
+                    "annotations": {NUMBER: "3", AIRFLOW_VERSION: "3.3.2"},
                 }
-                for where, name in self.found
-                if namespace in (None, where)
-            ]
-        }
+            }
+            for where, name in self.found
+            if namespace in (None, where)
+        ]
 
 
 @pytest.fixture
@@ -52,7 +51,8 @@ def find(monkeypatch: pytest.MonkeyPatch) -> Any:
         stack: str | None = None,
     ) -> str:
         monkeypatch.setattr(deployments, "connect", lambda *_: cluster)
-        monkeypatch.setattr(deployments, "in_stack_here", lambda _: list(here))
+        monkeypatch.setattr(deployments, "stack_name", lambda given: given or "selected")
+        monkeypatch.setattr(deployments, "in_stack", lambda _: list(here))
         monkeypatch.setattr(deployments, "is_terminal", lambda: False)
         found = deployments.find(name, namespace, None, stack)
         return f"{found.namespace}/{found.name}"
@@ -90,36 +90,116 @@ def test_of_several_one_has_to_be_named(find: Any) -> None:
     assert find(FakeCluster(OURS, ("prod", "reports")), name="reports") == "prod/reports"
 
 
+def component(name: str, namespace: str | None) -> dict[str, Any]:
+    """A Deployment in a stack's state."""
+    return {
+        "urn": f"urn:pulumi:dev::demo::astro:index:Deployment::{name}",
+        "type": "astro:index:Deployment",
+        "outputs": {"namespace": namespace} if namespace else {},
+    }
+
+
+def test_a_stacks_deployments_are_read_from_its_state(fake: FakePulumi) -> None:
+    fake.state(
+        component("analytics", "dev-1a2b"),
+        component("reports", None),
+        {"urn": "urn:pulumi:dev::demo::kubernetes:core/v1:Secret::a", "type": "kubernetes:core"},
+    )
+    assert deployments.in_stack("dev") == [
+        InStack("analytics", "dev-1a2b"),
+        InStack("reports", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("stacks", "selected", "given", "name"),
+    [
+        (["dev", "prod"], "prod", None, "prod"),
+        (["dev", "prod"], "prod", "dev", "dev"),
+        (["dev"], None, None, "dev"),
+        (["dev", "prod"], None, None, None),
+        ([], None, None, None),
+    ],
+)
+def test_the_stack_that_is_meant(
+    fake: FakePulumi, stacks: list[str], selected: str | None, given: str | None, name: str | None
+) -> None:
+    fake.stacks(*stacks, selected=selected)
+    assert deployments.stack_name(given) == name
+    if name is None:
+        with pytest.raises(PulumiError, match="no stack is selected: name one with --stack"):
+            deployments.require_stack(given)
+
+
+def test_without_pulumi_or_a_project_the_cluster_is_asked(
+    fake: FakePulumi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(fake.home)
+    assert deployments.stack_name(None) is None
+    monkeypatch.chdir(fake.project)
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert deployments.stack_name(None) is None
+
+
+@pytest.mark.parametrize(
+    ("config", "context", "expected"),
+    [
+        ("kubernetes:context: prod", None, {"context": "prod"}),
+        ("kubernetes:context: prod", "other", {"context": "other"}),
+        ("kubernetes:kubeconfig: ./kube\n  kubernetes:cluster: c", None, None),
+        ("kubernetes:kubeconfig:\n    secure: v1:abc", None, {}),
+    ],
+)
+def test_a_stack_says_which_cluster_it_is_for(
+    fake: FakePulumi,
+    monkeypatch: pytest.MonkeyPatch,
+    config: str,
+    context: str | None,
+    expected: dict[str, str] | None,
+) -> None:
+    (fake.project / "Pulumi.dev.yaml").write_text(f"config:\n  {config}\n")
+    connected: list[dict[str, str]] = []
+    monkeypatch.setattr(Cluster, "connect", lambda **given: connected.append(given))
+    deployments.connect(context, "dev")
+    assert connected == [{"kubeconfig": "./kube", "cluster": "c"} if expected is None else expected]
+
+
 @pytest.fixture
-def two_stacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    (tmp_path / "Pulumi.yaml").write_text("name: p\nruntime: python\n")
+def two_stacks(fake: FakePulumi, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake.stacks("dev", "prod")
     known = {"dev": [InStack("analytics", "dev-1a2b")], "prod": [InStack("reports", None)]}
-    monkeypatch.setattr(deploy, "stacks", lambda _: list(known))
-    monkeypatch.setattr(deploy, "in_stack", lambda _, stack: known[stack])
-    return find_project(tmp_path)
+    monkeypatch.setattr(deploy, "in_stack", lambda stack: known[stack])
 
 
-def test_deploy_takes_the_name_of_a_deployment_or_of_a_stack(two_stacks: Any) -> None:
-    assert deploy._choose_stack(two_stacks, "reports", None) == "prod"
-    assert deploy._choose_stack(two_stacks, "dev", None) == "dev"
+@pytest.mark.usefixtures("two_stacks")
+def test_deploy_takes_the_name_of_a_deployment_or_of_a_stack() -> None:
+    assert deploy._choose_stack("reports", None) == "prod"
+    assert deploy._choose_stack("dev", None) == "dev"
 
 
-def test_without_a_terminal_deploy_lists_the_choices(two_stacks: Any) -> None:
+@pytest.mark.usefixtures("two_stacks")
+def test_without_a_terminal_deploy_lists_the_choices() -> None:
     with pytest.raises(ArgumentError, match=r"which Deployment\? .*dev \(analytics\); prod \(repo"):
-        deploy._choose_stack(two_stacks, None, None)
+        deploy._choose_stack(None, None)
     with pytest.raises(ArgumentError, match=r"no stack has a Deployment 'x'. dev \(analytics\)"):
-        deploy._choose_stack(two_stacks, "x", None)
+        deploy._choose_stack("x", None)
 
 
+def test_the_first_stack_has_to_be_named(fake: FakePulumi) -> None:
+    fake.stacks()
+    with pytest.raises(ArgumentError, match="--stack: there is no stack yet"):
+        deploy._choose_stack(None, None)
+
+
+@pytest.mark.usefixtures("two_stacks")
 def test_in_a_terminal_deploy_asks_and_tells_what_runs(
-    two_stacks: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The cluster of one stack cannot be reached: the choice can be made all the same."""
 
     def connect(context: None, stack: str) -> FakeCluster:
-        del context
         if stack == "prod":
-            raise ArgumentError("context", "there is none")
+            raise ClusterError("does not answer")
         return FakeCluster(OURS)
 
     class Healthy:
@@ -129,10 +209,21 @@ def test_in_a_terminal_deploy_asks_and_tells_what_runs(
     monkeypatch.setattr(deploy, "is_terminal", lambda: True)
     monkeypatch.setattr("astro_pulumi.cli.status.read", lambda _: Healthy)
     monkeypatch.setattr(typer, "prompt", lambda *_, **__: 2)
-    assert deploy._choose_stack(two_stacks, None, None) == "prod"
+    assert deploy._choose_stack(None, None) == "prod"
     said = capsys.readouterr().out
     assert "1. dev (analytics): Airflow 3.3.2, release 3, healthy" in said
     assert "2. prod (reports)" in said
+
+
+def test_before_a_deploy_one_line_says_what_is_deployed(
+    fake: FakePulumi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert deploy._announced("dev") == "Deploying stack dev"
+    fake.state(component("analytics", "dev-1a2b"))
+    monkeypatch.setattr(deploy, "connect", lambda *_: FakeCluster(OURS))
+    assert (
+        deploy._announced("dev") == "Deploying analytics (stack dev). Now: Airflow 3.3.2, release 3"
+    )
 
 
 def test_a_log_that_cannot_be_read_is_not_a_success(
@@ -140,24 +231,21 @@ def test_a_log_that_cannot_be_read_is_not_a_success(
 ) -> None:
     asked = []
 
-    class Logs(Cluster):
-        def lines(self, path: str, **query: str) -> Iterator[str]:
-            asked.append((path, query))
-            if path.endswith("/new/log"):
-                raise ApiError(400, {"message": "container is waiting to start"}, f"GET {path}")
+    class Logs:
+        def log_lines(self, namespace: str, pod: str, container: str, **how: Any) -> Iterator[str]:
+            asked.append((namespace, pod, container, how))
+            if pod == "new":
+                raise ClusterError("container is waiting to start", 400)
             yield "ready"
 
     pods = [{"metadata": {"name": name}} for name in ("old", "new")]
-    deployed = Deployed(Logs({}), "analytics", "dev", 3, "3.3.2")
+    cluster: Any = Logs()
+    deployed = Deployed(cluster, "analytics", "dev", 3, "3.3.2")
     monkeypatch.setattr(logs, "find", lambda *_: deployed)
     monkeypatch.setattr(Deployed, "objects", lambda *_: pods)
     with pytest.raises(SystemExit, match="1"):
         logs.logs("scheduler", tail=5)
-    assert asked[0] == (
-        "/api/v1/namespaces/dev/pods/old/log",
-        {"container": "scheduler", "tailLines": "5"},
-    )
+    assert asked[0] == ("dev", "old", "scheduler", {"follow": False, "tail": 5})
     said = capsys.readouterr()
     assert said.out == "old: ready\n"
-    assert said.err.startswith("new: ")
-    assert "container is waiting to start" in said.err
+    assert said.err == "new: container is waiting to start\n"

@@ -1,24 +1,37 @@
 """The pin of a stack to a release, in the stack's file."""
 
-from pathlib import Path
-
 import pytest
 import typer
 
 from astro_pulumi.cli import updates
 from astro_pulumi.cli.phases import Phases
+from astro_pulumi.cli.pulumi import Project, find_project
 from astro_pulumi.cli.rollback import merged_pin
-from astro_pulumi.embedded.project import Project, find_project
-from astro_pulumi.errors import EngineError
+from astro_pulumi.errors import PulumiError
+from tests.unit.cli.fake_pulumi import FakePulumi
 
 BEFORE = 'config:\n  # where it runs\n  kubernetes:context: prod\n  astro:rollbackTo: "3"\n'
 
 
+# Edits the stack's file as Pulumi does: nothing else in it changes.
+CONFIG = """
+file = Path(f"Pulumi.{argv[argv.index('--stack') + 1]}.yaml")
+lines = file.read_text().splitlines()
+given = [word for word in argv[4:] if word != "--plaintext"]
+for pair in given:
+    key, equals, value = pair.partition("=")
+    lines = [line for line in lines if not line.startswith(f"  {key}:")]
+    lines += [f"  {key}: {json.dumps(value)}"] if equals else []
+file.write_text("\\n".join(lines) + "\\n")
+"""
+
+
 @pytest.fixture
-def project(tmp_path: Path) -> Project:
-    (tmp_path / "Pulumi.yaml").write_text("name: p\nruntime: python\n")
-    (tmp_path / "Pulumi.prod.yaml").write_text(BEFORE)
-    return find_project(tmp_path)
+def project(fake: FakePulumi) -> Project:
+    (fake.project / "Pulumi.prod.yaml").write_text(BEFORE)
+    fake.answer("config-set-all", CONFIG)
+    fake.answer("config-rm-all", CONFIG)
+    return find_project(fake.project)
 
 
 def stack_file(project: Project) -> str:
@@ -28,21 +41,21 @@ def stack_file(project: Project) -> str:
 @pytest.mark.parametrize("pin", ["5", None])
 def test_it_stays_after_a_good_update(project: Project, pin: str | None) -> None:
     with updates.pinned_to(project, "prod", pin, Phases()):
-        assert updates.pins(project, "prod") == pin
-    assert updates.pins(project, "prod") == pin
+        assert updates.pin(project, "prod") == pin
+    assert updates.pin(project, "prod") == pin
     assert "# where it runs\n  kubernetes:context: prod\n" in stack_file(project)
 
 
 @pytest.mark.parametrize("pin", ["5", None])
 @pytest.mark.parametrize(
-    "error", [EngineError("not confirmed"), SystemExit(1), KeyboardInterrupt(), typer.Abort()]
+    "error", [PulumiError("not confirmed"), SystemExit(1), KeyboardInterrupt(), typer.Abort()]
 )
 def test_an_update_that_changed_nothing_leaves_it(
     project: Project, pin: str | None, error: BaseException
 ) -> None:
     with pytest.raises(type(error)), updates.pinned_to(project, "prod", pin, Phases()):
         raise error
-    assert updates.pins(project, "prod") == "3"
+    assert updates.pin(project, "prod") == "3"
 
 
 def test_an_update_that_stopped_half_way_keeps_the_new_one(project: Project) -> None:
@@ -50,7 +63,7 @@ def test_an_update_that_stopped_half_way_keeps_the_new_one(project: Project) -> 
     with pytest.raises(SystemExit), updates.pinned_to(project, "prod", "5", phases):
         phases.changes = 1
         raise SystemExit(1)
-    assert updates.pins(project, "prod") == "5"
+    assert updates.pin(project, "prod") == "5"
 
 
 def test_what_is_of_one_update_is_gone_after_it(project: Project) -> None:
@@ -62,9 +75,21 @@ def test_what_is_of_one_update_is_gone_after_it(project: Project) -> None:
 
 
 def test_what_a_killed_deploy_has_left_does_not_hold_for_the_next(project: Project) -> None:
-    updates.set_config(project, "prod", "skipDagParse", "true")
+    updates.set_config(project, "prod", {"skipDagParse": "true"})
     with updates.for_this_update(project, "prod", {"skipDagParse": None}):
         assert stack_file(project) == BEFORE
+
+
+def test_what_is_as_it_should_be_costs_no_call_of_pulumi(
+    project: Project, fake: FakePulumi
+) -> None:
+    values = {"description": None, "skipDagParse": None}
+    with (
+        updates.pinned_to(project, "prod", "3", Phases()),
+        updates.for_this_update(project, "prod", values),
+    ):
+        pass
+    assert fake.calls == []
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ DIGEST = "sha256:" + "ab" * 32
 def test_a_log_has_the_whole_reason_of_what_does_not_run(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    problem = "back-off 20s restarting failed container=scheduler pod=analytics-scheduler-5c4584b478-sw9mz"
+    problem = "crashes: exit code 1: ModuleNotFoundError: No module named 'a_module_nobody_has'"
     process = Process("analytics-scheduler", "scheduler", 0, 1, 2, (DIGEST,), problem)
     show(Status("analytics", "prod", "3.3.2", 7, DIGEST, (process,), (), {"default": 3}))
     said = capsys.readouterr().out
@@ -23,3 +23,23 @@ def test_workers_that_drain_are_named_with_their_end(capsys: pytest.CaptureFixtu
     worker = Draining("analytics-worker-default-7d7b", "worker", "2000-01-01T00:00:00Z")
     show(Status("analytics", "prod", "3.3.2", 7, DIGEST, (), (worker,), None))
     assert "analytics-worker-default-7d7b finishes its tasks, until" in capsys.readouterr().out
+
+
+def test_nothing_is_healthy_beside_a_pod_that_crashes() -> None:
+    """The old pod still serves, and is ready, while the new one crashes."""
+
+    def status(problem: str | None) -> Status:
+        process = Process("a-scheduler", "scheduler", 1, 1, 5, (DIGEST,), problem)
+        return Status("analytics", "prod", "3.3.2", 7, DIGEST, (process,), (), None)
+
+    assert status(None).healthy
+    assert not status("crashes: exit code 137, OOMKilled").healthy
+
+
+def test_a_queue_without_workers_is_healthy_and_a_webserver_without_pods_is_not() -> None:
+    def status(component: str) -> Status:
+        process = Process(f"a-{component}", component, 0, 0, 0, (), None)
+        return Status("analytics", "prod", "3.3.2", 7, DIGEST, (process,), (), None)
+
+    assert status("worker").healthy
+    assert not status("webserver").healthy
