@@ -6,7 +6,7 @@ TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/astro-pulumi/tools
 CHECKOV := $(TOOLS)/checkov-3.3.30/bin/checkov
 KUBE_SCORE := $(TOOLS)/kube-score-1.20.0/kube-score
 
-.PHONY: help quickstart test check lint-manifests down lock clean
+.PHONY: help quickstart test check soak lint-manifests down lock clean
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -32,6 +32,9 @@ check: $(VENV)/.synced ## Format, lint, types and unit tests
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/mypy
 	@$(PY) -m pytest -n logical --dist worksteal tests/unit
+
+soak: $(VENV)/.synced ## Kill Pulumi at many moments of deploys, destroys and rollbacks: an hour and more
+	@$(PY) -m pytest -s tests/soak
 
 lint-manifests: $(VENV)/.synced $(CHECKOV) $(KUBE_SCORE) ## Judge rendered Deployments with checkov and kube-score
 	@CHECKOV=$(CHECKOV) KUBE_SCORE=$(KUBE_SCORE) $(PY) -m tests.manifests.lint

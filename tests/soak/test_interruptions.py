@@ -1,0 +1,258 @@
+"""Kill Pulumi and its plugins at many moments: the next `pulumi up` succeeds, and nothing is lost or left.
+
+In turn, so that every command meets what the kill before it left: a first deploy, an update and a destroy,
+each killed at one of `MOMENTS` moments that are spread evenly over its duration, then rollbacks. The
+namespace was there before, so Kubernetes does not clean up after us.
+
+    make soak        an hour and more; prints a table
+"""
+
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from local.airflow_api import Airflow
+from local.platform import Platform
+from local.stack import Stack
+from tests.cluster.conftest import copy_program, free_node_port
+from tests.cluster.kills import frozen_processes
+from tests.cluster.kube import Kube
+
+MOMENTS: Final = int(os.environ.get("ASTRO_SOAK_MOMENTS", "20"))
+ROLLBACKS: Final = int(os.environ.get("ASTRO_SOAK_ROLLBACKS", "5"))
+# Kinds that a Deployment consists of; release records stay on purpose.
+KINDS: Final = (
+    "ConfigMap",
+    "Deployment",
+    "Ingress",
+    "Job",
+    "NetworkPolicy",
+    "PersistentVolumeClaim",
+    "Pod",
+    "PodDisruptionBudget",
+    "Role",
+    "RoleBinding",
+    "Secret",
+    "Service",
+    "ServiceAccount",
+    "StatefulSet",
+)
+MANAGED: Final = {"app.kubernetes.io/instance": "soak"}
+
+
+@dataclass
+class Soak:
+    """The stack that is interrupted, and what was seen."""
+
+    stack: Stack
+    kube: Kube
+    namespace: str
+    rows: list[str] = field(default_factory=list)
+    runs: list[str] = field(default_factory=list)
+
+    @property
+    def airflow(self) -> Airflow:
+        outputs = self.stack.outputs()
+        login = (outputs["admin_username"], outputs["admin_password"])
+        return Airflow(outputs["webserver_url"], *login)
+
+    def kill(self, command: list[str], seconds: float) -> bool:
+        """Begin a command and kill it after `seconds`; return whether it still ran then."""
+        process = subprocess.Popen(
+            command,
+            cwd=self.stack.directory,
+            env=self.stack.full_environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(seconds)
+            return False
+        with frozen_processes(process, self.has_whole_checkpoint):
+            pass
+        return True
+
+    def has_whole_checkpoint(self) -> bool:
+        """Return whether the state file is whole: the CLI cannot recover from half of one."""
+        folder = Path(self.stack.environment["PULUMI_BACKEND_URL"].removeprefix("file://"))
+        for file in folder.rglob("stacks/*/*.json"):
+            try:
+                json.loads(file.read_text())
+            except ValueError:
+                return False
+        return True
+
+    def run(self, *arguments: str) -> tuple[bool, str]:
+        """Run a `pulumi` command to its end; return whether it succeeded, and its words."""
+        done = subprocess.run(
+            self.stack.command(*arguments),
+            cwd=self.stack.directory,
+            env=self.stack.full_environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return done.returncode == 0, done.stdout + done.stderr
+
+    def recover(self) -> tuple[bool, str]:
+        """Do what a user does after a kill: break the lock, and deploy again."""
+        self.run("cancel", "--yes")
+        return self.run("up", "--yes", "--skip-preview")
+
+    def change(self) -> None:
+        """Change a DAG."""
+        dag = self.stack.directory / "project" / "dags" / "greeter.py"
+        dag.write_text(f"{dag.read_text()}\n# {secrets.token_hex(4)}\n")
+
+    def note(self, what: str, seconds: float, killed: bool, recovered: tuple[bool, str]) -> None:
+        """Add a row to the table."""
+        ok, said = recovered
+        lost = self.lost_runs() if ok else []
+        verdict = "ok" if ok and not lost else f"FAILED {lost}"
+        self.rows.append(f"{what:<14} {seconds:6.1f} s  killed: {killed!s:<5}  next up: {verdict}")
+        print(self.rows[-1], flush=True)
+        if not ok:
+            print(said, flush=True)
+
+    def lost_runs(self) -> list[str]:
+        """Return the DAG runs that should be in the database and are not."""
+        airflow = self.airflow
+        return [run for run in self.runs if airflow.run_state("greeter", run) != "success"]
+
+    def left(self) -> list[str]:
+        """Return the objects of the Deployment in the namespace, release records aside."""
+        return [
+            f"{kind}/{item['metadata']['name']}"
+            for kind in KINDS
+            for item in self.kube.objects(kind, self.namespace, **MANAGED)
+            if item["metadata"]["labels"]["app.kubernetes.io/component"] != "release"
+        ]
+
+
+@pytest.fixture(scope="module")
+def soak(
+    platform: Platform, kube: Kube, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Soak]:
+    directory = tmp_path_factory.mktemp("soak") / "program"
+    namespace = f"soak-{secrets.token_hex(3)}"
+    kube.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+    stack = copy_program(Path(__file__).parent / "program", directory, platform)
+    dockerfile = directory / "project" / "Dockerfile"
+    dockerfile.write_text(f"FROM {platform.runtime_image}\n")
+    stack.configure(
+        {
+            "kubernetes:context": platform.context,
+            "soak:namespace": namespace,
+            "soak:repository": f"{platform.registry}/soak",
+            "soak:databaseImage": platform.postgres_image,
+            "soak:brokerImage": platform.redis_image,
+            "soak:nodePort": free_node_port(kube),
+        }
+    )
+    stack.create()
+    soak = Soak(stack, kube, namespace)
+    try:
+        yield soak
+    finally:
+        soak.run("cancel", "--yes")
+        soak.run("destroy", "--yes", "--skip-preview")
+        kube.delete("Namespace", namespace)
+        sys.stderr.write("\n".join(["", *soak.rows, ""]))
+        shutil.rmtree(directory)
+
+
+def timed(action: Callable[[], tuple[bool, str]]) -> float:
+    """Return the seconds of a command that must succeed."""
+    started = time.monotonic()
+    ok, said = action()
+    assert ok, said
+    return time.monotonic() - started
+
+
+def assert_nothing_is_left(soak: Soak) -> None:
+    deadline = time.monotonic() + 60
+    while (left := soak.left()) and time.monotonic() < deadline:
+        time.sleep(1)
+    assert left == []
+
+
+def test_a_kill_at_any_moment_leaves_nothing_to_mend_by_hand(soak: Soak) -> None:
+    up = lambda: soak.run("up", "--yes", "--skip-preview")  # noqa: E731
+    destroy = lambda: soak.run("destroy", "--yes", "--skip-preview")  # noqa: E731
+    durations = {"first deploy": timed(up)}
+    soak.change()
+    durations["update"] = timed(up)
+    durations["destroy"] = timed(destroy)
+    assert_nothing_is_left(soak)
+    print(f"undisturbed: {json.dumps({k: round(v, 1) for k, v in durations.items()})}", flush=True)
+    for number in range(MOMENTS):
+        soak.runs.clear()  # the database went with the destroy
+        soak.change()
+        for what, verb in (("first deploy", "up"), ("update", "up"), ("destroy", "destroy")):
+            seconds = durations[what] * (number + 0.5) / MOMENTS
+            command = soak.stack.command(verb, "--yes", "--skip-preview")
+            killed = soak.kill(command, seconds)
+            if what == "destroy":
+                soak.runs.clear()
+            recovered = soak.recover()
+            soak.note(what, seconds, killed, recovered)
+            if what == "first deploy" and recovered[0]:
+                soak.runs.append(finished_run(soak))
+                soak.change()
+        timed(destroy)
+        assert_nothing_is_left(soak)
+    assert not [row for row in soak.rows if "FAILED" in row]
+
+
+def finished_run(soak: Soak) -> str:
+    """Return a DAG run that has ended in success."""
+    airflow = soak.airflow
+    airflow.wait_for_dag("greeter", seconds=120)
+    run = airflow.start_run("greeter")
+    assert airflow.wait_for_run("greeter", run, seconds=180) == "success"
+    return run
+
+
+def test_a_rollback_can_be_killed_at_any_moment(soak: Soak) -> None:
+    up = lambda: soak.run("up", "--yes", "--skip-preview")  # noqa: E731
+    timed(up)
+    soak.runs[:] = [finished_run(soak)]
+    soak.change()
+    timed(up)
+    program = str(Path(sys.executable).with_name("astro-pulumi"))
+    rollback = [program, "rollback", "--yes", "--stack", soak.stack.name]
+    started = time.monotonic()
+    done = run_quietly(rollback, soak)
+    assert done.returncode == 0, done.stdout + done.stderr
+    duration = time.monotonic() - started
+    for number in range(ROLLBACKS):
+        seconds = duration * (number + 0.5) / ROLLBACKS
+        killed = soak.kill(rollback, seconds)
+        soak.note("rollback", seconds, killed, soak.recover())
+    assert not [row for row in soak.rows if "FAILED" in row]
+
+
+def run_quietly(command: list[str], soak: Soak) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    return subprocess.run(
+        command,
+        cwd=soak.stack.directory,
+        env=soak.stack.full_environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
