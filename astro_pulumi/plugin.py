@@ -26,7 +26,7 @@ _COMPONENTS: Final = [Deployment, ProjectImage]
 
 
 def serve() -> None:
-    """Serves the components to the engine whose address is on the command line, until it goes."""
+    """Serves the components to the Pulumi engine whose address is on the command line, until it goes."""
     pulumi.provider.main(AstroProvider(), sys.argv[1:])
 
 
@@ -104,7 +104,7 @@ class AstroProvider(ComponentProvider):
 
 
 def _as_property_error(error: AstroError) -> pulumi.InputPropertyError:
-    """As the engine shows it beside the resource, with the names that other languages use."""
+    """As Pulumi shows it beside the resource, with the names that other languages use."""
     if isinstance(error, ArgumentError):
         return pulumi.InputPropertyError(_camel_case(error.argument), _camel_case(str(error)))
     return pulumi.InputPropertyError("project", str(error))
