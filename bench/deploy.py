@@ -127,8 +127,9 @@ def pods(kube: Kube, namespace: str) -> dict[str, str]:
     """Phase -> uid of its pod that is not on its way out."""
     found = {}
     for pod in kube.all_pods(namespace):
-        component = pod["metadata"]["labels"]["app.kubernetes.io/component"]
-        phase = {"release-job": "release Job"}.get(component, component)
+        labels = pod["metadata"]["labels"]
+        job = labels.get("job-name", "").rpartition("-")[0]
+        phase = PHASES.get(job, labels["app.kubernetes.io/component"])
         if "deletionTimestamp" not in pod["metadata"]:
             found[phase] = pod["metadata"]["uid"]
     return found

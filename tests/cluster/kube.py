@@ -10,6 +10,8 @@ from astro_pulumi.cli.cluster import Cluster, path
 from astro_pulumi.cli.cluster import Object as Object
 from astro_pulumi.errors import ClusterError
 
+# Pods of Jobs, which a deploy makes and which end with it.
+JOBS = {"release-job", "rollout"}
 AIRFLOW_COMPONENTS = {"webserver", "scheduler", "triggerer", "dag-processor", "worker"}
 
 

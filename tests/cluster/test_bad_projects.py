@@ -15,7 +15,7 @@ import pytest
 
 from local.stack import StackError
 from tests.cluster.conftest import Deployed
-from tests.cluster.kube import component_of, identities, images
+from tests.cluster.kube import JOBS, component_of, identities, images
 
 DAG = """\
 from airflow.sdk import DAG
@@ -151,7 +151,7 @@ def nothing_changes(deployed: Deployed) -> Iterator[None]:
         pods = [
             pod
             for pod in deployed.kube.all_pods(deployed.namespace)
-            if component_of(pod) != "release-job"
+            if component_of(pod) not in JOBS
             # A deploy of before may still drain its pods.
             and "deletionTimestamp" not in pod["metadata"]
         ]

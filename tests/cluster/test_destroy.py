@@ -1,10 +1,50 @@
 """Runs last: see `pytest_collection_modifyitems`."""
 
+import subprocess
+import time
+
 from tests.cluster.conftest import Deployed
-from tests.cluster.kube import wait_until
+from tests.cluster.kube import component_of, wait_until
+
+LASTING = """\
+from airflow.providers.standard.operators.bash import BashOperator
+from airflow.sdk import DAG
+
+with DAG("a_minute", schedule=None):
+    BashOperator(task_id="sleep", bash_command="sleep 60")
+"""
+
+
+def test_the_database_outlives_the_last_worker(deployed: Deployed) -> None:
+    """A worker has 600 s to end its task of one; destroy waits for that, and not longer."""
+    (deployed.project / "dags" / "a_minute.py").write_text(LASTING)
+    deployed.up()
+    airflow, kube, namespace = deployed.airflow, deployed.kube, deployed.namespace
+    airflow.wait_for_dag("a_minute", seconds=60)
+    run_id = airflow.start_run("a_minute")
+    wait_until(
+        "the task runs",
+        lambda: [t["state"] for t in airflow.task_instances("a_minute", run_id)] == ["running"],
+        seconds=60,
+    )
+    began = time.monotonic()
+    last_worker = began
+    destroy = deployed.stack.start("destroy", stdout=subprocess.DEVNULL)
+    while destroy.poll() is None:
+        pods = [
+            (component_of(pod), "deletionTimestamp" in pod["metadata"])
+            for pod in kube.all_pods(namespace)
+        ]
+        if "worker" in dict(pods):
+            last_worker = time.monotonic()
+            assert ("postgresql", False) in pods, f"a worker has lost its database: {pods}"
+        time.sleep(0.5)
+    assert destroy.returncode == 0
+    assert 40 < last_worker - began < 120, "the task was cut off, or the worker waited for nothing"
 
 
 def test_destroy_leaves_nothing_behind(deployed: Deployed) -> None:
+    deployed.up()
     namespace = deployed.namespace
     kube = deployed.kube
 

@@ -23,7 +23,7 @@ from tests.cluster.component import modules, registry, services
 from tests.cluster.component.registry import Registry
 from tests.cluster.component.services import ExternalServices
 from tests.cluster.conftest import DeployedStack, free_node_port, new_stack
-from tests.cluster.kube import Kube, Object, component_of
+from tests.cluster.kube import JOBS, Kube, Object, component_of
 
 PROGRAM = Path(__file__).parent / "program"
 AIRFLOW_2 = "2.11.2"
@@ -75,7 +75,7 @@ class Pair(DeployedStack):
         found: dict[str, set[str]] = {}
         for pod in self.kube.all_pods(self.namespace):
             labels = pod["metadata"]["labels"]
-            if "deletionTimestamp" in pod["metadata"] or component_of(pod) == "release-job":
+            if "deletionTimestamp" in pod["metadata"] or component_of(pod) in JOBS:
                 continue
             name = "-".join(
                 filter(

@@ -4,7 +4,7 @@ import pytest
 
 from astro_pulumi.errors import ClusterError
 from tests.cluster.component.conftest import Pair
-from tests.cluster.kube import AIRFLOW_COMPONENTS, component_of, is_ready, wait_until
+from tests.cluster.kube import AIRFLOW_COMPONENTS, JOBS, component_of, is_ready, wait_until
 
 
 def test_the_namespace_refuses_what_is_not_restricted(pair: Pair) -> None:
@@ -26,18 +26,18 @@ def test_every_kind_of_pod_is_there_and_does_its_work(pair: Pair) -> None:
     }
     assert kinds == {
         *(("airflow3", component) for component in AIRFLOW_COMPONENTS),
-        *(("airflow3", component) for component in ("pgbouncer", "statsd", "release-job")),
+        *(("airflow3", component) for component in ("pgbouncer", "statsd", *JOBS)),
         *(("airflow2", component) for component in AIRFLOW_COMPONENTS - {"dag-processor"}),
-        *(("airflow2", component) for component in ("postgresql", "redis", "release-job")),
+        *(("airflow2", component) for component in ("postgresql", "redis", *JOBS)),
     }
-    jobs = [pod for pod in pods if component_of(pod) == "release-job"]
-    assert [job["status"]["phase"] for job in jobs] == ["Succeeded"] * 2
+    jobs = [pod for pod in pods if component_of(pod) in JOBS]
+    assert {job["status"]["phase"] for job in jobs} == {"Succeeded"}
     wait_until(
         "all are ready by their probes",
         lambda: all(
             is_ready(pod)
             for pod in pair.kube.all_pods(pair.namespace)
-            if component_of(pod) != "release-job"
+            if component_of(pod) not in JOBS
         ),
         seconds=120,
     )

@@ -3,9 +3,13 @@
 They build on each other in the order of this file.
 """
 
+import threading
+from typing import Any
+
 from tests.cluster.component.conftest import Pair
 from tests.cluster.component.test_airflow2 import DAG_ID as WAITING
 from tests.cluster.component.test_airflow2 import TASKS, let_go, start_waiting
+from tests.cluster.component.test_logs import LASTING, state_of
 from tests.cluster.component.test_queues import DAG_ID as PLACES
 from tests.cluster.kube import identities, wait_until
 
@@ -65,7 +69,24 @@ def test_a_changed_variable_rolls_exactly_its_readers(pair: Pair) -> None:
 
 
 def test_a_queue_and_a_deployment_can_go(pair: Pair) -> None:
+    """The queue's workers run tasks when they are taken away, for another 30 s."""
+    airflow = pair.airflow3
+    run_id = airflow.start_run(LASTING)
+    wait_until(
+        "heavy tasks run",
+        lambda: "running" in state_of(airflow, LASTING, run_id).get("heavy", ()),
+        seconds=90,
+    )
+    running = {task["task_id"] for task in heavy_tasks(pair, run_id, "running")}
+    end = threading.Timer(30, airflow.set_variable, (f"go-{run_id}", "yes"))
+    end.start()
+
     changed = pair.up_with(heavyQueue=False, airflow2=False)
+
+    end.join()
+    done = {t["task_id"]: t["try_number"] for t in heavy_tasks(pair, run_id, "success")}
+    assert done.items() >= dict.fromkeys(running, 1).items()
+    pair.airflow3.fail_run(LASTING, run_id)
 
     assert changed == {
         *AIRFLOW_2,
@@ -80,6 +101,12 @@ def test_a_queue_and_a_deployment_can_go(pair: Pair) -> None:
     )
     pair.airflow3.wait_until_healthy(60)
     assert "heavy" not in queues(pair)
+
+
+def heavy_tasks(pair: Pair, run_id: str, state: str) -> list[dict[str, Any]]:
+    """The tasks of the queue `heavy` that are in a state."""
+    tasks = pair.airflow3.task_instances(LASTING, run_id)
+    return [t for t in tasks if t["task_id"].startswith("heavy") and t["state"] == state]
 
 
 def run(pair: Pair, dag_id: str) -> None:

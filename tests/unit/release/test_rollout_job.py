@@ -51,7 +51,7 @@ def test_each_turn_watches_its_workloads(program: Program, turn: str, names: lis
         workload = program.get(name, "Deployment")
         assert workload.inputs["metadata"]["name"] == name
         awaited = workload.inputs["metadata"]["annotations"]["pulumi.com/waitFor"]
-        assert awaited == "jsonpath={.metadata.uid}"
+        assert awaited == "condition=Progressing"
         assert "pulumi.com/skipAwait" not in workload.inputs["metadata"]["annotations"]
 
 
