@@ -1,4 +1,4 @@
-"""`astro-pulumi lint`."""
+"""The command `astro-pulumi lint`."""
 
 import json as json_format
 import os
@@ -21,9 +21,9 @@ def lint(
     ] = Path(),
     json: Json = False,
 ) -> None:
-    """Find what is wrong with an Astro project, without Docker or a cluster.
+    """Find problems of an Astro project, without Docker or a cluster.
 
-    Exit code 1 when there are errors, which stop a deploy as well; warnings do not count.
+    The exit code is 1 if there are errors, which also stop a deploy. Warnings do not count.
     """
     from astro_pulumi.project.lint import lint as lint_project
 
@@ -38,7 +38,7 @@ def lint(
 
 
 def as_json(directory: Path, findings: "list[Finding]") -> dict[str, Any]:
-    """What `--json` prints. Files are relative to the project."""
+    """Return what `--json` prints. Files are relative to the project."""
     counts = Counter(str(finding.severity) for finding in findings)
     return {
         "project": str(directory),
@@ -49,18 +49,18 @@ def as_json(directory: Path, findings: "list[Finding]") -> dict[str, Any]:
 
 
 def as_lines(directory: Path, findings: "list[Finding]") -> list[str]:
-    """One line a finding, as compilers write them: editors and CI systems make links of that."""
+    """Return a line for each finding, as compilers write them: editors and CI systems make links of it."""
     lines = [f"{place(directory, each)}: {each.severity}: {each.text}" for each in findings]
     return [*lines, summary(findings)]
 
 
 def place(directory: Path, finding: "Finding") -> str:
-    """Where a finding is, relative to where the command runs."""
+    """Return where a finding is, relative to where the command runs."""
     return finding.place if directory == Path() else (directory / finding.place).as_posix()
 
 
 def summary(findings: "list[Finding]") -> str:
-    """`2 errors, 1 warning`."""
+    """Return `2 errors, 1 warning`."""
     counts = Counter(str(finding.severity) for finding in findings)
     return ", ".join(
         f"{counts[kind] or 'no'} {kind}{'' if counts[kind] == 1 else 's'}"

@@ -1,4 +1,4 @@
-"""An Astro project on disk: read it, know what of it goes into the image, and name that by content."""
+"""An Astro project on disk."""
 
 from astro_pulumi.project.reader import Project, read_project
 

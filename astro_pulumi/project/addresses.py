@@ -1,23 +1,23 @@
-"""Addresses as they may be shown and kept: a token may be anywhere in one, in its path as well."""
+"""Hide the secrets in addresses. A token may be anywhere, also in the path."""
 
 import hashlib
 import re
 from typing import Final
 
-# The length of a scheme is limited, or long lines would take for ever.
+# The length of the scheme is limited, or long lines would take quadratic time.
 _ADDRESS: Final = re.compile(r"([A-Za-z0-9+.-]{0,30}://)([^\s;'\"]+)")
 _HOST: Final = re.compile(r"[A-Za-z0-9.-]+(?::\d+)?")
 
 
 def hidden(text: str) -> str:
-    """`text` with of each address only scheme and host: `https://pypi.acme.com/...`."""
+    """Return `text` with addresses cut to scheme and host: `https://pypi.acme.com/...`."""
     return _ADDRESS.sub(lambda match: f"{match[1]}{_host(match[2])}/...", text)
 
 
 def fingerprinted(text: str) -> str:
-    """As `hidden`, with a fingerprint that tells one address from another: `https://acme.com#1a2b3c4d`.
+    """Return `text` with addresses cut to scheme, host and a fingerprint: `https://acme.com#1a2b3c4d`.
 
-    The login and the query are not part of it: a short password could be found by trying.
+    The fingerprint leaves out login and query: a short password could be guessed from it.
     """
     return _ADDRESS.sub(lambda match: f"{match[1]}{_host(match[2])}#{_fingerprint(match[2])}", text)
 

@@ -1,47 +1,125 @@
-"""The build steps that a base image without `ONBUILD` leaves to the project's Dockerfile.
+"""Add the build steps that a base image without `ONBUILD` leaves to the project's Dockerfile.
 
-Astro Runtime installs `packages.txt` and `requirements.txt` and copies the project by itself, so most
-Dockerfiles hold one line. On `apache/airflow` and on the `-base` images of Astro Runtime the same line
-would make an image without a single DAG; it gets these steps instead.
+Astro Runtime's `ONBUILD` installs `packages.txt` and `requirements.txt` and copies the project, so most
+Dockerfiles have one line. With the same line, `apache/airflow` and the `-base` images of Astro Runtime would
+give an image without DAGs. A Dockerfile that brings DAGs into the image itself is complete.
 """
 
+import re
+from collections.abc import Collection
 from typing import Final
 
 from astro_pulumi.project import runtime
-from astro_pulumi.project.dockerfile import BaseImage, Dockerfile
+from astro_pulumi.project.dockerfile import BaseImage, Dockerfile, Instruction
+from astro_pulumi.project.files import PACKAGES, REQUIREMENTS
 
-# By user id, which `astro` in Astro Runtime and `airflow` in apache/airflow share. What is installed may
-# not change Airflow itself: its own version is required along with the rest.
-_STEPS: Final = """
+_HEAD: Final = """
 # Added by astro_pulumi, since the base image does not do it: install and copy the project.
+"""
+# The user by id: `astro` in Astro Runtime and `airflow` in apache/airflow share it.
+_INSTALL_PACKAGES: Final = """\
 USER root
 COPY packages.txt ./
 RUN packages=$(sed -e 's/\\r$//' -e 's/#.*//' packages.txt | tr -s '[:space:]' ' ') \\
  && if [ -n "${packages# }" ]; then apt-get update \\
  && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $packages \\
  && rm -rf /var/lib/apt/lists/*; fi
-USER 50000:0
+"""
+# Airflow's own version is a requirement too, so that no other requirement replaces Airflow.
+_INSTALL_REQUIREMENTS: Final = """\
 COPY requirements.txt ./
 RUN if sed -e 's/\\r$//' -e 's/#.*//' requirements.txt | grep -q '[^[:space:]]'; then \\
     airflow=$(python -c 'from importlib.metadata import version; print(version("apache-airflow"))') \\
  && python -m pip install --no-cache-dir --disable-pip-version-check \\
     --requirement requirements.txt "apache-airflow==$airflow"; fi
+"""
+_COPY_PROJECT: Final = """\
 COPY --chown=50000:0 . ./
 RUN python -m compileall -qq -f --invalidation-mode checked-hash . || true
 """
 
+# Settings that name the folder of the DAGs. A Dockerfile that sets one also fills the folder.
+DAG_FOLDER_SETTINGS: Final = (
+    "AIRFLOW__CORE__DAGS_FOLDER",
+    "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST",
+)
+_DAG_FOLDER = re.compile(r"(?:^|/)(?:[\w.-]+[_-])?dags(?=/|$)", re.IGNORECASE)
+_RUN_BRINGS_DAGS = re.compile(
+    r"\b(?:cp|mv|ln|rsync|clone|curl|wget|tar|unzip)\b[^&|;]*[\s/._-]dags\b", re.IGNORECASE
+)
 
-def missing_build_steps(dockerfile: Dockerfile, base: BaseImage) -> str:
-    """What to add to the Dockerfile; "" when the base image or the Dockerfile itself copies the project."""
-    if runtime.installs_project(base) is not False or _copies_dags(dockerfile):
+
+def missing_build_steps(dockerfile: Dockerfile, base: BaseImage, files: Collection[str]) -> str:
+    """Return what to append to the Dockerfile, or "" if it is complete.
+
+    Args:
+        dockerfile: The project's Dockerfile.
+        base: Its base image.
+        files: Paths of all files in the build context. Steps for files that are missing are left out.
+    """
+    if (
+        runtime.installs_project(base) is not False
+        or dockerfile.frontend_installs_project
+        or brings_other_dags(dockerfile, files)
+        or any(map(_copies_own_dags, dockerfile.final_stage))
+    ):
         return ""
-    return _STEPS
+    steps = _HEAD
+    if _needs_step(PACKAGES, dockerfile, files):
+        steps += _INSTALL_PACKAGES
+    steps += "USER 50000:0\n"
+    if _needs_step(REQUIREMENTS, dockerfile, files):
+        steps += _INSTALL_REQUIREMENTS
+    return steps + _COPY_PROJECT
 
 
-def _copies_dags(dockerfile: Dockerfile) -> bool:
-    for instruction in dockerfile.final_stage:
-        if instruction.keyword in ("COPY", "ADD") and instruction.flag("from") is None:
-            sources = [source.removeprefix("./").rstrip("/") for source in instruction.words[:-1]]
-            if any(source in ("", ".", "dags") or source.startswith("dags/") for source in sources):
-                return True
-    return False
+def brings_other_dags(dockerfile: Dockerfile, files: Collection[str]) -> bool:
+    """Return whether the final stage brings DAGs from anywhere but the project's dags/."""
+    return any(name in dockerfile.environment for name in DAG_FOLDER_SETTINGS) or any(
+        _brings_dags(instruction, files) and not _copies_own_dags(instruction)
+        for instruction in dockerfile.final_stage
+    )
+
+
+def installs(dockerfile: Dockerfile, file: str) -> bool:
+    """Return whether the final stage runs a command on `file`, such as `pip install -r file`."""
+    return any(
+        file in text
+        for instruction in dockerfile.final_stage
+        if instruction.keyword == "RUN"
+        for _, text in instruction.lines
+    )
+
+
+def _needs_step(file: str, dockerfile: Dockerfile, files: Collection[str]) -> bool:
+    return file in files and not installs(dockerfile, file)
+
+
+def _copies_own_dags(instruction: Instruction) -> bool:
+    return any(source in ("", ".", "*", "dags", "dags/*") for source in _sources(instruction))
+
+
+def _brings_dags(instruction: Instruction, files: Collection[str]) -> bool:
+    if instruction.keyword == "RUN":
+        return any(_RUN_BRINGS_DAGS.search(text) for _, text in instruction.lines)
+    if instruction.keyword not in ("COPY", "ADD") or len(instruction.words) < 2:
+        return False
+    target = instruction.words[-1]
+    if _DAG_FOLDER.search(target):
+        # `COPY dbt /usr/local/airflow/dags/dbt` does not bring the project's own dags/.
+        has_own = any(path.startswith("dags/") for path in files)
+        return not has_own or bool(re.search(r"dags/?$", target, re.IGNORECASE))
+    return any(_holds_dags(source, files) for source in _sources(instruction))
+
+
+def _holds_dags(source: str, files: Collection[str]) -> bool:
+    if _DAG_FOLDER.search(source):  # but not dags/requirements.txt
+        return source.endswith((".py", "*")) or source not in files
+    return any(path.startswith(f"{source}/dags/") for path in files)
+
+
+def _sources(instruction: Instruction) -> list[str]:
+    """Return what COPY or ADD takes from the build context."""
+    if instruction.keyword not in ("COPY", "ADD") or instruction.flag("from") is not None:
+        return []
+    return [source.removeprefix("./").strip("/") for source in instruction.words[:-1]]

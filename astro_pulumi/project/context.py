@@ -1,9 +1,8 @@
 """The build context: a copy of exactly the files that belong into the image.
 
-A copy, because pulumi-docker's own context hash depends on file modes and on the targets of absolute
-links, and because what must not reach the image (local Connections, `.env`) is then not even sent to
-the Docker daemon. It is made beside the program, in a folder that git ignores, so that its relative
-path is the same on every machine and a state written on one gives no diff on another.
+Without the copy, pulumi-docker's context hash would depend on file modes, and local Connections and `.env`
+would be sent to the Docker daemon. The copy is beside the program, in a folder that git ignores: its path in
+Pulumi's state must be the same on every machine.
 """
 
 import os
@@ -21,9 +20,10 @@ _KEPT_SECONDS: Final = 24 * 3600
 
 
 def write_build_context(project: Project) -> str:
-    """Writes the context of `project` unless it is there already.
+    """Write the build context of `project` unless it exists.
 
-    :returns: its path, relative to the working directory, with `/`.
+    Returns:
+        Its path, relative to the working directory, with `/`.
     """
     target = _FOLDER / project.content_hash[:16]
     if not target.is_dir():
@@ -33,7 +33,7 @@ def write_build_context(project: Project) -> str:
         try:
             _copy(project, partial)
             partial.chmod(0o755)
-            partial.rename(target)  # atomic: two engines at once both end with a whole context
+            partial.rename(target)  # atomic, for two deploys at once
         except OSError:
             if not target.is_dir():
                 raise
@@ -62,8 +62,7 @@ def _copy(project: Project, folder: Path) -> None:
 
 
 def _remove_old() -> None:
-    """Removes contexts of days ago. Younger ones may belong to another image of this program, or to
-    an engine that runs at the same time."""
+    """Remove contexts older than a day; younger ones may belong to other images or deploys."""
     for path in _FOLDER.iterdir():
         if time.time() - path.stat().st_mtime > _KEPT_SECONDS:
             shutil.rmtree(path, ignore_errors=True)

@@ -1,7 +1,6 @@
-"""Reads a Dockerfile the way BuildKit's parser does: instructions, and the image they start from.
+"""Read a Dockerfile as BuildKit's parser does: its instructions and its base image.
 
-Directives (`# escape=`), comments inside of continued lines and here-documents are what simpler readers
-get wrong on real projects.
+Handles directives (`# escape=`), comments within continued lines and here-documents.
 """
 
 import json
@@ -15,6 +14,7 @@ from typing import Final
 _DIRECTIVE = re.compile(r"^\s*#\s*([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(\S.*?)\s*$")
 _HERE_DOCUMENT = re.compile(r"(?<!<)<<(?!<)(-?)\s*([\"']?)([A-Za-z_]\w*)\2")
 _FLAG = re.compile(r"--[a-z][-a-z]*(?:=(?:\"[^\"]*\"|\S)*)?\s*")
+_SOURCE = re.compile(r"^--(?:from=|mount=(?:.*,)?from=)\"?([^\s,\"]+)")
 _VARIABLE = re.compile(
     r"\$(?:\{(?P<braced>\w+)(?:(?P<modifier>:?[-+])(?P<word>[^}]*))?\}|(?P<plain>\w+))"
 )
@@ -32,7 +32,7 @@ INSTRUCTIONS: Final = frozenset(
     )
 )
 _WITH_HERE_DOCUMENTS: Final = frozenset({"ADD", "COPY", "RUN"})
-# What BuildKit gives a value without being told.
+# Arguments that BuildKit sets by itself.
 _PREDEFINED_ARGUMENTS: Final = frozenset(
     f"{side}{part}"
     for side in ("TARGET", "BUILD")
@@ -42,7 +42,7 @@ _PREDEFINED_ARGUMENTS: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class BaseImage:
-    """The image that the last stage of a Dockerfile is built on, and the line that names it."""
+    """The image that the last stage of a Dockerfile is built on, and the line of its FROM."""
 
     reference: str  # "quay.io/astronomer/astro-runtime:12.4.0"
     line: int
@@ -55,62 +55,64 @@ class BaseImage:
 
     @property
     def tag(self) -> str | None:
-        """The tag, None when there is none."""
+        """The tag, or None."""
         name = self.reference.partition("@")[0]
         return name.removeprefix(self.name).removeprefix(":") or None
 
     @property
     def has_digest(self) -> bool:
-        """Whether it names one image for good."""
+        """Whether the reference has a digest, which always names the same image."""
         return "@" in self.reference
 
     @property
     def is_valid(self) -> bool:
-        """Whether Docker can read the reference."""
+        """Whether Docker accepts the reference."""
         return bool(_REFERENCE.match(self.reference))
 
 
 @dataclass(frozen=True)
 class Instruction:
-    """One instruction of a Dockerfile, with the lines that it stands on."""
+    """One instruction of a Dockerfile, with its lines."""
 
     keyword: str  # upper-case: "COPY"
     flags: tuple[str, ...]  # "--from=builder"
-    value: str  # what follows keyword and flags, continued lines joined
+    value: str  # after keyword and flags, continued lines joined
     lines: tuple[tuple[int, str], ...]  # (number, text), here-documents included
 
     @property
     def line(self) -> int:
-        """Where it begins, counted from 1."""
+        """The number of the first line, from 1."""
         return self.lines[0][0]
 
     def line_with(self, text: str) -> int:
-        """The line of this instruction that has `text`; else where it begins."""
+        """Return the number of the first line that contains `text`, or of the first line."""
         return next((number for number, line in self.lines if text in line), self.line)
 
     def flag(self, name: str) -> str | None:
-        """The value of `--name=`."""
+        """Return the value of `--name=`, or None."""
         prefix = f"--{name}="
         return next(
             (flag.removeprefix(prefix) for flag in self.flags if flag.startswith(prefix)), None
         )
 
-    @cached_property
-    def exec_form(self) -> list[str] | None:
-        """The words of `["exec", "form"]`; None for the shell form."""
-        if not self.value.startswith("["):
-            return None
-        try:
-            words = json.loads(self.value)
-        except ValueError:
-            return None  # then Docker takes it for the shell form as well
-        return words if all(isinstance(word, str) for word in words) else None
+    @property
+    def sources(self) -> list[str]:
+        """The images and stages that the instruction reads from, in lower case."""
+        if self.keyword == "FROM":
+            return [word.lower() for word in self.words[:1]]
+        found = (_SOURCE.search(flag) for flag in self.flags)
+        return [match[1].lower() for match in found if match]
 
     @cached_property
     def words(self) -> list[str]:
-        """The words of a value, quotes and escapes resolved."""
-        if self.exec_form is not None:
-            return self.exec_form
+        """The words of the value, quotes and escapes resolved."""
+        if self.value.startswith("["):
+            try:
+                words = json.loads(self.value)
+            except ValueError:
+                words = [None]  # Docker takes it for the shell form then
+            if all(isinstance(word, str) for word in words):
+                return list(words)
         try:
             return shlex.split(self.value)
         except ValueError:
@@ -118,7 +120,7 @@ class Instruction:
 
     @cached_property
     def assignments(self) -> list[tuple[str, str | None]]:
-        """(name, value) of ENV, ARG and LABEL; the value of an ARG without default is None."""
+        """Names and values of ENV, ARG and LABEL. The value of an ARG without default is None."""
         words = self.words
         if self.keyword == "ENV" and words and "=" not in words[0]:  # the old form: ENV name value
             return [(words[0], self.value.strip().removeprefix(words[0]).strip())]
@@ -133,19 +135,24 @@ class Instruction:
 
 @dataclass(frozen=True)
 class Dockerfile:
-    """A Dockerfile, read."""
+    """A parsed Dockerfile."""
 
     instructions: tuple[Instruction, ...]
     frontend: str | None  # of `# syntax=`
 
     @property
     def has_own_frontend(self) -> bool:
-        """Whether something else than Docker decides what the instructions mean."""
+        """Whether a frontend other than Docker's own interprets the instructions."""
         return self.frontend is not None and not re.search(r"docker/dockerfile\b", self.frontend)
+
+    @property
+    def frontend_installs_project(self) -> bool:
+        """Whether the frontend installs and copies the project where the base image does not."""
+        return self.frontend is not None and "astronomer/airflow-extensions" in self.frontend
 
     @cached_property
     def final_stage(self) -> tuple[Instruction, ...]:
-        """What makes the image: the last stage, and before it the stages that it is built on."""
+        """The instructions of the last stage, after those of the stages that it is built on."""
         stages: dict[str, list[Instruction]] = {}
         current: list[Instruction] = []
         for instruction in self.instructions:
@@ -159,14 +166,34 @@ class Dockerfile:
                 current.append(instruction)
         return tuple(current)
 
-    def last(self, keyword: str) -> Instruction | None:
-        """The instruction that counts, of those of which the last one does."""
-        found = [each for each in self.final_stage if each.keyword == keyword]
-        return found[-1] if found else None
+    @cached_property
+    def built(self) -> tuple[Instruction, ...]:
+        """The instructions that a build runs: BuildKit skips stages that the last stage does not use."""
+        stages: list[list[Instruction]] = []
+        numbers: dict[str, int] = {}
+        for instruction in self.instructions:
+            if instruction.keyword == "FROM":
+                words = instruction.words
+                numbers[str(len(stages))] = len(stages)
+                if len(words) == 3:
+                    numbers[words[2].lower()] = len(stages)
+                stages.append([])
+            if stages:
+                stages[-1].append(instruction)
+        used: set[int] = set()
+        waiting = [len(stages) - 1] if stages else []
+        while waiting:
+            number = waiting.pop()
+            if number in used:
+                continue
+            used.add(number)
+            names = [name for each in stages[number] for name in each.sources]
+            waiting += [numbers[name] for name in names if numbers.get(name, number) < number]
+        return tuple(each for number in sorted(used) for each in stages[number])
 
     @cached_property
     def environment(self) -> dict[str, str]:
-        """What ENV sets in the image."""
+        """The variables that ENV sets in the image."""
         return {
             name: value or ""
             for instruction in self.final_stage
@@ -176,16 +203,17 @@ class Dockerfile:
 
 
 class FromError(ValueError):
-    """A FROM that says nothing."""
+    """A FROM that cannot be read, or uses an ARG without value."""
 
     def __init__(self, line: int, variable: str | None = None) -> None:
+        """Take the line of the FROM and the name of the ARG, if that is the problem."""
         super().__init__(variable)
         self.line = line
-        self.variable = variable  # the ARG without a value; None when FROM itself cannot be read
+        self.variable = variable  # the ARG without value; None if FROM itself cannot be read
 
 
 def parse_dockerfile(text: str) -> Dockerfile:
-    """Reads the text of a Dockerfile. Whatever is in it: mistakes are for the linter to find."""
+    """Parse a Dockerfile. Never fails: the linter reports mistakes."""
     lines = text.removeprefix("\ufeff").split("\n")
     directives = dict(_directives(lines))
     escape = directives.get("escape", "\\")
@@ -194,10 +222,12 @@ def parse_dockerfile(text: str) -> Dockerfile:
 
 
 def base_image(dockerfile: Dockerfile) -> BaseImage | None:
-    """The base image of the final stage; stages built on other stages are followed to their root.
+    """Return the base image of the last stage, or None without any FROM.
 
-    :returns: None when there is no FROM.
-    :raises FromError: when a FROM cannot be read, or uses an ARG that has no value.
+    If the stage is built on another stage, this is the base image of the first stage in that chain.
+
+    Raises:
+        FromError: If a FROM cannot be read, or uses an ARG without value.
     """
     arguments: dict[str, str | None] = {}
     stages: dict[str, BaseImage] = {}
@@ -222,7 +252,7 @@ def base_image(dockerfile: Dockerfile) -> BaseImage | None:
 
 
 def _directives(lines: list[str]) -> Iterator[tuple[str, str]]:
-    """`# key=value` at the very top: the first line that is anything else ends them."""
+    """Yield the `# key=value` lines at the top; any other line ends them."""
     for line in lines:
         match = _DIRECTIVE.match(line.removesuffix("\r"))
         if not match:
@@ -232,7 +262,7 @@ def _directives(lines: list[str]) -> Iterator[tuple[str, str]]:
 
 def _instructions(lines: list[str], continued: re.Pattern[str]) -> Iterator[Instruction]:
     numbered = iter(enumerate((line.removesuffix("\r") for line in lines), 1))
-    # Comments and, though Docker warns of them, blank lines do not end a continued line.
+    # Comments and blank lines do not end a continued line.
     meant = ((number, line) for number, line in numbered if not _is_comment_or_blank(line))
     for first in meant:
         taken, text = [first], first[1]
@@ -270,7 +300,7 @@ def _here_documents(
 ) -> Iterator[tuple[int, str]]:
     for dash, _, name in _HERE_DOCUMENT.findall(text):
         strip: Callable[[str], str] = (lambda line: line.lstrip("\t")) if dash else str
-        # `<<NAME` may also be arithmetic in the shell: without its end it is no here-document.
+        # Without an end line, `<<NAME` is shell arithmetic.
         if not any(strip(line.removesuffix("\r")) == name for line in lines[last:]):
             continue
         for last, line in numbered:
@@ -292,7 +322,7 @@ def _substitute(
             return given
         if modifier:
             return word
-        # A platform in the name of an image: any value will do to read the rest.
+        # A platform within the name of an image: any value lets us read the rest.
         return "linux" if name in _PREDEFINED_ARGUMENTS else on_missing(name)
 
     return _VARIABLE.sub(value, text)

@@ -1,4 +1,4 @@
-"""Which files of a project go into the image."""
+"""List the files of a project that go into the image."""
 
 import codecs
 import os
@@ -15,11 +15,11 @@ DOCKERFILE: Final = "Dockerfile"
 REQUIREMENTS: Final = "requirements.txt"
 PACKAGES: Final = "packages.txt"
 
-# Docker takes the first of these that is there.
+# Docker reads the first of these that exists.
 _IGNORE_FILES: Final = ("Dockerfile.dockerignore", ".dockerignore")
 
-# Never part of an image, whatever `.dockerignore` says: they belong to the local Airflow (its
-# metadata, Connections and Variables), to git, or are made anew by whoever runs the code.
+# Never part of an image, whatever `.dockerignore` says: they belong to the local Airflow (metadata,
+# Connections, Variables) or to git, or are generated wherever the code runs.
 LOCAL_ONLY: Final = (
     ".git",
     ".astro",
@@ -49,12 +49,12 @@ class ProjectFile(NamedTuple):
 
 
 def content_of(file: ProjectFile) -> bytes:
-    """A file's bytes, or a link's target."""
+    """Return a file's bytes, or a link's target."""
     if file.is_link:
         return os.fsencode(os.readlink(file.source))  # noqa: PTH115 a Path for each costs more
     descriptor = os.open(file.source, os.O_RDONLY | getattr(os, "O_BINARY", 0))
     try:
-        # Most files come whole with one read; half the time of `Path.read_bytes`.
+        # One read is enough for most files. Takes half the time of `Path.read_bytes`.
         data = os.read(descriptor, file.size + 1)
         if len(data) == file.size:
             return data
@@ -70,37 +70,36 @@ def content_of(file: ProjectFile) -> bytes:
 class IgnoreFile:
     """A project's `.dockerignore`."""
 
-    name: str  # "" when there is none
+    name: str  # "" if there is none
     rules: DockerIgnore
-    invalid: tuple[InvalidPatternError, ...]  # patterns that Docker refuses, left out of the rules
+    invalid: tuple[InvalidPatternError, ...]  # patterns that Docker refuses, not part of the rules
 
 
 @dataclass(frozen=True)
 class Listing:
-    """A project's directory, as a build would see it. Empty directories do not count: git has none."""
+    """A project's directory as a build sees it, without empty directories, which git does not keep."""
 
     directory: Path
     files: tuple[ProjectFile, ...]  # sorted by path
     ignore_file: IgnoreFile
     unreadable: tuple[tuple[str, str], ...] = ()  # (path, reason)
-    special: tuple[str, ...] = ()  # sockets, pipes, devices: left out
-    local: tuple[str, ...] = ()  # left out by LOCAL_ONLY, though the ignore file does not say so
+    dead_links: tuple[ProjectFile, ...] = ()  # links to what is not in the image, left out
     by_path: dict[str, ProjectFile] = field(default_factory=dict)
 
     def has_directory(self, path: str) -> bool:
-        """Whether there is a file in the directory `path`; "." is the project."""
+        """Return whether there is a file in the directory `path`; "." is the project."""
         return path in self._directories
 
     @cached_property
     def _directories(self) -> frozenset[str]:
         found = {"", "."}
-        for path in self.by_path:
+        for path in (file.path for file in self.files):
             while (path := path.rpartition("/")[0]) not in found:
                 found.add(path)
         return frozenset(found)
 
     def text(self, path: str) -> str | None:
-        """The text of a file of the project, ignored or not; None where there is none."""
+        """Return the text of a file of the project, ignored or not, or None if it cannot be read."""
         try:
             return decode((self.directory / path).read_bytes())
         except OSError:
@@ -108,29 +107,51 @@ class Listing:
 
 
 def decode(data: bytes) -> str:
-    """Text of whatever encoding it says it has; what is not text becomes U+FFFD."""
+    """Decode UTF-8, or UTF-16 with its mark. Invalid bytes become U+FFFD."""
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return data.decode("utf-16", "replace")
     return data.decode("utf-8-sig", "replace")
 
 
 def list_files(directory: Path) -> Listing:
-    """Lists what goes into the image, and what cannot."""
+    """List the files of a project that go into the image, and those that cannot."""
     ignore_file = _read_ignore_file(directory)
     walk = _Walk(ignore_file.rules)
     files = sorted(
         walk.files_in(os.fspath(directory), "", ignore_file.rules.root),
         key=lambda file: os.fsencode(file.path),
     )
+    dead = _dead_links(directory, files)
+    kept = [file for file in files if file not in dead] if dead else files
     return Listing(
         directory=directory,
-        files=tuple(files),
+        files=tuple(kept),
         ignore_file=ignore_file,
         unreadable=tuple(sorted(walk.unreadable)),
-        special=tuple(sorted(walk.special)),
-        local=tuple(sorted(walk.left_out)),
-        by_path={file.path: file for file in files},
+        dead_links=tuple(dead),
+        by_path={file.path: file for file in kept},
     )
+
+
+def _dead_links(directory: Path, files: list[ProjectFile]) -> list[ProjectFile]:
+    """Return the links that lead nowhere in the image.
+
+    They are left out: pulumi-docker follows links to hash its build context, and fails at such a link.
+    """
+    links = [file for file in files if file.is_link]
+    if not links:
+        return []
+    root = os.path.realpath(directory)
+    found = Listing(directory, tuple(files), IgnoreFile("", DockerIgnore(()), ()))
+    paths = {file.path for file in files}
+    dead = []
+    for link in links:
+        real = os.path.realpath(link.source)
+        path = os.path.relpath(real, root).replace(os.sep, "/")
+        is_inside = path in paths or found.has_directory(path)
+        if Path(link.source).readlink().is_absolute() or not is_inside or not Path(real).exists():
+            dead.append(link)
+    return dead
 
 
 class _Walk:
@@ -138,8 +159,6 @@ class _Walk:
         self.rules = rules
         self.local = DockerIgnore(LOCAL_ONLY)
         self.unreadable: list[tuple[str, str]] = []
-        self.special: list[str] = []
-        self.left_out: list[str] = []
 
     def files_in(self, folder: str, prefix: str, above: Verdict) -> Iterator[ProjectFile]:
         try:
@@ -152,8 +171,6 @@ class _Walk:
             path = prefix + entry.name
             verdict = self.rules.judge(path, above)
             if self.local.judge(path, self.local.root).ignored:
-                if not verdict.ignored:
-                    self.left_out.append(path)
                 continue
             if entry.is_dir(follow_symlinks=False):
                 # An ignored directory may still hold exceptions (`!dir/file`).
@@ -168,8 +185,8 @@ class _Walk:
             status = entry.stat(follow_symlinks=False)
             is_link = stat.S_ISLNK(status.st_mode)
             if not is_link and not stat.S_ISREG(status.st_mode):
-                self.special.append(path)
-            elif not is_link and not os.access(entry.path, os.R_OK):
+                return  # sockets, pipes and devices cannot be in an image
+            if not is_link and not os.access(entry.path, os.R_OK):
                 self.unreadable.append((path, "permission denied"))
             else:
                 yield ProjectFile(

@@ -1,7 +1,6 @@
-"""What is wrong with a project: findings, and the rules that they break.
+"""Findings about a project, and the rules that they break.
 
-A rule's code is stable: people write it into `.dockerignore` reviews, CI scripts and
-`# astro-pulumi: allow AP403` comments.
+Codes of rules are stable: users write them into CI scripts and `# astro-pulumi: allow AP403` comments.
 """
 
 from collections.abc import Iterable
@@ -11,7 +10,7 @@ from typing import Any
 
 
 class Severity(StrEnum):
-    """An error stops the deploy; a warning is shown and the deploy goes on."""
+    """An error stops the deploy, a warning does not."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -19,46 +18,47 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is wrong, where it is, and what to do about it."""
+    """One problem: what it is, where it is, and how to solve it."""
 
     code: str
     severity: Severity
     file: str  # relative to the project, with "/"; "." is the project itself
-    line: int | None  # counted from 1; None where the file as a whole is meant
-    column: int | None  # counted from 1
-    message: str  # what is wrong, without a full stop
-    remedy: str  # what to do, whole sentences
+    line: int | None  # from 1; None for the file as a whole
+    column: int | None  # from 1
+    message: str  # the problem, without a full stop
+    remedy: str  # the solution, in whole sentences
 
     @property
     def is_error(self) -> bool:
-        """Whether it stops the deploy."""
+        """Whether the finding stops the deploy."""
         return self.severity is Severity.ERROR
 
     @property
     def place(self) -> str:
-        """`dags/sales.py:3:7`, as editors and terminals open it."""
+        """The place in a form that editors and terminals open: `dags/sales.py:3:7`."""
         return ":".join(str(part) for part in (self.file, self.line, self.column) if part)
 
     @property
     def text(self) -> str:
-        """What is wrong and what to do, without the place."""
+        """Code, problem and solution, without the place."""
         return f"{self.code} {self.message}. {self.remedy}"
 
     def __str__(self) -> str:
+        """Return place, code, problem and solution."""
         return f"{self.place}: {self.text}"
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
+        """Return plain values, for JSON."""
         return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What a project must or should not be like."""
+    """A rule for projects."""
 
     code: str
     severity: Severity
-    title: str  # for the reference: what breaks the rule
+    title: str  # what breaks the rule, for the reference page
 
     def broken_by(
         self,
@@ -68,12 +68,12 @@ class Rule:
         line: int | None = None,
         column: int | None = None,
     ) -> Finding:
-        """A finding of this rule. Bytes of `file`'s name that are not UTF-8 are shown as `\\xff`."""
+        """Return a finding of this rule, with a printable file name."""
         return Finding(self.code, self.severity, printable(file), line, column, message, remedy)
 
 
 def printable(path: str) -> str:
-    """`path` as it can be printed anywhere: bytes that are not UTF-8 and control characters escaped."""
+    """Escape control characters and bytes that are not UTF-8."""
     text = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     if text.isprintable():
         return text
@@ -81,9 +81,9 @@ def printable(path: str) -> str:
 
 
 def in_reading_order(findings: Iterable[Finding]) -> list[Finding]:
-    """By file and line, as one reads a project; what is about the whole project comes first."""
+    """Sort by file and line, findings about the whole project first, and drop duplicates."""
     return sorted(
-        dict.fromkeys(findings),  # the same may be found in two ways
+        dict.fromkeys(findings),
         key=lambda finding: (
             finding.file != ".",
             finding.file,

@@ -1,9 +1,9 @@
-"""Which files of a project a Docker build sees: `.dockerignore`, with Docker's own semantics.
+"""Read `.dockerignore` as Docker does.
 
-That is not gitignore. Patterns are anchored at the project's root, `*` stops at a slash, the last
-pattern that matches decides, and a pattern that matched a directory holds for all that is in it. Follows
-`docker build` with BuildKit to the letter, oddities included: moby/patternmatcher for one pattern,
-tonistiigi/fsutil for the walk. What a real `docker build` sends is tested in tests/cluster.
+The rules differ from gitignore: patterns are anchored at the project's root, `*` stops at a slash, the last
+matching pattern decides, and a pattern that matches a directory applies to everything in it. This follows
+BuildKit exactly: moby/patternmatcher for patterns, tonistiigi/fsutil for the walk. tests/cluster compares the
+result with a real `docker build`.
 """
 
 import posixpath
@@ -17,16 +17,16 @@ from typing import Final
 from astro_pulumi.errors import ProjectError
 
 _WILDCARDS: Final = frozenset("*[]?^\\")
-# moby/patternmatcher means to escape `{|}` as well; a bitmap too small for them lets them through, so
-# that `a|b*` really matches all that begins with "a".
+# moby/patternmatcher does not escape `{|}`, by mistake: its bitmap is too small. So `a|b*` matches every
+# path that begins with "a".
 _ESCAPED: Final = frozenset(".+()$")
 
 
 class InvalidPatternError(ProjectError):
-    """Docker refuses the whole build because of one pattern."""
+    """A pattern because of which Docker refuses the build."""
 
     def __init__(self, line: int, pattern: str) -> None:
-        """`line` is the pattern's, counted from 1."""
+        """Take the pattern and its line, from 1."""
         super().__init__(f"line {line}: {pattern!r} is not a pattern that Docker understands")
         self.line = line
         self.pattern = pattern
@@ -42,18 +42,22 @@ class _Pattern:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the rules say of one path; the verdicts on what is in it are made from it."""
+    """The decision on one path, from which the decisions on the paths below it are made."""
 
     ignored: bool
-    matched: tuple[bool, ...]  # which patterns matched the path or a directory above it
+    matched: tuple[bool, ...]  # which patterns matched the path or a directory above
     line: int | None = None  # of the pattern that decided
 
 
 class DockerIgnore:
-    """The rules of one `.dockerignore` file."""
+    """The patterns of one `.dockerignore` file."""
 
     def __init__(self, lines: Iterable[str]) -> None:
-        """:raises InvalidPatternError: where `docker build` would stop."""
+        """Parse the lines.
+
+        Raises:
+            InvalidPatternError: If `docker build` refuses a pattern.
+        """
         self._patterns = [
             pattern
             for number, line in enumerate(lines, 1)
@@ -73,7 +77,7 @@ class DockerIgnore:
         self.root = Verdict(ignored=False, matched=(False,) * len(self._patterns))
 
     def ignores(self, path: str) -> bool:
-        """Whether `path` (relative, with `/`) stays out of the build context."""
+        """Return whether `path` (relative, with `/`) is excluded from the build context."""
         verdict, above = self.root, ""
         for name in path.split("/"):
             if verdict.ignored and not self.may_hold_exceptions(above):
@@ -83,10 +87,10 @@ class DockerIgnore:
         return verdict.ignored
 
     def judge(self, path: str, parent: Verdict) -> Verdict:
-        """The verdict on `path`, given that on the directory it is in (`root` at the top).
+        """Return the verdict on `path`, given the one on its directory (`root` at the top).
 
-        A pattern is asked only where its answer can change the verdict, and what was not asked counts
-        as no match for all below: that is how Docker does it, and it shows in what is sent.
+        Like Docker, this tests a pattern only if the result can change the verdict. A pattern that was not
+        tested counts as not matching for everything below.
         """
         if not self._might_match(path):
             return parent
@@ -102,7 +106,7 @@ class DockerIgnore:
         return Verdict(ignored, tuple(matched), line)
 
     def may_hold_exceptions(self, directory: str) -> bool:
-        """Whether Docker looks for exceptions (`!dir/file`) in a directory that is ignored."""
+        """Return whether Docker looks for exceptions (`!dir/file`) in an ignored directory."""
         return self._looks_everywhere or any(
             path.startswith(f"{directory}/") for path in self._exception_paths
         )
@@ -129,7 +133,7 @@ def _parse(line: str, number: int) -> _Pattern | None:
 
 
 def _clean(path: str) -> str:
-    """Go's `filepath.Clean`, which unlike Python's keeps no double slash at the start."""
+    """Clean a path like Go's `filepath.Clean`, which does not keep a double slash at the start."""
     if not path:
         return path
     return posixpath.normpath(re.sub("^/+", "/", path))
@@ -140,9 +144,10 @@ def _without_trailing_glob(pattern: str) -> str:
 
 
 def compile_quietly(regex: str, flags: int = 0) -> re.Pattern[str]:
-    """Compiles what users wrote; Python's warnings about it are not for them.
+    """Compile a user's pattern without Python's warnings about it.
 
-    :raises re.error: when it is no regular expression.
+    Raises:
+        re.error: If it is not a regular expression.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
@@ -150,7 +155,7 @@ def compile_quietly(regex: str, flags: int = 0) -> re.Pattern[str]:
 
 
 def _matcher(pattern: str) -> Callable[[str], object]:
-    """What says whether a path matches; the counterpart of moby's `Pattern.compile`."""
+    """Return a function that tells whether a path matches, like moby's `Pattern.compile`."""
     kind, text = _compile(pattern)
     if kind is _Kind.EXACT:
         return text.__eq__
@@ -163,9 +168,9 @@ def _matcher(pattern: str) -> Callable[[str], object]:
 
 
 def _quick_check(patterns: Iterable[str]) -> Callable[[str], bool]:
-    """A function that is true for each path that one of `patterns` matches, and seldom for others.
+    """Return a function that is true for every path that a pattern matches, and rarely for others.
 
-    Most files of a project match no pattern, and one question is faster than one for each pattern.
+    Most files match no pattern, and one test is faster than one per pattern.
     """
     by_kind: dict[_Kind, list[str]] = {kind: [] for kind in _Kind}
     for pattern in patterns:
@@ -195,7 +200,7 @@ class _Kind(Enum):
 
 
 def _compile(pattern: str) -> tuple[_Kind, str]:
-    """What kind of pattern it is, and the name, prefix, suffix or regular expression to look for."""
+    """Return the kind of a pattern, and its name, prefix, suffix or regular expression."""
     regex, kind, i = "", _Kind.EXACT, 0
     while i < len(pattern):
         start, char = i, pattern[i]
@@ -233,7 +238,7 @@ def _compile(pattern: str) -> tuple[_Kind, str]:
 
 
 def _is_valid(pattern: str) -> bool:
-    """Whether Go's `filepath.Match` takes the pattern: character classes and escapes are whole."""
+    """Return whether Go's `filepath.Match` accepts the classes and escapes of a pattern."""
     i = 0
     while i < len(pattern):
         char = pattern[i]
@@ -251,7 +256,7 @@ def _is_valid(pattern: str) -> bool:
 
 
 def _end_of_class(pattern: str, i: int) -> int | None:
-    """Where the class ends that begins at `i`, after its `[`; None when it is not a class."""
+    """Return the end of the character class whose content begins at `i`, or None if it is invalid."""
     i += pattern.startswith("^", i)
     ranges = 0
     while not (pattern.startswith("]", i) and ranges):

@@ -1,4 +1,4 @@
-"""Reads an Astro project: what it is built on, what goes into the image, and whether it can be deployed."""
+"""Read an Astro project: base image, files, and whether it can be deployed."""
 
 import hashlib
 import os
@@ -10,7 +10,6 @@ from pathlib import Path
 from astro_pulumi.airflow.version import AirflowVersion
 from astro_pulumi.errors import ProjectError
 from astro_pulumi.project import runtime
-from astro_pulumi.project.build_steps import missing_build_steps
 from astro_pulumi.project.dockerfile import BaseImage
 from astro_pulumi.project.files import ProjectFile, content_of, list_files
 from astro_pulumi.project.findings import Finding
@@ -23,10 +22,10 @@ class Project:
 
     directory: Path
     base_image: BaseImage
-    airflow_version: AirflowVersion | None  # None: the base image does not say
+    airflow_version: AirflowVersion | None  # None if the base image does not say
     files: tuple[ProjectFile, ...]  # sorted by path
-    findings: tuple[Finding, ...] = ()  # what is worth a warning
-    build_steps: str = ""  # added to the Dockerfile, where the base image does not do them
+    findings: tuple[Finding, ...] = ()  # warnings
+    build_steps: str = ""  # appended to the Dockerfile
 
     @cached_property
     def file_digests(self) -> tuple[bytes, ...]:
@@ -35,7 +34,7 @@ class Project:
 
     @cached_property
     def content_hash(self) -> str:
-        """What the image would contain, in 64 hex digits: see `hash_files`."""
+        """Hash of everything that goes into the image, 64 hex digits; see `hash_files`."""
         digest = hash_files(self.files, self.file_digests)
         if self.build_steps:
             digest = hashlib.sha256(f"{digest}\n{self.build_steps}".encode()).hexdigest()
@@ -43,18 +42,18 @@ class Project:
 
 
 def digest_of(file: ProjectFile) -> bytes:
-    """SHA-256 of a file's content, or of a link's target."""
+    """Return the SHA-256 of a file's content, or of a link's target."""
     return hashlib.sha256(content_of(file)).digest()
 
 
 def hash_files(files: Iterable[ProjectFile], digests: Iterable[bytes]) -> str:
-    """SHA-256 over names, kinds and contents of `files`, which are sorted by path.
+    """Return the SHA-256 over names, kinds, executable bits and contents of files, in hex.
 
-    :param digests: of the content of each of them.
+    It is the same on any machine: times, umask, owners and the path of the checkout do not count.
 
-    The same on any machine: times, umask, owners, and the place of the checkout do not count; the
-    executable bit does, since it decides whether a script runs. So do the bytes of a name, and what a
-    link leads to.
+    Args:
+        files: Sorted by path.
+        digests: Of the content of each file.
     """
     whole = hashlib.sha256()
     for file, content in zip(files, digests, strict=True):
@@ -64,20 +63,24 @@ def hash_files(files: Iterable[ProjectFile], digests: Iterable[bytes]) -> str:
 
 
 def read_project(directory: Path, accept: Collection[str] = ()) -> Project:
-    """Reads the project in `directory`. Needs neither Docker nor a cluster, and writes nothing.
+    """Read the project in `directory`, without Docker or a cluster, and without writing files.
 
-    :param accept: codes of findings that are errors otherwise, and warnings here.
-    :raises ProjectError: with everything that keeps the project from being deployed.
+    Args:
+        directory: The Astro project.
+        accept: Codes of errors that do not stop the deploy.
+
+    Raises:
+        ProjectError: With everything that keeps the project from being deployed.
     """
     hindrance = why_not_a_project(directory)
     if hindrance:
-        raise ProjectError(f"{hindrance.text}")
+        raise ProjectError(f"{hindrance.code} {directory}: {hindrance.message}. {hindrance.remedy}")
     listing = list_files(directory)
     subject, findings = inspect(listing)
     errors = [each for each in findings if each.is_error and each.code not in accept]
     if errors:
         raise ProjectError(_explain(directory, errors))
-    if subject.base is None:  # only where the finding about it is accepted
+    if subject.base is None:  # only if the error about it is accepted
         raise ProjectError(f"{directory / 'Dockerfile'}: there is no FROM to build on.")
     return Project(
         directory=directory,
@@ -85,7 +88,7 @@ def read_project(directory: Path, accept: Collection[str] = ()) -> Project:
         airflow_version=runtime.airflow_version(subject.base),
         files=listing.files,
         findings=tuple(findings),
-        build_steps=missing_build_steps(subject.dockerfile, subject.base),
+        build_steps=subject.build_steps,
     )
 
 

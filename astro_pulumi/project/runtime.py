@@ -1,32 +1,27 @@
-"""What is known of a base image by its name: which Airflow and Python it has, what it does itself."""
+"""Tell from the name of a base image its Airflow, its Python and whether it installs the project."""
 
 import re
-from typing import Final
 
 from astro_pulumi.airflow.facts import AIRFLOW
 from astro_pulumi.airflow.version import AirflowVersion, version_in_image
 from astro_pulumi.project.dockerfile import BaseImage
 
-# Where Astronomer publishes Astro Runtime; a runtime of these is known by its tag, or not at all.
-_ASTRONOMER: Final = re.compile(
-    r"^(?:quay\.io/astronomer|astrocrpublic\.azurecr\.io|images\.astronomer\.cloud/baseimages)/"
-)
 _PYTHON = re.compile(r"-python-?(\d+)\.(\d+)(?=-|$)")
 
 
 def airflow_version(base: BaseImage) -> AirflowVersion | None:
-    """The Airflow that the image carries; None when its tag does not say."""
+    """Return the Airflow version of the image, or None if its tag does not say."""
     return version_in_image(base.reference)
 
 
 def is_supported(version: AirflowVersion) -> bool:
-    """Whether this package can deploy it."""
+    """Return whether this package can deploy the version."""
     facts = AIRFLOW.get(version.major)
     return facts is not None and version.minor >= facts.oldest_minor
 
 
 def supported_versions() -> str:
-    """`Airflow 2 from 2.7 on, or Airflow 3`."""
+    """Return the versions in words: `Airflow 2 from 2.7 on, or Airflow 3`."""
     return ", or ".join(
         f"Airflow {major}"
         + (f" from {major}.{facts.oldest_minor} on" if facts.oldest_minor else "")
@@ -35,20 +30,12 @@ def supported_versions() -> str:
 
 
 def is_certified(base: BaseImage) -> bool:
-    """Whether it is Astronomer Certified, which came before Astro Runtime and ended with Airflow 2.4."""
+    """Return whether the image is Astronomer Certified, which ended with Airflow 2.4."""
     return base.name.endswith("/ap-airflow")
 
 
-def is_from_astronomer(base: BaseImage) -> bool:
-    """Whether it comes from one of Astronomer's own registries."""
-    return bool(_ASTRONOMER.match(base.reference))
-
-
 def installs_project(base: BaseImage) -> bool | None:
-    """Whether `ONBUILD` of the image installs `packages.txt`, `requirements.txt` and the project.
-
-    None when its name does not say.
-    """
+    """Return whether the image's `ONBUILD` installs the project, or None if its name does not say."""
     if is_certified(base):
         return (base.tag or "").endswith("-onbuild")
     if airflow_version(base) is None:
@@ -57,6 +44,6 @@ def installs_project(base: BaseImage) -> bool | None:
 
 
 def python_version(base: BaseImage) -> tuple[int, int] | None:
-    """The Python that the image carries; None when its tag does not say."""
+    """Return the Python version of the image, or None if its tag does not say."""
     match = _PYTHON.search(base.tag or "")
     return (int(match[1]), int(match[2])) if match else None

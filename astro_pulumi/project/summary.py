@@ -1,7 +1,7 @@
-"""A project in short, without its content: enough to say later what has changed in it.
+"""A summary of a project, enough to list later what changed.
 
-It is kept in the cluster with every release and shown in previews, so that it holds no secret: of the
-addresses in `requirements.txt`, which may carry a login or a token, it keeps the host and a fingerprint.
+Every release keeps one in the cluster, and previews show it. It contains no secrets: addresses in
+`requirements.txt`, which may have a login or a token, are cut to the host and a fingerprint.
 """
 
 import re
@@ -12,8 +12,8 @@ from typing import Any
 from astro_pulumi.project import addresses
 from astro_pulumi.project.files import PACKAGES, REQUIREMENTS, ProjectFile, content_of, decode
 from astro_pulumi.project.findings import printable
-from astro_pulumi.project.lint.requirements import logical_lines, split_requirement
 from astro_pulumi.project.reader import Project
+from astro_pulumi.project.requirements import logical_lines, split_requirement
 
 _HASH = re.compile(r"\s--hash[ =]\S+")
 _MARK_DIGITS = 8
@@ -21,16 +21,18 @@ _MARK_DIGITS = 8
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a project consists of."""
+    """The parts of a project."""
 
     base_image: str
-    files: Mapping[str, str] | None  # path -> a mark that changes with it; None: too many to keep
-    requirements: Mapping[str, str]  # name -> the rest of the line
+    files: (
+        Mapping[str, str] | None
+    )  # path -> mark that changes with the file; None if there are too many
+    requirements: Mapping[str, str]  # name -> rest of the line
     packages: tuple[str, ...]
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Summary":
-        """What `as_dict` gave."""
+        """Return the summary that `as_dict` converted."""
         return cls(
             base_image=values["base_image"],
             files=values["files"],
@@ -39,7 +41,7 @@ class Summary:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
+        """Return plain values, for JSON."""
         return {
             "base_image": self.base_image,
             "files": self.files,
@@ -49,7 +51,7 @@ class Summary:
 
 
 def summarize(project: Project) -> Summary:
-    """`project` in short."""
+    """Summarize `project`."""
     return Summary(
         base_image=project.base_image.reference,
         files={

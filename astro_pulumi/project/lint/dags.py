@@ -1,7 +1,7 @@
-"""Rules on DAG files, plugins and other Python code: what can be seen without running it.
+"""Rules on DAG files, plugins and other Python code, without running it.
 
-Code is compiled by the Python that runs the linter, which is seldom the image's. So only that is an
-error which no version of Python takes; the release Job parses every DAG in the image itself.
+Code is compiled by the Python that runs the linter, which is rarely the one of the image. A syntax that a
+newer Python may accept is not reported: the release Job parses every DAG in the image.
 """
 
 import ast
@@ -12,206 +12,137 @@ from collections.abc import Iterator
 from typing import Final
 
 from astro_pulumi.project import runtime
-from astro_pulumi.project.files import ProjectFile, content_of, decode
-from astro_pulumi.project.findings import Finding, printable
+from astro_pulumi.project.build_steps import DAG_FOLDER_SETTINGS, brings_other_dags
+from astro_pulumi.project.files import content_of, decode
+from astro_pulumi.project.findings import Finding
 from astro_pulumi.project.lint import airflowignore, rules
-from astro_pulumi.project.lint.dag_module import DagModule, DefinedDag
+from astro_pulumi.project.lint.layout import other_projects
 from astro_pulumi.project.lint.subject import Subject
 
 _DAGS: Final = "dags/"
 _PLUGINS: Final = "plugins/"
 _CODE: Final = (_DAGS, _PLUGINS, "include/")
-# Where Airflow is told to look for DAGs elsewhere, the project's own dags/ may be empty.
-_ELSEWHERE: Final = ("AIRFLOW__CORE__DAGS_FOLDER", "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST")
 _UNSAFE: Final = (
     "AIRFLOW__CORE__DAG_DISCOVERY_SAFE_MODE",
     "AIRFLOW__CORE__MIGHT_CONTAIN_DAG_CALLABLE",
 )
-_TEMPLATE = re.compile(rb"\{\{.*\}\}|\{%.*%\}")  # code that is made of it is Python, not this
+_TEMPLATE = re.compile(rb"\{\{.*\}\}|\{%.*%\}|\$\{?[A-Za-z_]")  # of code, such as cookiecutter's
 _MERGE_MARKER = re.compile(r"^(?:<{7}|={7}|>{7})(?: |$)", re.MULTILINE)
-# What Python learned after 3.11, the oldest that this runs on: type parameters and aliases (3.12),
-# quotes and backslashes inside of f-strings (3.12), template strings and bare `except a, b` (3.14).
-_NEWER_SYNTAX = re.compile(
-    r"^\s*type\s+\w+\s*(?:\[|=)|\b(?:def|class)\s+\w+\s*\[|\b[rR]?[fFtT][rR]?[\"']"
-    r"|^\s*except\s+[^(:]+,"
+# Python version, message of an older Python, and text on the line of the error.
+_NEWER_SYNTAX: Final = (
+    ((3, 12), r"^f-string", ""),  # quotes and backslashes in f-strings: PEP 701
+    ((3, 12), "unterminated string|after line continuation", r"\b[rR]?[fF][rR]?[\"']"),
+    ((3, 12), "", r"^\s*type\s+\w+\s*[\[=]|\b(?:def|class)\s+\w+\s*\["),  # type parameters: PEP 695
+    ((3, 13), "", r"\b(?:def|class|type)\s+\w+\s*\[.*="),  # their defaults: PEP 696
+    ((3, 14), "multiple exception types", ""),  # except without parentheses: PEP 758
+    ((3, 14), "", r"\b[rR]?[tT][rR]?[\"']"),  # template strings: PEP 750
 )
 
 
 def check_dags(subject: Subject) -> Iterator[Finding]:
-    """All rules on Python code."""
+    """Check that there are DAGs, and that Python code can be compiled."""
     ignored = _airflow_ignore(subject)
-    defined: list[DefinedDag] = []
-    is_anything = False
+    is_elsewhere = any(name in subject.dockerfile.environment for name in DAG_FOLDER_SETTINGS)
     for file in subject.listing.files:
-        path = file.path
-        is_dag_file = path.startswith(_DAGS) and not ignored.ignores(path.removeprefix(_DAGS))
-        if is_dag_file and path.endswith(".zip"):
-            is_anything = True
-        if not path.endswith(".py") or not path.startswith(_CODE):
+        if file.is_link or not file.path.endswith(".py") or not file.path.startswith(_CODE):
             continue
         try:
             content = content_of(file)
         except OSError:
             continue
-        if file.is_link:
-            continue  # what it leads to is in the project as well, or is a finding
-        is_dag_file = is_dag_file and _might_hold_dag(content, subject)
-        is_anything = is_anything or is_dag_file
-        yield from _check_code(subject, file, content, is_dag_file, defined)
-    yield from _duplicates(defined)
-    if not is_anything:
-        yield from _no_dags(subject, ignored)
+        is_read = (
+            file.path.startswith(_DAGS)
+            and not is_elsewhere
+            and not ignored.ignores(file.path.removeprefix(_DAGS))
+            and _might_hold_dag(content, subject)
+        ) or file.path.startswith(_PLUGINS)
+        yield from _check_code(subject, file.path, content, is_read)
+    yield from _no_dags(subject)
 
 
 def _airflow_ignore(subject: Subject) -> airflowignore.AirflowIgnore:
-    version = runtime.airflow_version(subject.base) if subject.base else None
-    setting = subject.dockerfile.environment.get("AIRFLOW__CORE__DAG_IGNORE_FILE_SYNTAX")
-    files = [
+    return airflowignore.AirflowIgnore(
         (file.path.removeprefix(_DAGS).rpartition("/")[0], decode(content_of(file)))
         for file in subject.listing.files
         if file.path.startswith(_DAGS) and file.path.endswith(f"/{airflowignore.NAME}")
-    ]
-    return airflowignore.AirflowIgnore(files, airflowignore.syntaxes(version, setting))
+    )
 
 
 def _might_hold_dag(content: bytes, subject: Subject) -> bool:
-    """Airflow's own heuristics (`might_contain_dag`): it does not even import other files."""
+    """Return whether Airflow imports the file (`might_contain_dag` in Airflow)."""
     if any(name in subject.dockerfile.environment for name in _UNSAFE):
         return True
     lower = content.lower()
     return b"dag" in lower and b"airflow" in lower
 
 
-def _check_code(
-    subject: Subject,
-    file: ProjectFile,
-    content: bytes,
-    is_dag_file: bool,
-    defined: list[DefinedDag],
-) -> Iterator[Finding]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what the code is told off for is not ours to say
-        try:
-            tree = ast.parse(content, file.path)
-            compile(tree, file.path, "exec", dont_inherit=True, optimize=0)
-        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-            if is_dag_file or not _TEMPLATE.search(content):
-                yield _syntax_error(subject, file.path, content, error, is_dag_file)
+def _check_code(subject: Subject, path: str, content: bytes, is_read: bool) -> Iterator[Finding]:
+    """Compile `content`; `is_read` tells whether Airflow imports the file by itself."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # warnings about the user's code are not findings
+            tree = ast.parse(content, path)
+            compile(tree, path, "exec", dont_inherit=True, optimize=0)
+    except (SyntaxError, ValueError) as error:
+        text = decode(content)
+        line, column, problem = _explain(text, error)
+        if _may_be_newer(subject, text, line, problem) or (
+            not is_read and _TEMPLATE.search(content)
+        ):
             return
-    if is_dag_file:
-        module = DagModule(file.path, tree)
-        yield from module.findings()
-        defined.extend(module.defined)
+        rule = rules.SYNTAX_ERROR if is_read else rules.SYNTAX_ERROR_ELSEWHERE
+        remedy = (
+            "Correct it: Airflow cannot import the file."
+            if is_read
+            else "Correct it, or add the file to .dockerignore: DAGs that import it fail."
+        )
+        yield rule.broken_by(path, problem, remedy, line, column)
+    except (RecursionError, MemoryError):
+        return  # limits of this process, not of the image's Python
 
 
-def _syntax_error(
-    subject: Subject, path: str, content: bytes, error: Exception, is_dag_file: bool
-) -> Finding:
-    text = decode(content)
+def _explain(text: str, error: SyntaxError | ValueError) -> tuple[int, int, str]:
+    """Return line, column and description of an error."""
     if marker := _MERGE_MARKER.search(text):
-        line, column = text.count("\n", 0, marker.start()) + 1, 1
-        problem = f"a merge conflict is left in it: {marker[0].strip()}"
-    elif b"\0" in content:
-        line, column = content.count(b"\n", 0, content.index(b"\0")) + 1, 1
-        problem = "there are null bytes in it"
-    elif isinstance(error, SyntaxError):
-        line, column = error.lineno or 1, max(error.offset or 1, 1)
-        problem = f"{_kind(error)}: {error.msg}"
-    else:
-        line, column = 1, 1
-        problem = f"Python cannot compile it: {type(error).__name__}"
-    if not marker and _may_be_newer(subject, text, line):
-        return rules.MAYBE_NEWER_SYNTAX.broken_by(
-            path,
-            f"Python {sys.version_info.major}.{sys.version_info.minor} cannot read it ({problem}), a "
-            "newer one may",
-            "If the image's Python is newer, all is well: the release Job parses every DAG with it.",
-            line,
-            column,
-        )
-    if is_dag_file or path.startswith(_PLUGINS):
-        what = "a plugin" if path.startswith(_PLUGINS) else "a DAG file"
-        return rules.SYNTAX_ERROR.broken_by(
-            path,
-            problem,
-            f"Correct it: Airflow cannot import {what} with a syntax error.",
-            line,
-            column,
-        )
-    return rules.SYNTAX_ERROR_ELSEWHERE.broken_by(
-        path,
-        problem,
-        "Correct it, or name it in .dockerignore: every DAG that imports it fails.",
-        line,
-        column,
+        return text.count("\n", 0, marker.start()) + 1, 1, f"unresolved merge conflict: {marker[0]}"
+    if isinstance(error, SyntaxError):
+        return error.lineno or 1, max(error.offset or 1, 1), f"{error.msg}"
+    return 1, 1, f"Python cannot compile it: {error}"
+
+
+def _may_be_newer(subject: Subject, text: str, line: int, problem: str) -> bool:
+    """Return whether the error is about a syntax that only the image's Python knows."""
+    python = runtime.python_version(subject.base) if subject.base else None
+    lines = text.splitlines()
+    code = lines[line - 1] if line <= len(lines) else ""
+    return any(
+        sys.version_info[:2] < since
+        and (python is None or python >= since)
+        and re.search(message, problem)
+        and re.search(pattern, code)
+        for since, message, pattern in _NEWER_SYNTAX
     )
 
 
-def _kind(error: SyntaxError) -> str:
-    names = {"IndentationError": "wrong indentation", "TabError": "tabs and spaces are mixed"}
-    return names.get(type(error).__name__, "syntax error")
-
-
-def _may_be_newer(subject: Subject, text: str, line: int) -> bool:
-    python = subject.base and runtime.python_version(subject.base)
-    if python and python <= sys.version_info[:2]:
-        return False
-    # In a string over several lines Python may name a later line than the one that it does not like.
-    around = text.splitlines()[max(line - 3, 0) : line]
-    return any(_NEWER_SYNTAX.search(each) for each in around)
-
-
-def _duplicates(defined: list[DefinedDag]) -> Iterator[Finding]:
-    first: dict[str, DefinedDag] = {}
-    for dag in defined:
-        other = first.setdefault(dag.dag_id, dag)
-        if other is dag:
-            continue
-        if other.file == dag.file:
-            yield rules.DAG_ID_TWICE_IN_FILE.broken_by(
-                dag.file,
-                f"the DAG {dag.dag_id!r} is defined in line {other.line} as well: Airflow sees one "
-                "of them",
-                "Give one of them another dag_id.",
-                dag.line,
-                dag.column,
-            )
-        else:
-            yield rules.DUPLICATE_DAG_ID.broken_by(
-                dag.file,
-                f"the DAG {dag.dag_id!r} is defined in {printable(other.file)}:{other.line} as well",
-                "Give one of them another dag_id, or remove the file that is not needed.",
-                dag.line,
-                dag.column,
-            )
-
-
-def _no_dags(subject: Subject, ignored: airflowignore.AirflowIgnore) -> Iterator[Finding]:
-    environment = subject.dockerfile.environment
-    copies = any(
-        each.keyword in ("COPY", "ADD") and "dags" in (each.words or [""])[-1]
-        for each in subject.dockerfile.instructions
+def _no_dags(subject: Subject) -> Iterator[Finding]:
+    listing = subject.listing
+    has_dags = any(
+        f"{file.path}/".startswith(_DAGS) and (file.is_link or file.path.endswith((".py", ".zip")))
+        for file in listing.files
     )
-    if copies or any(name in environment for name in _ELSEWHERE):
+    if has_dags or brings_other_dags(subject.dockerfile, listing.by_path):
         return
-    folder = subject.listing.directory / "dags"
-    on_disk = folder.is_dir() and any(folder.rglob("*.py"))
-    listed = [
-        file.path.removeprefix(_DAGS)
-        for file in subject.listing.files
-        if file.path.startswith(_DAGS) and file.path.endswith(".py")
-    ]
-    remedy = "Add one, or deploy without: skip_dag_parse."
-    if not folder.is_dir():
-        problem = "there is no directory dags/, and so no DAG"
-    elif not on_disk:
-        problem = "there is no Python file in dags/, and so no DAG"
-    elif not listed:
-        problem = f"{subject.listing.ignore_file.name} keeps all of dags/ out of the image"
-        remedy = f"Remove the pattern from {subject.listing.ignore_file.name}."
-    elif all(map(ignored.ignores, listed)):
-        problem = f"{airflowignore.NAME} keeps Airflow from reading any file in dags/"
-        remedy = f"Remove the pattern from dags/{airflowignore.NAME}."
+    folder = listing.directory / "dags"
+    remedy = "Add one, or deploy without DAGs: skip_dag_parse."
+    if folder.is_symlink():
+        problem = "dags is a link out of the project, and links are not followed"
+        remedy = "Replace the link with a copy of the directory."
+    elif not folder.is_dir():
+        problem = "there is no directory dags/"
+        remedy = other_projects(listing.directory) or remedy
+    elif not any(folder.rglob("*.py")):
+        problem = "there is no Python file in dags/"
     else:
-        problem = "no file in dags/ has a DAG in it: Airflow reads those with the words 'airflow' and 'dag'"
+        problem = f"{listing.ignore_file.name} excludes all of dags/ from the image"
+        remedy = f"Remove the pattern from {listing.ignore_file.name}."
     yield rules.NO_DAGS.broken_by("dags", problem, remedy)

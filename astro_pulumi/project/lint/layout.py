@@ -1,130 +1,121 @@
-"""Rules on the project as a whole: what must be there, and what the ignore files say."""
+"""Rules on the project as a whole: required files, ignore patterns and links."""
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
 
 from astro_pulumi.project.files import DOCKERFILE, PACKAGES, REQUIREMENTS, Listing
-from astro_pulumi.project.findings import Finding
+from astro_pulumi.project.findings import Finding, printable
 from astro_pulumi.project.lint import rules
 from astro_pulumi.project.lint.subject import EXAMPLE_FROM, Subject
 
-# What of `LOCAL_ONLY` tells something to whoever gets the image.
-_TELLING = re.compile(
-    r"^(?:\.env|\.git|airflow_settings\.ya?ml|airflow\.cfg|airflow\.db|standalone_admin_password\.txt"
-    r"|simple_auth_manager_passwords\.json.*)$"
-)
-# Directories that a machine makes for itself, by their name; virtual environments have any name.
-_BULK: Final = frozenset({"node_modules", ".tox", ".nox", ".terraform", ".mypy_cache"})
+_HIDDEN = re.compile(r"/(?:\.|dags/|node_modules/|site-packages/)")
 
 
 def why_not_a_project(directory: Path) -> Finding | None:
-    """What is wrong with `directory` that keeps everything else from being looked at."""
+    """Return the finding that keeps all checks from running on `directory`, or None."""
     if not directory.is_dir():
-        what = "this is a file" if directory.exists() else "there is no such directory"
         return rules.NO_DIRECTORY.broken_by(
             ".",
-            f"{directory}: {what}",
-            "Give the path of an Astro project, relative to where the program runs.",
+            "this is a file" if directory.exists() else "there is no such directory",
+            "Give the path of an Astro project, relative to the working directory.",
         )
     if (directory / DOCKERFILE).is_file():
         return None
     if not (directory / "dags").is_dir():
         return rules.NOT_A_PROJECT.broken_by(
             ".",
-            f"{directory}: this is not an Astro project, it has neither a Dockerfile nor dags/",
-            "Give the path of the project's directory; `astro dev init` makes a new one.",
+            "this is not an Astro project: it has neither a Dockerfile nor dags/",
+            other_projects(directory)
+            or "Give the path of an Astro project, or run `astro dev init`.",
         )
     similar = [path.name for path in directory.iterdir() if path.name.lower() == "dockerfile"]
     return rules.NO_DOCKERFILE.broken_by(
         ".",
-        f"{directory}: there is no Dockerfile",
+        "there is no Dockerfile",
         f"Rename {similar[0]} to Dockerfile."
         if similar
         else f"Add one that names the Airflow image to build on: {EXAMPLE_FROM}",
     )
 
 
+def other_projects(directory: Path) -> str:
+    """Return a sentence that names the Astro projects below or around `directory`, or ""."""
+    directory = directory.resolve()
+    files = (
+        file for depth in ("*", "*/*", "*/*/*") for file in directory.glob(f"{depth}/Dockerfile")
+    )
+    below = [file.parent.relative_to(directory) for file in files if _is_project(file.parent)]
+    names = [path.as_posix() for path in below if not _HIDDEN.search(f"/{path.as_posix()}/")]
+    if names:
+        more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+        return f"Give the path of a project below it: {', '.join(sorted(names)[:5])}{more}."
+    around = next(filter(_is_project, directory.parents), None)
+    return f"Give the path of the project around it: {os.path.relpath(around)}." if around else ""
+
+
+def _is_project(directory: Path) -> bool:
+    return (directory / DOCKERFILE).is_file() and (
+        (directory / "dags").is_dir() or (directory / ".astro").is_dir()
+    )
+
+
 def check_layout(subject: Subject) -> Iterator[Finding]:
-    """All rules on the project as a whole."""
-    yield from _ignore_patterns(subject.listing)
-    yield from _unreadable(subject.listing)
-    yield from _needed_files(subject)
-    yield from _bulk(subject.listing)
-    yield from _local_files(subject.listing)
-
-
-def _ignore_patterns(listing: Listing) -> Iterator[Finding]:
+    """Check required files, ignore patterns and links."""
+    listing = subject.listing
     for error in listing.ignore_file.invalid:
         yield rules.BAD_IGNORE_PATTERN.broken_by(
             listing.ignore_file.name,
-            f"Docker does not understand the pattern {error.pattern!r}",
-            "Close the bracket, or put a backslash before a character that is meant as it is.",
+            f"Docker does not accept the pattern {error.pattern!r}",
+            "Close the bracket, or put a backslash before a literal character.",
             error.line,
         )
-
-
-def _unreadable(listing: Listing) -> Iterator[Finding]:
     for path, reason in listing.unreadable:
         yield rules.UNREADABLE.broken_by(
             path,
             f"it cannot be read: {reason}",
-            "Make it readable for the user who deploys, or name it in .dockerignore.",
+            "Make it readable for the user who deploys, or add it to .dockerignore.",
         )
+    if subject.has_onbuild:
+        yield from _needed_files(listing)
+    yield from _dead_links(listing)
 
 
-def _needed_files(subject: Subject) -> Iterator[Finding]:
-    if not subject.installs_requirements:
-        return
-    listing = subject.listing
-    for name, rule in (
-        (REQUIREMENTS, rules.NO_REQUIREMENTS),
-        (PACKAGES, rules.NO_PACKAGES),
-    ):
+def _needed_files(listing: Listing) -> Iterator[Finding]:
+    ignored = listing.ignore_file
+    for name, rule in ((REQUIREMENTS, rules.NO_REQUIREMENTS), (PACKAGES, rules.NO_PACKAGES)):
         if name in listing.by_path:
             continue
-        if (listing.directory / name).is_file():
-            verdict = listing.ignore_file.rules.judge(name, listing.ignore_file.rules.root)
+        verdict = ignored.rules.judge(name, ignored.rules.root)
+        if verdict.ignored:
+            exists = (listing.directory / name).is_file()
             yield rules.NEEDED_FILE_IGNORED.broken_by(
-                listing.ignore_file.name,
-                f"this pattern keeps out {name}, which the build installs from",
-                f"Remove the pattern, or add the line !{name} below it.",
+                ignored.name,
+                f"this pattern excludes {name}, which the base image installs",
+                f"Remove the pattern, or add the line !{name} below it."
+                + ("" if exists else f" Then add the file, which may be empty: touch {name}"),
                 verdict.line,
             )
         else:
             yield rule.broken_by(
                 name,
-                f"{name} is missing, and the build installs what it lists",
-                f"An empty file is enough: touch {name}",
+                f"{name} is missing, and the base image installs it",
+                f"Add the file, which may be empty: touch {name}",
             )
 
 
-def _bulk(listing: Listing) -> Iterator[Finding]:
-    found = set()
-    for file in listing.files:
-        folder, _, name = file.path.rpartition("/")
-        if name == "pyvenv.cfg" and folder:
-            found.add(folder)
-        elif not _BULK.isdisjoint(parts := folder.split("/")):
-            last = next(i for i, part in enumerate(parts) if part in _BULK)
-            found.add("/".join(parts[: last + 1]))
-    for folder in sorted(found):
-        kind = "a directory that tools fill" if folder.endswith(tuple(_BULK)) else None
-        yield rules.BULK_NOT_IGNORED.broken_by(
-            folder,
-            f"{kind or 'a virtual environment'} goes into the image, where it is of no use",
-            f"Add {folder} to .dockerignore.",
-        )
-
-
-def _local_files(listing: Listing) -> Iterator[Finding]:
-    names = [path for path in listing.local if _TELLING.match(path.rpartition("/")[2])]
-    if names:
-        name = listing.ignore_file.name or ".dockerignore"
-        yield rules.LOCAL_NOT_IGNORED.broken_by(
-            name,
-            f"{name} does not name {', '.join(names)}; astro-pulumi leaves out what is local, but other "
-            "ways to build this project would bake it into the image",
-            f"Add to {name}, one a line: {' '.join(names)}",
+def _dead_links(listing: Listing) -> Iterator[Finding]:
+    by_folder: dict[str, list[str]] = {}
+    for link in listing.dead_links:
+        if link.path == "dags":
+            continue  # AP501 reports it
+        by_folder.setdefault(link.path.rpartition("/")[0], []).append(link.path)
+    for paths in by_folder.values():
+        target = printable(os.fspath((listing.directory / paths[0]).readlink()))
+        others = f", like {len(paths) - 1} more in this directory" if len(paths) > 1 else ""
+        yield rules.DEAD_LINK.broken_by(
+            paths[0],
+            f"the link leads to {target}, which is not in the image; it is left out{others}",
+            "Replace the link with a copy, or add it to .dockerignore.",
         )

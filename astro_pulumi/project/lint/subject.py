@@ -1,17 +1,14 @@
-"""What the rules look at: a project's files and Dockerfile, read once."""
+"""The input of the checks: a project's files and Dockerfile, read once."""
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
 from astro_pulumi.project import runtime
-from astro_pulumi.project.build_steps import missing_build_steps
+from astro_pulumi.project.build_steps import installs, missing_build_steps
 from astro_pulumi.project.dockerfile import BaseImage, Dockerfile
-from astro_pulumi.project.files import Listing, ProjectFile
-from astro_pulumi.project.findings import Finding
+from astro_pulumi.project.files import REQUIREMENTS, Listing
 
-# What a remedy shows to who has to write a FROM.
 EXAMPLE_FROM: Final = "FROM astrocrpublic.azurecr.io/runtime:3.1-5"
 
 
@@ -21,29 +18,33 @@ class Subject:
 
     listing: Listing
     dockerfile: Dockerfile
-    base: BaseImage | None  # None: the Dockerfile does not say, which is a finding of its own
+    base: BaseImage | None  # None if the Dockerfile does not say, which is a finding
 
     @cached_property
-    def installs_requirements(self) -> bool:
-        """Whether `packages.txt` and `requirements.txt` are installed without the Dockerfile's doing:
-        by the base image, or by the steps that are added where it does not."""
+    def build_steps(self) -> str:
+        """The steps that are appended to the Dockerfile, or ""."""
         if self.base is None:
-            return False
-        return bool(
-            runtime.installs_project(self.base) or missing_build_steps(self.dockerfile, self.base)
-        )
+            return ""
+        return missing_build_steps(self.dockerfile, self.base, self.listing.by_path)
 
     @cached_property
-    def copies_nothing_before(self) -> bool:
-        """Whether no other file of the project is in the image when that happens."""
-        if self.base is None or not self.installs_requirements:
-            return False
-        if runtime.installs_project(self.base):  # ONBUILD comes first of all
+    def has_onbuild(self) -> bool:
+        """Whether the base image installs the project before any instruction of the Dockerfile."""
+        return self.base is not None and bool(runtime.installs_project(self.base))
+
+    @cached_property
+    def installs_first(self) -> bool:
+        """Whether requirements.txt is installed before any other file of the project is copied."""
+        if self.has_onbuild:
             return not self.dockerfile.has_own_frontend
-        return not any(each.keyword in ("COPY", "ADD") for each in self.dockerfile.final_stage)
+        copies = any(each.keyword in ("COPY", "ADD") for each in self.dockerfile.final_stage)
+        return f"COPY {REQUIREMENTS}" in self.build_steps and not copies
 
-
-Check = Callable[[Subject], Iterator[Finding]]
-
-# Looks at the content of one file; all of them share one reading of it.
-ContentCheck = Callable[[ProjectFile, bytes], Iterator[Finding]]
+    def installs(self, file: str) -> bool:
+        """Return whether the build installs `file`, that is requirements.txt or packages.txt."""
+        return (
+            self.has_onbuild
+            or self.dockerfile.frontend_installs_project
+            or f"COPY {file}" in self.build_steps
+            or installs(self.dockerfile, file)
+        )

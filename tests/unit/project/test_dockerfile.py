@@ -1,4 +1,4 @@
-"""Dockerfiles are read the way BuildKit reads them."""
+"""Dockerfiles are read as BuildKit reads them."""
 
 import pytest
 
@@ -144,13 +144,21 @@ def test_the_environment_of_the_final_stage() -> None:
     assert dockerfile.environment == {"A": "1", "B": "two words", "D": "four five"}
 
 
-def test_only_the_last_entrypoint_of_the_final_stage_counts() -> None:
-    dockerfile = parse_dockerfile(
-        'FROM a AS base\nENTRYPOINT one\nENTRYPOINT ["two"]\nFROM b\nENTRYPOINT three\nFROM base\n'
-    )
-    entrypoint = dockerfile.last("ENTRYPOINT")
-    assert entrypoint is not None
-    assert (entrypoint.line, entrypoint.exec_form) == (3, ["two"])
+@pytest.mark.parametrize(
+    ("text", "built"),
+    [
+        ("FROM a\nRUN 1", "1"),
+        ("FROM a AS one\nRUN 1\nFROM b\nRUN 2", "2"),
+        ("FROM a AS one\nRUN 1\nFROM one\nRUN 2", "1 2"),
+        ("FROM a AS one\nRUN 1\nFROM b\nCOPY --from=One x y\nRUN 2", "1 2"),
+        ("FROM a\nRUN 1\nFROM b\nCOPY --from=0 x y\nRUN 2", "1 2"),
+        ("FROM a AS one\nRUN 1\nFROM b\nRUN --mount=type=bind,from=one,target=/x 2", "1 2"),
+        ("FROM a AS 1st\nRUN 1\nFROM 1st AS 2nd\nRUN 2\nFROM b\nRUN 3\nFROM 2nd\nRUN 4", "1 2 4"),
+    ],
+)
+def test_stages_that_the_last_one_does_not_use_are_not_built(text: str, built: str) -> None:
+    instructions = parse_dockerfile(text).built
+    assert " ".join(each.value for each in instructions if each.keyword == "RUN") == built
 
 
 def test_the_lines_of_a_long_instruction() -> None:
@@ -169,3 +177,16 @@ def test_the_lines_of_a_long_instruction() -> None:
 )
 def test_a_frontend_of_ones_own(text: str, own: bool) -> None:
     assert parse_dockerfile(text).has_own_frontend is own
+
+
+@pytest.mark.parametrize(
+    ("text", "installs"),
+    [
+        ("# syntax=quay.io/astronomer/airflow-extensions:v1\nFROM a", True),
+        ("# ours\n# syntax=quay.io/astronomer/airflow-extensions:v1\nFROM a", False),
+        ("# syntax=docker/dockerfile:1\nFROM a", False),
+        ("# syntax=ghcr.io/acme/frontend:1\nFROM a", False),
+    ],
+)
+def test_a_frontend_that_installs_the_project(text: str, installs: bool) -> None:
+    assert parse_dockerfile(text).frontend_installs_project is installs

@@ -1,4 +1,4 @@
-"""Projects as people really have them: nothing that is fine may stop a deploy, or be complained of."""
+"""Projects that work: the linter reports nothing about them."""
 
 from pathlib import Path
 
@@ -6,10 +6,15 @@ import pytest
 
 from astro_pulumi.project import read_project
 from astro_pulumi.project.lint import lint
-from tests.unit.project.broken_projects import PLAIN_RUNTIME, RUNTIME
-from tests.unit.project.projects import DAG, Changes, Link, Script, write_project
+from tests.unit.project.broken_projects import GENERATED, PLAIN_RUNTIME, PRIVATE_KEY, RUNTIME
+from tests.unit.project.projects import DAG, Changes, Fifo, Link, Script, write_project
 
 REPOSITORY = Path(__file__).parents[3]
+FRONTEND = "# syntax=quay.io/astronomer/airflow-extensions:v1\n"
+SAMPLE_FERNET_KEY = "d6Vefz3G9U_ynXB3cr7y_" + "Ak35tAHkEGAVxuz_B-jzWw="
+AZURITE_KEY = (
+    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50u" + "SRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+)
 
 HEALTHY: dict[str, Changes] = {
     "as made by astro dev init": {},
@@ -58,13 +63,19 @@ HEALTHY: dict[str, Changes] = {
                 "pydantic==2.9.0; python_version < '3.13'",
                 "pydantic==2.11.0; python_version >= '3.13'",
                 "airflow-provider-great-expectations!=0.2.1",
+                "pandas>=2.*",
+                "apache-airflow",
+                "apache-airflow[amazon]>=3.1",
+                "apache-airflow==2.10.4; python_version < '3.9'",
+                "--extra-index-url https://pypi.acme.com/simple",
+                "--find-links ./wheels",
                 "",
             )
         )
     },
     "every form of package": {
         "packages.txt": "build-essential git\nlibstdc++6\ng++\nlibpq-dev=15.6-0+deb12u1\n"
-        "libc6:amd64\npostgresql-client-*\n--allow-downgrades\n"
+        "libc6:amd64\npostgresql-client-*\n--allow-downgrades\nlamp-server^\nnano-\n"
     },
     "requirements from files, on a base without ONBUILD": {
         "Dockerfile": f"{PLAIN_RUNTIME}COPY . .\nRUN pip install -r requirements.txt\n",
@@ -220,6 +231,85 @@ AWS_EXAMPLE = "AKIA" "IOSFODNN7EXAMPLE"
         "Dockerfile": f"{RUNTIME}COPY include/ ./dags/\n",
     },
     "zipped DAGs": {"dags/sales.py": None, "dags/sales.zip": b"PK\5\6" + b"\0" * 18},
+    "a public sample as Fernet key": {
+        "compose.yaml": f'environment:\n  AIRFLOW__CORE__FERNET_KEY: "{SAMPLE_FERNET_KEY}"\n'
+        '  AIRFLOW__WEBSERVER__SECRET_KEY: "sales_6ace21"\n',
+        "config/airflow.cfg": f"[core]\nfernet_key = {SAMPLE_FERNET_KEY}\n"
+        "[api_auth]\njwt_secret = airflow_jwt_secret\n",
+        "include/azurite.py": f'CONNECTION = "AccountName=a;AccountKey={AZURITE_KEY};"\n',
+    },
+    "secrets in templates": {
+        f"{name}": f"FERNET_KEY={GENERATED}\nTOKEN: '{GENERATED}'\n{PRIVATE_KEY}"
+        for name in (".env.example", "config.example.yaml", "compose.yaml.sample", "env.j2")
+    },
+    "secrets of tests, in text and in installed packages": dict.fromkeys(
+        (
+            *("tests/conftest.py", "tests/fixtures/key.pem", "README.md"),
+            *("env/lib/site-packages/client.py", "ui/node_modules/client/config.json"),
+        ),
+        f'token = "{GENERATED}"\n{PRIVATE_KEY}',
+    ),
+    "spare local settings without values": {
+        "airflow_settings_bkp.yaml": "airflow:\n  connections:\n    - conn_id:\n"
+        "      conn_password:\n      conn_extra:\n        example_extra_field: example-value\n"
+        "  variables:\n    - variable_name:\n      variable_value:\n",
+    },
+    "placeholders": {
+        "dags/sales.py": DAG
+        + """
+token = "fake-auth-token-123"
+mock_api_key = "test_api_key_12345"
+test_password = "Sommer2026!"
+password = "my-database-password-1"
+secret = "change-in-production-2026"
+url = "mysql://etl:Sommer2026@warehouse/db"
+"""
+    },
+    "DAGs in a folder that the Dockerfile copies and configures": {
+        "Dockerfile": "FROM apache/airflow:2.10.4\nCOPY backend /opt/airflow/backend\n"
+        "ENV AIRFLOW__CORE__DAGS_FOLDER=/opt/airflow/backend/dags\n",
+        **dict.fromkeys(("dags/sales.py", "packages.txt", "requirements.txt")),
+        "backend/dags/sales.py": DAG,
+    },
+    "DAGs from git": {
+        "Dockerfile": f"{RUNTIME}RUN git clone https://github.com/acme/sales /usr/local/airflow/dags\n",
+        "dags/sales.py": None,
+    },
+    "no packages.txt, on a base without ONBUILD": {
+        "Dockerfile": "FROM apache/airflow:3.1.0\n",
+        "packages.txt": None,
+    },
+    "requirements that nothing installs": {
+        "Dockerfile": "FROM apache/airflow:3.1.0\nCOPY . .\n",
+        "requirements.txt": "pandas=2\napache-airflow==2.8\n-r more.txt\n",
+        "packages.txt": "PANDAS\n",
+    },
+    "a base without ONBUILD, and a frontend that does its work": {
+        "Dockerfile": f"{FRONTEND}FROM quay.io/astronomer/astro-runtime:12.1.0-base\n"
+        "PYENV 3.8 snowpark requirements.txt\n",
+        "packages.txt": None,
+    },
+    "a stage that the build skips": {
+        "Dockerfile": f"FROM node:22 AS site\nCOPY package.json /\nFROM node:22 AS used\n{RUNTIME}"
+        "COPY --from=used /a /b\n",
+    },
+    "an ENTRYPOINT, a CMD and a USER": {
+        "Dockerfile": f'{RUNTIME}USER root\nENTRYPOINT ["/start.sh"]\nCMD airflow standalone\n'
+    },
+    "local files that .dockerignore does not name": {
+        ".dockerignore": ".git\n",
+        ".env": f"API_TOKEN={GENERATED}\n",
+        "airflow_settings.yaml": "airflow:\n",
+    },
+    "DAGs that the release Job reports": {
+        "dags/a.py": "from airflow.sdk import DAG\nDAG('a b')\nDAG('c')\nDAG('c')\n",
+        "dags/b.py": "from airflow.sdk import DAG\nDAG('c')\n",
+        "dags/c.py": "print('hello')\n",
+    },
+    "a socket": {"include/socket": Fifo()},
+    "a name in Latin 1": {"include/caf\udce9/menu.csv": "1\n"},
+    "a code template": {"include/template.py": "from airflow import DAG\ndag_id = $dag_id\n"},
+    "another encoding of requirements": {"requirements.txt": "pandas\r\n".encode("utf-16")},
     "a large data file": {"include/data.csv": "1,2,3\n" * 300_000},
 }
 

@@ -1,4 +1,4 @@
-"""`.dockerignore` is read the way Docker reads it."""
+"""`.dockerignore` is read as Docker reads it."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The page about the rules is true."""
+"""docs/lint.md has the current rules."""
 
 from astro_pulumi.project.lint import RULES
 from tests.unit.project.reference import PAGE, with_tables
