@@ -10,10 +10,10 @@ MANAGED_BY: Final = "astro-pulumi"
 # earlier. The workloads are waited for, that is enough.
 SKIP_AWAIT: Final = {"pulumi.com/skipAwait": "true"}
 
-# Makes Pulumi go on as soon as Kubernetes has begun a roll-out: a Job of ours watches it and says why it fails,
-# which Pulumi's own wait does not. `skipAwait` would be shorter, but it also skips the wait for the end of the
-# pods on deletion, and `destroy` would take the database away from workers that drain. A JSONPath that always
-# matches works as well, but Pulumi shows it.
+# Makes Pulumi go on as soon as Kubernetes has begun a roll-out: a Job of ours watches it and says why it
+# fails, which Pulumi's own wait does not. `skipAwait` would be shorter, but it also skips the wait for the
+# end of the pods on deletion, and `destroy` would take the database away from workers that drain. A JSONPath
+# that always matches works as well, but Pulumi shows it.
 NOT_AWAITED: Final = {"pulumi.com/waitFor": "condition=Progressing"}
 
 # Takes over an object that is in the cluster and not in the stack's state, as a deploy that was killed leaves
