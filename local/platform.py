@@ -88,7 +88,7 @@ class Platform:
                 "The local platform is not up.", to_do="Run `python -m local up`."
             ) from None
         for name in _PATHS:
-            values[name] = Path(values[name]) if values[name] else None
+            values[name] = Path(values[name]) if values.get(name) else None
         return cls(**values)
 
     def save(self, paths: Paths) -> None:
