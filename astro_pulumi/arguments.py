@@ -6,8 +6,8 @@ floats, unknown keys, a string where a list belongs. Every value is taken throug
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, get_args, is_typeddict
 
 import pulumi
 
@@ -19,18 +19,20 @@ _DNS_LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
 
 
 class Arguments:
-    """One mapping of arguments. Every key must be read or named in `allowed`; others are refused."""
+    """One mapping of arguments. A key that its `TypedDict` does not have is refused."""
 
-    def __init__(self, values: Any, allowed: Iterable[str], path: str = "") -> None:
+    def __init__(self, values: Any, kind: Any, path: str = "") -> None:
+        """Take the values for `kind`, a `TypedDict` of `args`, and where in the arguments they are."""
         if not isinstance(values, Mapping):
             raise ArgumentError(path or "args", f"must be a mapping, not {_kind(values)}")
         self._values = {key: value for key, value in values.items() if value is not None}
         self._path = path
-        names = tuple(allowed)
+        self._fields = kind.__annotations__
         for key in self._values:
-            if key not in names:
+            if key not in self._fields:
+                known = ", ".join(self._fields)
                 raise ArgumentError(
-                    self.path(key), f"there is no such argument. There are: {', '.join(names)}"
+                    self.path(key), f"there is no such argument. There are: {known}"
                 )
 
     def path(self, key: str) -> str:
@@ -78,6 +80,10 @@ class Arguments:
             raise ArgumentError(self.path(key), f"must be {minimum} to {maximum}, not {int(value)}")
         return int(value)
 
+    def optional_number(self, key: str, minimum: int, maximum: int = 2**31 - 1) -> int | None:
+        """As `number`, None when not given."""
+        return self.number(key, minimum, minimum, maximum) if self.has(key) else None
+
     def flag(self, key: str, default: bool = False) -> bool:
         """True or false."""
         value = self._values.get(key, default)
@@ -105,38 +111,33 @@ class Arguments:
             )
         return text
 
-    def label(self, key: str, default: str | None = None, longest: int = 63) -> str:
-        """A name that Kubernetes takes: lower-case letters, digits and dashes."""
-        return check_label(self.text(key, default), self.path(key), longest)
-
-    def section(self, key: str, allowed: Iterable[str]) -> "Arguments":
+    def section(self, key: str) -> "Arguments":
         """A nested mapping; empty when not given."""
-        return Arguments(self._values.get(key, {}), allowed, self.path(key))
+        return Arguments(self._values.get(key, {}), self._kind_of(key), self.path(key))
 
-    def sections(
-        self,
-        key: str,
-        allowed: Iterable[str],
-        default: Sequence[Mapping[str, Any]],
-        may_be_empty: bool = False,
-    ) -> "list[Arguments]":
-        """A list of mappings."""
+    def sections(self, key: str, default: Sequence[Mapping[str, Any]] = ()) -> "list[Arguments]":
+        """A list of mappings. It may be empty unless there is a default."""
         values = self._list(key, default)
-        if not values and not may_be_empty:
+        if default and not values:
             raise ArgumentError(self.path(key), "is empty; leave it out for the default")
-        names = tuple(allowed)
         return [
-            Arguments(value, names, f"{self.path(key)}[{index}]")
+            Arguments(value, self._kind_of(key), f"{self.path(key)}[{index}]")
             for index, value in enumerate(values)
         ]
 
-    def named_sections(self, key: str, allowed: Iterable[str]) -> "dict[str, Arguments]":
+    def named_sections(self, key: str) -> "dict[str, Arguments]":
         """A mapping of names to mappings; empty when not given."""
-        names = tuple(allowed)
         return {
-            name: Arguments(value, names, f"{self.path(key)}[{name!r}]")
+            name: Arguments(value, self._kind_of(key), f"{self.path(key)}[{name!r}]")
             for name, value in self.mapping(key).items()
         }
+
+    def _kind_of(self, key: str) -> Any:
+        """Return the `TypedDict` in the type of a field, such as `NotRequired[Sequence[...]]`."""
+        kind = self._fields[key]
+        while not is_typeddict(kind):
+            kind = get_args(kind)[-1]
+        return kind
 
     def mapping(self, key: str) -> Mapping[str, Any]:
         """A mapping of anything; empty when not given."""
@@ -198,7 +199,7 @@ def amount_of(quantity: str) -> float:
 
 
 def check_label(value: str, path: str, longest: int) -> str:
-    """`value`, when it is a name that Kubernetes takes.
+    """`value`, when it is a name that Kubernetes takes: lower-case letters, digits and dashes.
 
     :raises ArgumentError: otherwise.
     """

@@ -86,17 +86,23 @@ class BackingService:
 
 
 @dataclass(frozen=True, slots=True)
-class ExternalDatabase:
-    """The user's PostgreSQL: `url`, or its parts."""
+class ExternalService:
+    """The user's PostgreSQL or Redis: `url`, or its parts."""
 
     url: pulumi.Input[str] | None
     host: pulumi.Input[str] | None
     port: int
-    name: str
     username: pulumi.Input[str] | None
     password: pulumi.Input[str] | None
-    ssl_mode: str | None
     ca_certificate: pulumi.Input[str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalDatabase(ExternalService):
+    """The user's PostgreSQL."""
+
+    name: str
+    ssl_mode: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,17 +117,11 @@ class PgBouncer:
 
 
 @dataclass(frozen=True, slots=True)
-class ExternalBroker:
-    """The user's Redis: `url`, or its parts."""
+class ExternalBroker(ExternalService):
+    """The user's Redis."""
 
-    url: pulumi.Input[str] | None
-    host: pulumi.Input[str] | None
-    port: int
     database: int
-    username: pulumi.Input[str] | None
-    password: pulumi.Input[str] | None
     tls: bool
-    ca_certificate: pulumi.Input[str] | None
 
 
 @dataclass(frozen=True, slots=True)

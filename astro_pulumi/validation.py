@@ -11,56 +11,15 @@ from typing import Any, Final
 
 import pulumi
 
+from astro_pulumi import spec
 from astro_pulumi.airflow.facts import AIRFLOW, AirflowFacts
 from astro_pulumi.airflow.settings import check_environment_name, check_open_name
 from astro_pulumi.airflow.version import AirflowVersion
-from astro_pulumi.args import (
-    AuthArgs,
-    AutoscalingArgs,
-    BrokerArgs,
-    ConnectionArgs,
-    DatabaseArgs,
-    DeploymentArgs,
-    HttpRouteArgs,
-    IngressArgs,
-    MetricsArgs,
-    NetworkPolicyArgs,
-    PgBouncerArgs,
-    PodTemplateArgs,
-    ProcessArgs,
-    ProjectImageArgs,
-    RegistryArgs,
-    RemoteLoggingArgs,
-    ServiceArgs,
-    TimeoutArgs,
-    TolerationArgs,
-    WorkerQueueArgs,
-)
+from astro_pulumi.args import DeploymentArgs, ProjectImageArgs
 from astro_pulumi.arguments import Arguments, amount_of, check_label
 from astro_pulumi.errors import ArgumentError
 from astro_pulumi.once import once_in_a_run
-from astro_pulumi.project import read_project
-from astro_pulumi.spec import (
-    Autoscaling,
-    BackingService,
-    Connection,
-    DeploymentSpec,
-    Exposure,
-    ExternalBroker,
-    ExternalDatabase,
-    HttpRoute,
-    ImageSource,
-    Ingress,
-    Metrics,
-    NetworkPolicies,
-    PgBouncer,
-    Placement,
-    PodTemplate,
-    Registry,
-    RemoteLogging,
-    Size,
-    WorkerQueue,
-)
+from astro_pulumi.project import read_project, runtime
 
 # Kubernetes names end at 63 characters; the longest suffix is "-dag-processor-" plus what a ReplicaSet
 # and a pod add (10 + 1 + 5).
@@ -82,23 +41,23 @@ _read_project = once_in_a_run(read_project)
 _LOG_FOLDER = re.compile(r"^(s3|gs|wasb|cloudwatch|stackdriver|oss|hdfs)://\S+$")
 
 
-def specify_image(args: ProjectImageArgs) -> ImageSource:
+def specify_image(args: ProjectImageArgs) -> spec.ImageSource:
     """Validates the arguments of `ProjectImage` and reads the project.
 
     :raises ArgumentError: naming the argument.
     :raises ProjectError: naming the file.
     """
-    return _image_source(Arguments(args, ProjectImageArgs.__annotations__))
+    return _image_source(Arguments(args, ProjectImageArgs))
 
 
-def specify(name: str, args: DeploymentArgs) -> DeploymentSpec:
+def specify(name: str, args: DeploymentArgs) -> spec.DeploymentSpec:
     """Validates the arguments of the Deployment `name` and reads its project.
 
     :raises ArgumentError: naming the argument.
     :raises ProjectError: naming the file.
     """
     check_label(name, "name of the Deployment", _LONGEST_NAME)
-    given = Arguments(args, DeploymentArgs.__annotations__)
+    given = Arguments(args, DeploymentArgs)
     if given.has("project") == given.has("image"):
         raise ArgumentError(
             "project", "give either `project`, to build an image, or `image`, to deploy one"
@@ -109,14 +68,14 @@ def specify(name: str, args: DeploymentArgs) -> DeploymentSpec:
     version = _airflow_version(given, source)
     facts = AIRFLOW[version.major]
     given.choice("executor", "celery", ("celery",))
-    timeouts = given.section("timeouts", TimeoutArgs.__annotations__)
-    database = given.section("database", DatabaseArgs.__annotations__)
+    timeouts = given.section("timeouts")
+    database = given.section("database")
     environment = given.strings("environment", check_open_name)
     secret_environment = given.strings("secret_environment", check_environment_name)
     for key in secret_environment:
         if key in environment:
             raise ArgumentError(f"secret_environment[{key!r}]", "is given in `environment` as well")
-    return DeploymentSpec(
+    return spec.DeploymentSpec(
         name=name,
         source=source,
         image=given.input_text("image"),
@@ -126,7 +85,7 @@ def specify(name: str, args: DeploymentArgs) -> DeploymentSpec:
         namespace=given.input_text("namespace"),
         sizes=_sizes(given, facts),
         worker_queues=_worker_queues(given),
-        autoscaling=_autoscaling(given.section("autoscaling", AutoscalingArgs.__annotations__)),
+        autoscaling=_autoscaling(given.section("autoscaling")),
         environment=environment,
         secret_environment=secret_environment,
         connections=_connections(given),
@@ -135,48 +94,44 @@ def specify(name: str, args: DeploymentArgs) -> DeploymentSpec:
         confirm_database_change=database.flag("confirm_change"),
         pgbouncer=_pgbouncer(given) if given.has("pgbouncer") else None,
         backup_before_downgrade=database.flag("backup_before_downgrade"),
-        broker=_broker(given.section("broker", BrokerArgs.__annotations__)),
+        broker=_broker(given.section("broker")),
         exposure=_exposure(given),
-        auth_manager=given.section("auth", AuthArgs.__annotations__).choice(
+        auth_manager=given.section("auth").choice(
             "manager", next(iter(facts.auth_managers)), tuple(facts.auth_managers)
         ),
-        network_policies=_network_policies(
-            given.section("network_policies", NetworkPolicyArgs.__annotations__)
-        ),
-        pod_template=_pod_template(given.section("pod_template", PodTemplateArgs.__annotations__)),
+        network_policies=_network_policies(given.section("network_policies")),
+        pod_template=_pod_template(given.section("pod_template")),
         remote_logging=_remote_logging(given) if given.has("remote_logging") else None,
         log_retention_days=given.number("log_retention_days", 15, 0, 3650),
-        metrics=_metrics(given.section("metrics", MetricsArgs.__annotations__)),
+        metrics=_metrics(given.section("metrics")),
         description=given.optional_text("description"),
         database_downgrade=given.choice("database_downgrade", "allow", ("allow", "refuse")),
         history_limit=given.number("history_limit", 50, 2, 1000),
-        max_removed_dags=given.number("max_removed_dags", 0, 0)
-        if given.has("max_removed_dags")
-        else None,
+        max_removed_dags=given.optional_number("max_removed_dags", 0),
         skip_dag_parse=given.flag("skip_dag_parse"),
         release_job_timeout=timeouts.number("release_job", 1800, 1),
         rollout_timeout=timeouts.number("rollout", 600, 1),
     )
 
 
-def _image_source(given: Arguments, accept: frozenset[str] = frozenset()) -> ImageSource:
+def _image_source(given: Arguments, accept: frozenset[str] = frozenset()) -> spec.ImageSource:
     if not given.has("registry"):
         raise ArgumentError("registry", "is required with `project`: the image is pushed there")
-    return ImageSource(
+    return spec.ImageSource(
         project=_read_project(Path(given.text("project")), accept),
         registry=_registry(given),
         platform=given.text("platform", "linux/amd64"),
     )
 
 
-def _registry(given: Arguments) -> Registry:
-    args = given.section("registry", RegistryArgs.__annotations__)
+def _registry(given: Arguments) -> spec.Registry:
+    args = given.section("registry")
     repository = _repository(args, "repository")
     if args.has("username") != args.has("password"):
         missing = "password" if args.has("username") else "username"
         raise ArgumentError(args.path(missing), "is required: a login is a username and a password")
     pull_repository = _repository(args, "pull_repository", repository)
-    return Registry(
+    return spec.Registry(
         repository=repository,
         pull_repository=pull_repository,
         server=_server(repository),
@@ -206,7 +161,7 @@ def _repository(args: Arguments, key: str, default: str | None = None) -> str:
     return repository
 
 
-def _airflow_version(given: Arguments, source: ImageSource | None) -> AirflowVersion:
+def _airflow_version(given: Arguments, source: spec.ImageSource | None) -> AirflowVersion:
     if text := given.optional_text("airflow_version"):
         try:
             version = AirflowVersion.parse(text)
@@ -225,8 +180,7 @@ def _airflow_version(given: Arguments, source: ImageSource | None) -> AirflowVer
         )
     else:
         version = source.project.airflow_version
-    facts = AIRFLOW.get(version.major)
-    if facts is None or version.minor < facts.oldest_minor:
+    if not runtime.is_supported(version):
         known = " and ".join(f"{major}.{AIRFLOW[major].oldest_minor}" for major in AIRFLOW)
         raise ArgumentError(
             "airflow_version", f"{version} cannot be deployed; Airflow from {known} on can"
@@ -234,20 +188,20 @@ def _airflow_version(given: Arguments, source: ImageSource | None) -> AirflowVer
     return version
 
 
-def _sizes(given: Arguments, facts: AirflowFacts) -> dict[str, Size]:
+def _sizes(given: Arguments, facts: AirflowFacts) -> dict[str, spec.Size]:
     sizes = {}
     for process in facts.processes:
         key = process.component.replace("-", "_")
         if process.on_request and not given.has(key):
             continue
-        args = given.section(key, ProcessArgs.__annotations__)
+        args = given.section(key)
         memory = "2Gi" if process.component == "webserver" else "1Gi"
         sizes[process.component] = _size(args, args.number("replicas", 1, 1, 100), "2", memory)
     return sizes
 
 
-def _size(args: Arguments, replicas: int, cpu: str, memory: str) -> Size:
-    return Size(
+def _size(args: Arguments, replicas: int, cpu: str, memory: str) -> spec.Size:
+    return spec.Size(
         replicas,
         cpu=args.quantity("cpu", cpu),
         memory=args.quantity("memory", memory),
@@ -266,15 +220,13 @@ def _request(args: Arguments, resource: str, default_limit: str) -> str | None:
     return request
 
 
-def _worker_queues(given: Arguments) -> tuple[WorkerQueue, ...]:
+def _worker_queues(given: Arguments) -> tuple[spec.WorkerQueue, ...]:
     grace_period = given.number("termination_grace_period_seconds", 600, 0, _WEEK)
-    keda = given.section("autoscaling", AutoscalingArgs.__annotations__).text("type", "cpu")
+    keda = given.section("autoscaling").text("type", "cpu")
     queues = []
     names: set[str] = set()
-    for args in given.sections(
-        "worker_queues", WorkerQueueArgs.__annotations__, [{"name": "default"}]
-    ):
-        name = args.label("name", longest=20)
+    for args in given.sections("worker_queues", [{"name": "default"}]):
+        name = check_label(args.text("name"), args.path("name"), 20)
         if name in names:
             raise ArgumentError(args.path("name"), f"there are two queues named {name!r}")
         names.add(name)
@@ -291,7 +243,7 @@ def _worker_queues(given: Arguments) -> tuple[WorkerQueue, ...]:
                 'type "keda"',
             )
         queues.append(
-            WorkerQueue(
+            spec.WorkerQueue(
                 name=name,
                 concurrency=args.number("concurrency", 5, 1, 1000),
                 size=replace(
@@ -308,8 +260,8 @@ def _worker_queues(given: Arguments) -> tuple[WorkerQueue, ...]:
     return tuple(queues)
 
 
-def _autoscaling(args: Arguments) -> Autoscaling:
-    return Autoscaling(
+def _autoscaling(args: Arguments) -> spec.Autoscaling:
+    return spec.Autoscaling(
         type=args.choice("type", "cpu", ("cpu", "keda")),
         target_cpu_percent=args.number("target_cpu_percent", 70, 1, 100),
         polling_interval=args.number("polling_interval_seconds", 10, 1, 3600),
@@ -317,9 +269,9 @@ def _autoscaling(args: Arguments) -> Autoscaling:
     )
 
 
-def _placement(args: Arguments) -> Placement:
+def _placement(args: Arguments) -> spec.Placement:
     tolerations = []
-    for one in args.sections("tolerations", TolerationArgs.__annotations__, [], may_be_empty=True):
+    for one in args.sections("tolerations"):
         toleration: dict[str, Any] = {
             "operator": one.choice("operator", "Equal", ("Equal", "Exists")),
             **{key: one.text(key) for key in ("key", "value") if one.has(key)},
@@ -334,12 +286,12 @@ def _placement(args: Arguments) -> Placement:
         if toleration["operator"] == "Equal" and not one.has("key"):
             raise ArgumentError(one.path("key"), "is required with operator Equal")
         tolerations.append(toleration)
-    return Placement(args.plain_strings("node_selector"), tuple(tolerations))
+    return spec.Placement(args.plain_strings("node_selector"), tuple(tolerations))
 
 
-def _connections(given: Arguments) -> dict[str, Connection]:
+def _connections(given: Arguments) -> dict[str, spec.Connection]:
     connections = {}
-    for key, args in given.named_sections("connections", ConnectionArgs.__annotations__).items():
+    for key, args in given.named_sections("connections").items():
         _check_variable_key(key, given.path(f"connections[{key!r}]"))
         if args.has("uri") == args.has("type"):
             raise ArgumentError(args.path("uri"), "give either `uri`, or `type` and its fields")
@@ -354,7 +306,7 @@ def _connections(given: Arguments) -> dict[str, Connection]:
         if args.has("type"):
             fields["conn_type"] = args.text("type")
         _check_json(fields.get("extra"), args.path("extra"))
-        connections[key] = Connection(args.input_text("uri"), fields)
+        connections[key] = spec.Connection(args.input_text("uri"), fields)
     return connections
 
 
@@ -373,7 +325,7 @@ def _check_variable_key(key: Any, path: str) -> None:
         raise ArgumentError(path, "must have a name of letters, digits and _ only")
 
 
-def _database(args: Arguments) -> BackingService | ExternalDatabase:
+def _database(args: Arguments) -> spec.BackingService | spec.ExternalDatabase:
     yours = ("port", "name", "username", "password", "ssl_mode", "ca_certificate")
     if not _is_external(args, yours):
         return _backing_service(args, "postgres:17", "8Gi")
@@ -384,22 +336,17 @@ def _database(args: Arguments) -> BackingService | ExternalDatabase:
     url = args.input_text("url")
     if isinstance(url, str) and not re.match(r"^postgres(ql)?(\+\w+)?://[^/\s]+/\S+$", url):
         raise ArgumentError(args.path("url"), "must look like postgresql://user:password@host/name")
-    return ExternalDatabase(
-        url=url,
-        host=args.input_text("host"),
-        port=args.number("port", 5432, 1, 65535),
+    return spec.ExternalDatabase(
+        **_address(args, 5432),
         name=args.text("name", "airflow"),
-        username=args.input_text("username"),
-        password=args.input_text("password"),
         ssl_mode=args.choice("ssl_mode", "require", _SSL_MODES)
         if args.has("ssl_mode") or args.has("host")
         else None,
-        ca_certificate=args.input_text("ca_certificate"),
     )
 
 
-def _pgbouncer(given: Arguments) -> PgBouncer:
-    args = given.section("pgbouncer", PgBouncerArgs.__annotations__)
+def _pgbouncer(given: Arguments) -> spec.PgBouncer:
+    args = given.section("pgbouncer")
     settings = args.plain_strings("settings")
     for name, value in settings.items():
         path = args.path(f"settings[{name!r}]")
@@ -409,7 +356,7 @@ def _pgbouncer(given: Arguments) -> PgBouncer:
             raise ArgumentError(path, problem)
         if not value.strip() or "\n" in value:
             raise ArgumentError(path, "must be one line that is not empty")
-    return PgBouncer(
+    return spec.PgBouncer(
         image=args.text("image"),
         size=_size(args, args.number("replicas", 1, 1, 100), "1", "256Mi"),
         pool_size=args.number("pool_size", 20, 1, 10_000),
@@ -418,23 +365,27 @@ def _pgbouncer(given: Arguments) -> PgBouncer:
     )
 
 
-def _broker(args: Arguments) -> BackingService | ExternalBroker:
+def _broker(args: Arguments) -> spec.BackingService | spec.ExternalBroker:
     yours = ("port", "database", "username", "password", "tls", "ca_certificate")
     if not _is_external(args, yours):
         return _backing_service(args, "redis:7", "1Gi")
     url = args.input_text("url")
     if isinstance(url, str) and not re.match(r"^rediss?://\S+$", url):
         raise ArgumentError(args.path("url"), "must look like rediss://:password@host:6379/0")
-    return ExternalBroker(
-        url=url,
-        host=args.input_text("host"),
-        port=args.number("port", 6379, 1, 65535),
+    return spec.ExternalBroker(
+        **_address(args, 6379),
         database=args.number("database", 0, 0, 1000),
-        username=args.input_text("username"),
-        password=args.input_text("password"),
         tls=args.flag("tls"),
-        ca_certificate=args.input_text("ca_certificate"),
     )
+
+
+def _address(args: Arguments, port: int) -> dict[str, Any]:
+    """The fields of `ExternalService`. `port` is the default."""
+    texts = ("url", "host", "username", "password", "ca_certificate")
+    return {
+        **{key: args.input_text(key) for key in texts},
+        "port": args.number("port", port, 1, 65535),
+    }
 
 
 def _is_external(args: Arguments, yours: tuple[str, ...]) -> bool:
@@ -456,22 +407,19 @@ def _is_external(args: Arguments, yours: tuple[str, ...]) -> bool:
     return external
 
 
-def _backing_service(args: Arguments, image: str, storage_size: str) -> BackingService:
-    return BackingService(
+def _backing_service(args: Arguments, image: str, storage_size: str) -> spec.BackingService:
+    return spec.BackingService(
         image=args.text("image", image),
         storage_size=args.quantity("storage_size", storage_size),
         storage_class=args.optional_text("storage_class"),
     )
 
 
-def _exposure(given: Arguments) -> Exposure:
-    args = given.section("service", ServiceArgs.__annotations__)
+def _exposure(given: Arguments) -> spec.Exposure:
+    args = given.section("service")
     kind = args.choice("type", "ClusterIP", ("ClusterIP", "NodePort", "LoadBalancer"))
-    node_port = None
-    if args.has("node_port"):
-        if kind != "NodePort":
-            raise ArgumentError(args.path("node_port"), f"needs type NodePort, not {kind}")
-        node_port = args.number("node_port", 30000, 30000, 32767)
+    if args.has("node_port") and kind != "NodePort":
+        raise ArgumentError(args.path("node_port"), f"needs type NodePort, not {kind}")
     base_url = args.optional_text("base_url")
     if base_url and not re.match(r"^https?://[^/\s]+", base_url):
         raise ArgumentError(args.path("base_url"), f"{base_url!r} is not a URL such as https://...")
@@ -483,9 +431,9 @@ def _exposure(given: Arguments) -> Exposure:
     if not base_url and ingress:
         scheme = "https" if ingress.tls_secret else "http"
         base_url = f"{scheme}://{ingress.host}{ingress.path}"
-    return Exposure(
+    return spec.Exposure(
         type=kind,
-        node_port=node_port,
+        node_port=args.optional_number("node_port", 30000, 32767),
         annotations=args.plain_strings("annotations"),
         base_url=base_url and base_url.rstrip("/"),
         ingress=ingress,
@@ -493,9 +441,9 @@ def _exposure(given: Arguments) -> Exposure:
     )
 
 
-def _ingress(given: Arguments) -> Ingress:
-    args = given.section("ingress", IngressArgs.__annotations__)
-    return Ingress(
+def _ingress(given: Arguments) -> spec.Ingress:
+    args = given.section("ingress")
+    return spec.Ingress(
         host=_host(args),
         path=_path(args),
         class_name=args.optional_text("class_name"),
@@ -504,9 +452,9 @@ def _ingress(given: Arguments) -> Ingress:
     )
 
 
-def _http_route(given: Arguments) -> HttpRoute:
-    args = given.section("http_route", HttpRouteArgs.__annotations__)
-    return HttpRoute(
+def _http_route(given: Arguments) -> spec.HttpRoute:
+    args = given.section("http_route")
+    return spec.HttpRoute(
         gateway=args.text("gateway"),
         gateway_namespace=args.optional_text("gateway_namespace"),
         listener=args.optional_text("listener"),
@@ -532,8 +480,8 @@ def _path(args: Arguments) -> str:
     return path
 
 
-def _network_policies(args: Arguments) -> NetworkPolicies:
-    return NetworkPolicies(
+def _network_policies(args: Arguments) -> spec.NetworkPolicies:
+    return spec.NetworkPolicies(
         enabled=args.flag("enabled", True),
         webserver_from=tuple(args.mappings("webserver_from"))
         if args.has("webserver_from")
@@ -541,12 +489,12 @@ def _network_policies(args: Arguments) -> NetworkPolicies:
     )
 
 
-def _pod_template(args: Arguments) -> PodTemplate:
+def _pod_template(args: Arguments) -> spec.PodTemplate:
     def any_name(name: Any, path: str) -> None:
         if not isinstance(name, str):
             raise ArgumentError(path, "must have a string for a name")
 
-    return PodTemplate(
+    return spec.PodTemplate(
         labels=args.plain_strings("labels"),
         annotations=args.plain_strings("annotations"),
         service_account_annotations=args.strings("service_account_annotations", any_name),
@@ -556,8 +504,8 @@ def _pod_template(args: Arguments) -> PodTemplate:
     )
 
 
-def _remote_logging(given: Arguments) -> RemoteLogging:
-    args = given.section("remote_logging", RemoteLoggingArgs.__annotations__)
+def _remote_logging(given: Arguments) -> spec.RemoteLogging:
+    args = given.section("remote_logging")
     if args.has("folder") == args.has("elasticsearch_host"):
         raise ArgumentError(args.path("folder"), "give either `folder` or `elasticsearch_host`")
     folder = args.optional_text("folder")
@@ -570,7 +518,7 @@ def _remote_logging(given: Arguments) -> RemoteLogging:
             args.path("folder"),
             f"{folder!r} names an account, which belongs into the connection: wasb://container/path",
         )
-    return RemoteLogging(
+    return spec.RemoteLogging(
         folder=folder,
         connection_id=args.optional_text("connection_id"),
         encrypt_s3=args.flag("encrypt_s3"),
@@ -578,7 +526,7 @@ def _remote_logging(given: Arguments) -> RemoteLogging:
     )
 
 
-def _metrics(args: Arguments) -> Metrics:
+def _metrics(args: Arguments) -> spec.Metrics:
     ways = [key for key in ("statsd_host", "otel_host", "exporter_image") if args.has(key)]
     if len(ways) > 1:
         raise ArgumentError(args.path(ways[1]), f"must not be given with `{ways[0]}`")
@@ -587,7 +535,7 @@ def _metrics(args: Arguments) -> Metrics:
     for key in ("statsd", "otel"):
         if args.has(f"{key}_port") and not args.has(f"{key}_host"):
             raise ArgumentError(args.path(f"{key}_port"), f"needs `{key}_host`")
-    return Metrics(
+    return spec.Metrics(
         statsd_host=args.optional_text("statsd_host"),
         statsd_port=args.number("statsd_port", 8125, 1, 65535),
         otel_host=args.optional_text("otel_host"),

@@ -3,7 +3,7 @@
 Differences between Airflow versions are data here, never an `if` elsewhere.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 # Where the files of `pod_files/` are mounted in every Airflow container.
@@ -37,13 +37,12 @@ class Process:
 
     component: str  # the label `app.kubernetes.io/component`, in every Airflow version the same
     arguments: tuple[str, ...]  # `{queues}` and `{concurrency}` are filled in for workers
-    probe: HttpProbe | ScriptProbe
+    probe: HttpProbe | ScriptProbe | None  # None: it ends by itself
     reads: tuple[str, ...]  # groups of secrets: see `secret_settings`
     ports: dict[str, int] = field(default_factory=dict)
     drain_seconds: int = 0  # keeps serving after it left the Service's endpoints
-    on_request: bool = (
-        False  # runs only when its argument is given; the scheduler does its work else
-    )
+    # Runs only when its argument is given; the scheduler does its work else.
+    on_request: bool = False
     runs_dag_code: bool = False  # and so may call anything, anywhere
     calls_webserver: bool = False
     # Settings that no other process reads; values as in `AirflowFacts.settings`.
@@ -84,18 +83,36 @@ class AirflowFacts:
 
 # The command `airflow`, started so that it is up sooner.
 _AIRFLOW: Final = ("python", f"{FILES}/airflow_start.py")
-_SCHEDULER_HEALTH: Final = HttpProbe("/health", 8974)
-_TRIGGERER_PROBE: Final = ScriptProbe("job_probe.py", ("TriggererJob",))
-_DAG_PROCESSOR_PROBE: Final = ScriptProbe("job_probe.py", ("DagProcessorJob",))
-_WORKER_ARGUMENTS: Final = (
-    *(*_AIRFLOW, "celery", "worker", "--queues", "{queues}", "--concurrency", "{concurrency}"),
-    # Celery's own default, said aloud: the probe asks for the worker by this name, and without it Airflow 2
-    # hands Celery a None, which ends the worker where click is 8.3 or newer.
-    *("--celery-hostname", "celery@%h"),
-    # Workers need not know of each other; asking at the start costs a second of every deploy.
-    *("--without-mingle", "--without-gossip"),
+_TRIGGERER: Final = Process(
+    component="triggerer",
+    arguments=(*_AIRFLOW, "triggerer"),
+    probe=ScriptProbe("job_probe.py", ("TriggererJob",)),
+    reads=("metadata", "api", "connections"),
+    ports={"logs": 8794},
+    runs_dag_code=True,
 )
-_WORKER_PROBE: Final = ScriptProbe("worker_probe.py", ("{queue}",))
+_DAG_PROCESSOR: Final = Process(
+    component="dag-processor",
+    arguments=(*_AIRFLOW, "dag-processor"),
+    probe=ScriptProbe("job_probe.py", ("DagProcessorJob",)),
+    reads=("metadata", "connections"),
+    runs_dag_code=True,
+)
+_WORKER: Final = Process(
+    component="worker",
+    arguments=(
+        *(*_AIRFLOW, "celery", "worker", "--queues", "{queues}", "--concurrency", "{concurrency}"),
+        # Celery's own default, said aloud: the probe asks for the worker by this name, and without it
+        # Airflow 2 hands Celery a None, which ends the worker where click is 8.3 or newer.
+        *("--celery-hostname", "celery@%h"),
+        # Workers need not know of each other; asking at the start costs a second of every deploy.
+        *("--without-mingle", "--without-gossip"),
+    ),
+    probe=ScriptProbe("worker_probe.py", ("{queue}",)),
+    reads=("broker", "api", "connections"),
+    ports={"logs": 8793},
+    runs_dag_code=True,
+)
 
 _SETTINGS_OF_EVERY_VERSION: Final = {
     "AIRFLOW_CONFIG": f"{FILES}/airflow.cfg",
@@ -151,32 +168,11 @@ _AIRFLOW_2: Final = AirflowFacts(
             settings=_SCHEDULER_SETTINGS,
             runs_dag_code=True,
         ),
-        Process(
-            component="triggerer",
-            arguments=(*_AIRFLOW, "triggerer"),
-            probe=_TRIGGERER_PROBE,
-            reads=("metadata", "api", "connections"),
-            ports={"logs": 8794},
-            runs_dag_code=True,
-        ),
-        Process(
-            component="dag-processor",
-            arguments=(*_AIRFLOW, "dag-processor"),
-            probe=_DAG_PROCESSOR_PROBE,
-            reads=("metadata", "connections"),
-            on_request=True,
-            runs_dag_code=True,
-        ),
+        _TRIGGERER,
+        replace(_DAG_PROCESSOR, on_request=True),
     ),
-    worker=Process(
-        component="worker",
-        arguments=_WORKER_ARGUMENTS,
-        probe=_WORKER_PROBE,
-        # An Airflow 2 task writes to the database itself.
-        reads=("metadata", "broker", "api", "connections"),
-        ports={"logs": 8793},
-        runs_dag_code=True,
-    ),
+    # An Airflow 2 task writes to the database itself.
+    worker=replace(_WORKER, reads=("metadata", *_WORKER.reads)),
     settings={
         **_SETTINGS_OF_EVERY_VERSION,
         "AIRFLOW__LOGGING__DAG_PROCESSOR_MANAGER_LOG_LOCATION": f"{LOGS}/dag_processor_manager.log",
@@ -220,37 +216,16 @@ _AIRFLOW_3: Final = AirflowFacts(
         Process(
             component="scheduler",
             arguments=(*_AIRFLOW, "scheduler"),
-            probe=_SCHEDULER_HEALTH,
+            probe=HttpProbe("/health", 8974),
             reads=("metadata", "jwt", "broker"),
             settings=_SCHEDULER_SETTINGS,
             ports={"health": 8974},
         ),
-        Process(
-            component="triggerer",
-            arguments=(*_AIRFLOW, "triggerer"),
-            probe=_TRIGGERER_PROBE,
-            reads=("metadata", "api", "connections"),
-            ports={"logs": 8794},
-            runs_dag_code=True,
-        ),
-        Process(
-            component="dag-processor",
-            arguments=(*_AIRFLOW, "dag-processor"),
-            probe=_DAG_PROCESSOR_PROBE,
-            reads=("metadata", "connections"),
-            runs_dag_code=True,
-        ),
+        _TRIGGERER,
+        _DAG_PROCESSOR,
     ),
-    worker=Process(
-        component="worker",
-        arguments=_WORKER_ARGUMENTS,
-        probe=_WORKER_PROBE,
-        # No metadata: an Airflow 3 task talks to the api-server, never to the database.
-        reads=("broker", "api", "connections"),
-        ports={"logs": 8793},
-        runs_dag_code=True,
-        calls_webserver=True,
-    ),
+    # No metadata: an Airflow 3 task talks to the api-server, never to the database.
+    worker=replace(_WORKER, calls_webserver=True),
     settings={
         **_SETTINGS_OF_EVERY_VERSION,
         "AIRFLOW__API__PORT": str(WEBSERVER_PORT),

@@ -9,7 +9,13 @@ import pulumi
 from astro_pulumi.kubernetes import backing, pgbouncer
 from astro_pulumi.kubernetes.metadata import object_name
 from astro_pulumi.kubernetes.pods import CERTIFICATES
-from astro_pulumi.spec import DeploymentSpec, ExternalBroker, ExternalDatabase, PgBouncer
+from astro_pulumi.spec import (
+    DeploymentSpec,
+    ExternalBroker,
+    ExternalDatabase,
+    ExternalService,
+    PgBouncer,
+)
 from astro_pulumi.user_errors import shown_to_the_user
 
 DATABASE_CA: Final = "database-ca.pem"
@@ -85,17 +91,8 @@ def _database_url(
     options = {"sslmode": database.ssl_mode} if database.ssl_mode else {}
     if database.ca_certificate is not None:
         options["sslrootcert"] = f"{CERTIFICATES}/{DATABASE_CA}"
-    if database.url is not None:
-        return pulumi.Output.secret(database.url).apply(
-            lambda url: _with_options(_with_scheme(url, "postgresql"), options)
-        )
-    return pulumi.Output.secret(
-        {"host": database.host, "username": database.username, "password": database.password}
-    ).apply(
-        lambda parts: _with_options(
-            f"postgresql://{_login(parts)}{parts['host']}:{database.port}/{quote(database.name)}",
-            options,
-        )
+    return _given_url(database, "postgresql", quote(database.name)).apply(
+        lambda url: _with_options(_with_scheme(url, "postgresql"), options)
     )
 
 
@@ -120,16 +117,17 @@ def _broker_url(
             options["ssl_ca_certs"] = f"{CERTIFICATES}/{BROKER_CA}"
         return _with_options(url, options)
 
-    if broker.url is not None:
-        return pulumi.Output.secret(broker.url).apply(with_tls)
     scheme = "rediss" if broker.tls else "redis"
+    return _given_url(broker, scheme, str(broker.database)).apply(with_tls)
+
+
+def _given_url(service: ExternalService, scheme: str, path: str) -> pulumi.Output[str]:
+    """The URL of a service of the user's: as it was given, or made of its parts."""
+    if service.url is not None:
+        return pulumi.Output.secret(service.url)
     return pulumi.Output.secret(
-        {"host": broker.host, "username": broker.username, "password": broker.password}
-    ).apply(
-        lambda parts: with_tls(
-            f"{scheme}://{_login(parts)}{parts['host']}:{broker.port}/{broker.database}"
-        )
-    )
+        {"host": service.host, "username": service.username, "password": service.password}
+    ).apply(lambda parts: f"{scheme}://{_login(parts)}{parts['host']}:{service.port}/{path}")
 
 
 def _login(parts: dict[str, Any]) -> str:

@@ -27,7 +27,6 @@ _CONNECT_TIMEOUT: Final = 10.0
 _READ_TIMEOUT: Final = 60.0
 # One connection for each log that is followed, and some for other requests.
 _CONNECTIONS: Final = 64
-_MERGE: Final = "application/merge-patch+json"
 
 
 class Cluster:
@@ -101,7 +100,7 @@ class Cluster:
         self, resource: str, name: str, change: Object, namespace: str | None = None
     ) -> Object:
         """Merge a change into an object, and return it."""
-        return self._json("PATCH", path(resource, namespace, name), change, _MERGE)
+        return self._json("PATCH", path(resource, namespace, name), change)
 
     def delete(self, resource: str, name: str, namespace: str | None = None) -> None:
         """Delete an object, and what it owns, if it exists."""
@@ -145,8 +144,8 @@ class Cluster:
         response = self._request("GET", where, query=query, stream=True)
         with contextlib.closing(response):
             try:
-                for line in _lines(response):
-                    yield line.decode(errors="replace")
+                for line in response:
+                    yield line.decode(errors="replace").removesuffix("\n")
             except Exception as error:
                 raise self._unreachable(error) from error
 
@@ -197,16 +196,9 @@ class Cluster:
         return {"Accept": "application/json", "User-Agent": "astro-pulumi", **authorization}
 
     def _json(
-        self,
-        method: str,
-        url_path: str,
-        body: Any = None,
-        content_type: str = "application/json",
-        query: Mapping[str, str] | None = None,
+        self, method: str, url_path: str, body: Any = None, query: Mapping[str, str] | None = None
     ) -> Object:
-        answer: Object = json.loads(
-            self._request(method, url_path, body, content_type, query).data or b"{}"
-        )
+        answer: Object = json.loads(self._request(method, url_path, body, query).data or b"{}")
         return answer
 
     def _request(
@@ -214,7 +206,6 @@ class Cluster:
         method: str,
         url_path: str,
         body: Any = None,
-        content_type: str = "application/json",
         query: Mapping[str, str] | None = None,
         *,
         stream: bool = False,
@@ -225,7 +216,8 @@ class Cluster:
         url = self._server + quote(url_path) + (f"?{urlencode(query)}" if query else "")
         headers = self._headers()
         if body is not None:
-            headers["Content-Type"] = content_type
+            kind = "merge-patch+json" if method == "PATCH" else "json"
+            headers["Content-Type"] = f"application/{kind}"
         # A log that is followed may be silent for as long as it likes.
         timeout = Timeout(connect=_CONNECT_TIMEOUT, read=None if stream else _READ_TIMEOUT)
         try:
@@ -275,13 +267,8 @@ def path(resource: str, namespace: str | None = None, name: str | None = None) -
 def _source(kubeconfig: str | None) -> "str | io.StringIO | None":
     """Return what the `kubernetes` package merges: paths or contents; None inside of a cluster."""
     if kubeconfig:
-        file = Path(kubeconfig).expanduser()
-        try:
-            is_file = file.is_file()
-        except OSError:  # too long for a path: contents
-            is_file = False
         is_text = "\n" in kubeconfig or kubeconfig.lstrip().startswith("{")
-        return io.StringIO(kubeconfig) if is_text and not is_file else str(file)
+        return io.StringIO(kubeconfig) if is_text else str(Path(kubeconfig).expanduser())
     paths = os.environ.get("KUBECONFIG") or str(Path("~/.kube/config").expanduser())
     exists = any(Path(one).expanduser().exists() for one in paths.split(os.pathsep) if one)
     return None if not exists and os.environ.get("KUBERNETES_SERVICE_HOST") else paths
@@ -311,16 +298,6 @@ def _load(
 def _unusable(source: object, problem: str) -> ClusterError:
     where = f" {source}" if isinstance(source, str) else ""
     return ClusterError(f"the kubeconfig{where} cannot be used: {problem}")
-
-
-def _lines(response: "BaseHTTPResponse") -> Iterator[bytes]:
-    """Yield the lines of a streamed response, whose chunks end anywhere."""
-    rest = b""
-    for chunk in response.stream(65536):
-        *lines, rest = (rest + chunk).split(b"\n")
-        yield from lines
-    if rest:
-        yield rest
 
 
 def _innermost(error: BaseException) -> str:

@@ -9,19 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from astro_pulumi.cli import pulumi, updates
-from astro_pulumi.cli.deployments import (
-    Deployed,
-    Name,
-    connect,
-    in_stack,
-    of_stack,
-)
+from astro_pulumi.cli.deployments import Deployed, Name, ask_which, connect, in_stack, of_stack
 from astro_pulumi.cli.options import Cwd, Json, StackName, Yes, go_to, is_terminal, say
 from astro_pulumi.errors import ArgumentError, AstroError, ClusterError
 
 if TYPE_CHECKING:
     from astro_pulumi.cli.phases import Phases
-    from astro_pulumi.release.ledger import Release
 
 
 def deploy(
@@ -91,13 +84,9 @@ def _choose_stack(name: str | None, given: str | None) -> str:
         raise ArgumentError("name", f"no stack has a Deployment {name!r}. {'; '.join(lines)}")
     if not is_terminal():
         raise ArgumentError("--stack", f"which Deployment? Name its stack: {'; '.join(lines)}")
-    for number, stack in enumerate(matching, 1):
-        live = _live(stack, with_health=True)
-        typer.echo(f"{number}. {lines[number - 1]}" + (f": {live}" if live else ""))
-    answer: int = typer.prompt("Which Deployment", type=int)
-    if not 1 <= answer <= len(matching):
-        raise ArgumentError("--stack", f"there is no choice {answer}")
-    return matching[answer - 1]
+    lives = (_live(stack, with_health=True) for stack in matching)
+    with_state = (": ".join(filter(None, both)) for both in zip(lines, lives, strict=True))
+    return matching[ask_which(with_state, "--stack")]
 
 
 def _described(stack: str, deployments: Sequence[str]) -> str:
@@ -136,7 +125,7 @@ def _show_live(stack: str, phases: "Phases", json: bool) -> None:
     from astro_pulumi.cli.status import read, when
 
     for one in _deployed(stack):
-        release = _current(one)
+        release = one.release()
         status = read(one)
         dags = list(release.dags or ()) if release else []
         url = webserver_url(one)
@@ -164,7 +153,3 @@ def _show_live(stack: str, phases: "Phases", json: bool) -> None:
                 f"  {len(workers)} workers of before finish their tasks, until "
                 f"{when(workers[-1].until)} at the latest"
             )
-
-
-def _current(deployed: Deployed) -> "Release | None":
-    return next((one for one in deployed.releases() if one.number == deployed.current), None)

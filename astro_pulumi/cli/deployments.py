@@ -1,6 +1,6 @@
 """The Deployments that the commands around releases work on: found in the cluster, or in a stack."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -50,6 +50,10 @@ class Deployed:
         """Return objects of this Deployment: `objects("apps/deployments", "worker")`."""
         labels = {_INSTANCE: self.name, **({_COMPONENT: component} if component else {})}
         return self.cluster.objects(resource, self.namespace, **labels)
+
+    def release(self) -> "Release | None":
+        """Return the current release; None if its record was deleted."""
+        return next((one for one in self.releases() if one.number == self.current), None)
 
     def releases(self) -> "list[Release]":
         """Return every release, the newest first."""
@@ -105,12 +109,19 @@ def _ask(found: Sequence[Deployed]) -> Deployed:
         raise ArgumentError(
             "name", f"which Deployment? Name it, and --namespace if need be. {_listed(found)}"
         )
-    for number, one in enumerate(found, 1):
-        typer.echo(f"{number}. {one.name} in {one.namespace}, release {one.current}")
+    lines = (f"{one.name} in {one.namespace}, release {one.current}" for one in found)
+    return found[ask_which(lines, "name")]
+
+
+def ask_which(deployments: Iterable[str], argument: str) -> int:
+    """Return the index of the Deployment that the user chooses in place of giving `argument`."""
+    count = 0
+    for count, line in enumerate(deployments, 1):
+        typer.echo(f"{count}. {line}")
     answer: int = typer.prompt("Which Deployment", type=int)
-    if not 1 <= answer <= len(found):
-        raise ArgumentError("name", f"there is no choice {answer}")
-    return found[answer - 1]
+    if not 1 <= answer <= count:
+        raise ArgumentError(argument, f"there is no choice {answer}")
+    return answer - 1
 
 
 def _listed(found: Sequence[Deployed]) -> str:

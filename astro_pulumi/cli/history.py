@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from astro_pulumi.cli.deployments import Context, Name, Namespace, find, require_releases
-from astro_pulumi.cli.options import Json, StackName, console
+from astro_pulumi.cli.options import Json, StackName, console, table
 
 if TYPE_CHECKING:
     from astro_pulumi.release.ledger import Release
@@ -38,16 +38,13 @@ def as_json(release: "Release") -> dict[str, Any]:
 
 def show(releases: "list[Release]", current: int) -> None:
     """Print the table of releases."""
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for title in ("Release", "Deployed", "Airflow", "Image", "Commit", "By", "What"):
-        table.add_column(title, overflow="fold", no_wrap=title not in ("By", "What"))
+    shown = table("Release", "Deployed", "Airflow", "Image", "Commit", "By", "What")
+    for column in shown.columns[:-2]:
+        column.no_wrap = True
     now = datetime.now(UTC)
     for release in releases:
         mark = " (current)" if release.number == current else ""
-        table.add_row(
+        shown.add_row(
             f"{release.number}{mark}",
             age(release.created, now),
             release.airflow_version,
@@ -57,7 +54,7 @@ def show(releases: "list[Release]", current: int) -> None:
             what(release),
             style="bold" if mark else None,
         )
-    console().print(table)
+    console().print(shown)
 
 
 def commit(release: "Release") -> str:

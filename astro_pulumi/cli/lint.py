@@ -4,6 +4,7 @@ import json as json_format
 import os
 import sys
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -44,7 +45,7 @@ def as_json(directory: Path, findings: "list[Finding]") -> dict[str, Any]:
         "project": str(directory),
         "errors": counts["error"],
         "warnings": counts["warning"],
-        "findings": [finding.as_dict() for finding in findings],
+        "findings": [asdict(finding) for finding in findings],
     }
 
 

@@ -11,13 +11,11 @@ from astro_pulumi.cli.deployments import COMPONENTS, Context, Deployed, NameOpti
 from astro_pulumi.cli.options import StackName
 from astro_pulumi.errors import ArgumentError, ClusterError
 
-_OTHERS = ("release-job", "postgresql", "redis")
+_COMPONENTS = (*COMPONENTS, "release-job", "postgresql", "redis")
 
 
 def logs(
-    component: Annotated[
-        str, typer.Argument(help=f"One of: {', '.join((*COMPONENTS, *_OTHERS))}.")
-    ],
+    component: Annotated[str, typer.Argument(help=f"One of: {', '.join(_COMPONENTS)}.")],
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
     tail: Annotated[int, typer.Option("--tail", help="Lines of each pod to begin with.")] = 100,
     name: NameOption = None,
@@ -29,10 +27,9 @@ def logs(
 
     Exit code 1 if the log of one of them could not be read.
     """
-    if component not in (*COMPONENTS, *_OTHERS):
+    if component not in _COMPONENTS:
         raise ArgumentError(
-            "component",
-            f"there is no {component!r}; there are {', '.join((*COMPONENTS, *_OTHERS))}",
+            "component", f"there is no {component!r}; there are {', '.join(_COMPONENTS)}"
         )
     deployed = find(name, namespace, context, stack)
     pods = [pod["metadata"]["name"] for pod in deployed.objects("pods", component)]

@@ -11,6 +11,7 @@ from astro_pulumi.errors import ArgumentError
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 Cwd = Annotated[
     Path,
@@ -43,6 +44,15 @@ def console() -> "Console":
     if not made.is_terminal:
         made.width = 160  # a log is not as narrow as the terminal that is not there
     return made
+
+
+def table(*titles: str) -> "Table":
+    """Return a table with a line below its titles. Text that does not fit is folded."""
+    from rich import box
+    from rich.table import Column, Table
+
+    columns = (Column(title, overflow="fold") for title in titles)
+    return Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
 
 
 def say(text: str) -> None:

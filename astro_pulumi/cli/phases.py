@@ -7,6 +7,7 @@ time at which a line is read counts.
 import json
 import time
 from collections.abc import Iterator, Mapping
+from os.path import commonprefix
 from pathlib import Path
 from typing import Any, Final
 
@@ -93,7 +94,8 @@ class Phases:
             first = min(start for start, _, _ in spans)
             # Workloads are not waited for: only Jobs say when a turn was ready.
             jobs = [(end, name) for _, end, name in spans if _ROLLOUT in name]
-            prefix = _common_prefix([name for _, name in jobs])
+            # What their names begin with: `analytics-rollout-`.
+            prefix = commonprefix([name for _, name in jobs]).rfind("-") + 1  # noqa: RUF071 no paths
             detail = ", ".join(f"{name[prefix:]} {end - first:.1f}" for end, name in sorted(jobs))
             yield f"{phase} {seconds:.1f} s" + (f": {detail}" if len(jobs) > 1 else "")
 
@@ -117,12 +119,3 @@ def _phase(step: Mapping[str, Any]) -> str | None:
 
 def _name(step: Mapping[str, Any]) -> str:
     return str(step["urn"]).rsplit("::", 1)[-1]
-
-
-def _common_prefix(names: list[str]) -> int:
-    """Return the length of what all names begin with, up to a dash: that of `analytics-rollout-`."""
-    shortest = min(names, key=len, default="")
-    for end in range(len(shortest), 0, -1):
-        if shortest[end - 1] == "-" and all(name.startswith(shortest[:end]) for name in names):
-            return end
-    return 0

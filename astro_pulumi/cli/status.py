@@ -11,7 +11,7 @@ import typer
 
 from astro_pulumi.cli.deployments import COMPONENTS, Context, Deployed, Name, Namespace, find
 from astro_pulumi.cli.health import workload_problem
-from astro_pulumi.cli.options import Json, StackName, console
+from astro_pulumi.cli.options import Json, StackName, console, table
 from astro_pulumi.errors import ClusterError
 
 _QUEUE: Final = "astro-pulumi/queue"
@@ -83,8 +83,7 @@ def status(
 
 def read(deployed: Deployed) -> Status:
     """Ask the cluster how a Deployment is."""
-    releases = deployed.releases()
-    current = next((one for one in releases if one.number == deployed.current), None)
+    current = deployed.release()
     workloads = [
         item for item in deployed.objects("apps/deployments") if _component(item) in COMPONENTS
     ]
@@ -162,22 +161,17 @@ def queue_depths(deployed: Deployed, queues: Sequence[str]) -> dict[str, int] | 
 
 def show(status: Status) -> None:
     """Print the status for people."""
-    from rich import box
-    from rich.table import Table
-
     out = console()
     short = status.digest.removeprefix("sha256:")[:12]
     out.print(
         f"{status.name} in {status.namespace}: release {status.release}, "
         f"Airflow {status.airflow_version}, image {short}"
     )
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for title in ("Process", "Ready", "Restarts", "Image", ""):
-        table.add_column(title, overflow="fold")
+    processes = table("Process", "Ready", "Restarts", "Image", "")
     for one in status.processes:
         images = ", ".join(digest.removeprefix("sha256:")[:12] for digest in one.digests)
         is_other = set(one.digests) - {status.digest}
-        table.add_row(
+        processes.add_row(
             one.name.removeprefix(f"{status.name}-"),
             f"{one.ready}/{one.wanted}",
             str(one.restarts),
@@ -185,7 +179,7 @@ def show(status: Status) -> None:
             one.problem or "",
             style="red" if one.ready < one.wanted or is_other or one.problem else None,
         )
-    out.print(table)
+    out.print(processes)
     for pod in status.draining:
         out.print(f"{pod.pod} finishes its tasks, until {when(pod.until)} at the latest")
     for queue, length in (status.queues or {}).items():

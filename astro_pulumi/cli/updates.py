@@ -72,18 +72,14 @@ def up(
         # A preview would be another JSON text, before those of the events.
         given = ["--yes"] * yes + ["--json", "--skip-preview"] * json
         arguments = ["up", "--stack", stack, "--event-log", str(log), *given, *flags]
-        code = _run(arguments, phases, log, _ADOPT if adopt else {})
-    if code != 0:
-        sys.exit(code)
+        _run(arguments, phases, log, _ADOPT if adopt else {})
 
 
 def preview(stack: str, *, json: bool) -> None:
     """Run `pulumi preview` in front of the user. Exit with its exit code if it fails."""
     arguments = ["preview", "--stack", stack, *(["--json"] * json)]
     with tempfile.TemporaryDirectory() as directory:
-        code = _run(arguments, Phases(), Path(directory) / "events")
-    if code != 0:
-        sys.exit(code)
+        _run(arguments, Phases(), Path(directory) / "events")
 
 
 def _run(
@@ -91,8 +87,8 @@ def _run(
     phases: Phases,
     log: Path,
     more: Mapping[str, str] = MappingProxyType({}),
-) -> int:
-    """Run `pulumi`, follow its events, and return its exit code.
+) -> None:
+    """Run `pulumi` and follow its events. Exit with its exit code if it fails.
 
     Ctrl-C reaches the child from the terminal, and is its affair. SIGTERM is passed on, unless whoever sent
     it has signalled the whole process group: a second one would make Pulumi terminate at once.
@@ -118,7 +114,8 @@ def _run(
                 if not phases.is_cancelling:
                     child.terminate()
     phases.follow(log)
-    return code if code >= 0 else 128 - code
+    if code != 0:
+        sys.exit(code if code > 0 else 128 - code)
 
 
 @contextmanager

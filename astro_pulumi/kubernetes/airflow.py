@@ -5,21 +5,16 @@ from typing import Any, Final
 
 from astro_pulumi.airflow.facts import FILES, LOGS, SIMPLE_AUTH_PASSWORDS, Process, ScriptProbe
 from astro_pulumi.airflow.settings import process_settings
-from astro_pulumi.kubernetes.metadata import (
-    NOT_AWAITED,
-    Manifest,
-    labels,
-    object_name,
-    selector,
-)
+from astro_pulumi.kubernetes.metadata import Manifest, object_name, selector
 from astro_pulumi.kubernetes.pods import (
     AirflowEnvironment,
     airflow_pod,
     container_security,
+    deployment,
     resources,
     spread,
 )
-from astro_pulumi.spec import DeploymentSpec, WorkerQueue
+from astro_pulumi.spec import DeploymentSpec, Size, WorkerQueue
 
 _DEFAULT_GRACE_PERIOD: Final = 30
 _SIMPLE_AUTH: Final = "/run/secrets/simple-auth"
@@ -63,8 +58,7 @@ def process_workload(
     pod["containers"][0]["env"] += [
         {"name": name, "value": value} for name, value in settings.items() if name not in own
     ]
-    name = object_name(spec.name, process.component)
-    return _workload(spec, name, process.component, size.replicas, pod, {})
+    return _workload(spec, process.component, process.component, size.replicas, pod, {})
 
 
 def worker_workload(
@@ -76,9 +70,8 @@ def worker_workload(
     process = _for_queue(spec, queue)
     pod = airflow_pod(process, queue.size, environment, queue.placement)
     pod["terminationGracePeriodSeconds"] = queue.termination_grace_period_seconds
-    name = worker_name(spec, queue)
     replicas = None if queue.is_scaled else queue.size.replicas
-    return _workload(spec, name, "worker", replicas, pod, queue_label(queue))
+    return _workload(spec, f"worker-{queue.name}", "worker", replicas, pod, queue_label(queue))
 
 
 def worker_name(spec: DeploymentSpec, queue: WorkerQueue) -> str:
@@ -116,35 +109,16 @@ def _workload(
     pod: Manifest,
     more: dict[str, str],
 ) -> Manifest:
-    selected = selector(spec.name, component, **more)
     if replicas != 1 and not spec.pod_template.affinity:
-        pod["topologySpreadConstraints"] = spread(selected)
+        pod["topologySpreadConstraints"] = spread(selector(spec.name, component, **more))
     if spec.log_retention_days:
         _add_log_groomer(pod, spec.log_retention_days)
-    annotations = dict(spec.pod_template.annotations)
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {
-            "name": name,
-            "labels": labels(spec.name, component, **more),
-            "annotations": dict(NOT_AWAITED),
-        },
-        "spec": {
-            **({} if replicas is None else {"replicas": replicas}),
-            "selector": {"matchLabels": selected},
-            # All new pods at once beside the old ones, which stay until the new are ready.
-            "strategy": {"rollingUpdate": {"maxSurge": "100%", "maxUnavailable": 0}},
-            "progressDeadlineSeconds": spec.rollout_timeout,
-            "template": {
-                "metadata": {
-                    "labels": {**spec.pod_template.labels, **labels(spec.name, component, **more)},
-                    **({"annotations": annotations} if annotations else {}),
-                },
-                "spec": pod,
-            },
-        },
-    }
+    made = deployment(spec, component, pod, replicas, name=name, more=more)
+    metadata = made["spec"]["template"]["metadata"]
+    metadata["labels"] = {**spec.pod_template.labels, **metadata["labels"]}
+    if spec.pod_template.annotations:
+        metadata["annotations"] = dict(spec.pod_template.annotations)
+    return made
 
 
 def _add_simple_auth_passwords(pod: Manifest, secret: Any) -> None:
@@ -157,7 +131,7 @@ def _add_simple_auth_passwords(pod: Manifest, secret: Any) -> None:
             "name": "simple-auth",
             "image": webserver["image"],
             "args": ["python", "-c", copy],
-            "resources": resources("1", "256Mi", "100Mi"),
+            "resources": resources(Size(1, "1", "256Mi", "100Mi")),
             "securityContext": container_security(),
             "volumeMounts": [
                 {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108

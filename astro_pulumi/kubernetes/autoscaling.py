@@ -38,9 +38,7 @@ def _cpu_autoscaler(spec: DeploymentSpec, queue: WorkerQueue) -> Manifest:
             "minReplicas": queue.size.replicas,
             "maxReplicas": queue.max_count,
             "metrics": [{"type": "Resource", "resource": metric}],
-            "behavior": {
-                "scaleDown": {"stabilizationWindowSeconds": spec.autoscaling.cooldown_period}
-            },
+            "behavior": _behavior(spec),
         },
     }
 
@@ -74,15 +72,7 @@ def _keda_autoscaler(spec: DeploymentSpec, queue: WorkerQueue) -> Manifest:
             "maxReplicaCount": queue.max_count,
             "pollingInterval": spec.autoscaling.polling_interval,
             "cooldownPeriod": spec.autoscaling.cooldown_period,
-            "advanced": {
-                "horizontalPodAutoscalerConfig": {
-                    "behavior": {
-                        "scaleDown": {
-                            "stabilizationWindowSeconds": spec.autoscaling.cooldown_period
-                        }
-                    }
-                }
-            },
+            "advanced": {"horizontalPodAutoscalerConfig": {"behavior": _behavior(spec)}},
             "triggers": [
                 {
                     "type": "postgresql",
@@ -92,6 +82,10 @@ def _keda_autoscaler(spec: DeploymentSpec, queue: WorkerQueue) -> Manifest:
             ],
         },
     }
+
+
+def _behavior(spec: DeploymentSpec) -> Manifest:
+    return {"scaleDown": {"stabilizationWindowSeconds": spec.autoscaling.cooldown_period}}
 
 
 def _metadata(spec: DeploymentSpec, queue: WorkerQueue) -> Manifest:

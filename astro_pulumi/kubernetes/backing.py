@@ -3,13 +3,9 @@
 from typing import Any, Final
 
 from astro_pulumi.kubernetes.metadata import SKIP_AWAIT, Manifest, labels, object_name, selector
-from astro_pulumi.kubernetes.pods import (
-    container_security,
-    pod_security,
-    resources,
-)
+from astro_pulumi.kubernetes.pods import container_security, resources, service_pod
 from astro_pulumi.kubernetes.service import port, service
-from astro_pulumi.spec import BackingService, DeploymentSpec
+from astro_pulumi.spec import BackingService, DeploymentSpec, Size
 
 POSTGRESQL_PORT: Final = 5432
 REDIS_PORT: Final = 6379
@@ -57,7 +53,7 @@ def postgresql(
             {"name": "POSTGRES_INITDB_ARGS", "value": "-E UTF8 --locale=C.UTF-8"},
             {"name": "PGDATA", "value": _PGDATA},
         ],
-        "resources": resources("2", "1Gi", "1Gi"),
+        "resources": resources(Size(1, "2", "1Gi", "1Gi")),
         "securityContext": container_security(),
         "volumeMounts": [
             {"name": "data", "mountPath": "/var/lib/postgresql/data"},
@@ -105,7 +101,7 @@ def redis(
         "image": service.image,
         "args": ["/etc/redis/redis.conf"],  # the password is in the file: arguments can be seen
         "ports": [{"name": "redis", "containerPort": REDIS_PORT}],
-        "resources": resources("1", "512Mi", "1Gi"),
+        "resources": resources(Size(1, "1", "512Mi", "1Gi")),
         "securityContext": container_security(),
         "volumeMounts": [
             {"name": "data", "mountPath": "/data"},
@@ -164,6 +160,7 @@ def _stateful_set(
     account: Any,
 ) -> Manifest:
     name = object_name(spec.name, component)
+    pod = service_pod(container, account, _UID, volumes=volumes, terminationGracePeriodSeconds=60)
     return {
         "apiVersion": "apps/v1",
         "kind": "StatefulSet",
@@ -183,15 +180,7 @@ def _stateful_set(
             },
             "template": {
                 "metadata": {"labels": labels(spec.name, component)},
-                "spec": {
-                    "containers": [container],
-                    "volumes": volumes,
-                    "securityContext": pod_security(_UID, _UID),
-                    "automountServiceAccountToken": False,
-                    "enableServiceLinks": False,
-                    "terminationGracePeriodSeconds": 60,
-                    "serviceAccountName": account,
-                },
+                "spec": pod,
             },
             "volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": _claim(service)}],
         },

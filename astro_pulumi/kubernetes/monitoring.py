@@ -4,13 +4,9 @@ from typing import Any, Final
 
 from astro_pulumi.airflow.settings import STATSD_PORT
 from astro_pulumi.kubernetes.metadata import Manifest, labels, object_name, selector
-from astro_pulumi.kubernetes.pods import (
-    container_security,
-    pod_security,
-    resources,
-)
+from astro_pulumi.kubernetes.pods import container_security, resources, service_pod
 from astro_pulumi.kubernetes.service import port, service
-from astro_pulumi.spec import DeploymentSpec
+from astro_pulumi.spec import DeploymentSpec, Size
 
 COMPONENT: Final = "statsd"
 METRICS_PORT: Final = 9102
@@ -38,7 +34,7 @@ def _exporter(spec: DeploymentSpec, account: Any) -> Manifest:
             {"name": "statsd", "containerPort": STATSD_PORT, "protocol": "UDP"},
             {"name": "metrics", "containerPort": METRICS_PORT},
         ],
-        "resources": resources("500m", "256Mi", "100Mi"),
+        "resources": resources(Size(1, "500m", "256Mi", "100Mi")),
         "securityContext": container_security(),
         "readinessProbe": {**probe, "periodSeconds": 10},
         "livenessProbe": {**probe, "periodSeconds": 30, "failureThreshold": 5},
@@ -55,13 +51,7 @@ def _exporter(spec: DeploymentSpec, account: Any) -> Manifest:
             "selector": {"matchLabels": selector(spec.name, COMPONENT)},
             "template": {
                 "metadata": {"labels": labels(spec.name, COMPONENT)},
-                "spec": {
-                    "containers": [container],
-                    "securityContext": pod_security(_NOBODY, _NOBODY),
-                    "automountServiceAccountToken": False,
-                    "enableServiceLinks": False,
-                    "serviceAccountName": account,
-                },
+                "spec": service_pod(container, account, _NOBODY),
             },
         },
     }

@@ -10,11 +10,10 @@ from astro_pulumi.airflow.facts import WEBSERVER_PORT, Process
 from astro_pulumi.airflow.settings import STATSD_PORT
 from astro_pulumi.kubernetes import autoscaling, backing, monitoring, pgbouncer
 from astro_pulumi.kubernetes.metadata import Manifest, labels, object_name, selector
-from astro_pulumi.release.job import COMPONENT as RELEASE_JOB
+from astro_pulumi.release import job as release_job
 from astro_pulumi.release.rollout import COMPONENT as ROLLOUT
-from astro_pulumi.spec import BackingService, DeploymentSpec, ExternalBroker, ExternalDatabase
+from astro_pulumi.spec import BackingService, DeploymentSpec, ExternalService
 
-_LOG_READERS: Final = ("webserver",)  # it shows the logs of running tasks
 _DNS: Final = 53
 _PAST_PGBOUNCER: Final = {"migration", "metadata-async"}  # groups of secrets
 # KEDA's operator counts the tasks. It has this label by its Helm chart and by its manifests.
@@ -38,7 +37,7 @@ def connections(spec: DeploymentSpec) -> list[Connection]:
     """Every connection between pods of the Deployment that is allowed."""
     allowed = []
     for client, process in _clients(spec).items():
-        if spec.pgbouncer and _reads_database(process) and client != RELEASE_JOB:
+        if spec.pgbouncer and _reads_database(process) and client != release_job.COMPONENT:
             allowed.append(Connection(client, pgbouncer.COMPONENT, pgbouncer.PORT))
         if _reaches_database(spec, process) and isinstance(spec.database, BackingService):
             allowed.append(Connection(client, "postgresql", backing.POSTGRESQL_PORT))
@@ -48,8 +47,8 @@ def connections(spec: DeploymentSpec) -> list[Connection]:
             allowed.append(Connection(client, "webserver", WEBSERVER_PORT))
         if spec.metrics.exporter_image:
             allowed.append(Connection(client, monitoring.COMPONENT, STATSD_PORT, "UDP"))
-        if "logs" in process.ports:
-            allowed += [Connection(r, client, process.ports["logs"]) for r in _LOG_READERS]
+        if "logs" in process.ports:  # the webserver shows the logs of running tasks
+            allowed.append(Connection("webserver", client, process.ports["logs"]))
     if spec.pgbouncer and isinstance(spec.database, BackingService):
         allowed.append(Connection(pgbouncer.COMPONENT, "postgresql", backing.POSTGRESQL_PORT))
     return allowed
@@ -81,10 +80,8 @@ def network_policies(spec: DeploymentSpec) -> dict[str, Manifest]:
 
 def _clients(spec: DeploymentSpec) -> dict[str, Process]:
     """Everything that runs Airflow, by component."""
-    job = Process(
-        RELEASE_JOB, (), spec.facts.worker.probe, spec.facts.release_job_reads, runs_dag_code=True
-    )
-    return {p.component: p for p in (*spec.processes, spec.facts.worker, job)}
+    processes = (*spec.processes, spec.facts.worker, release_job.process(spec))
+    return {process.component: process for process in processes}
 
 
 def _reads_database(process: Process) -> bool:
@@ -163,7 +160,7 @@ def _ports_outside(spec: DeploymentSpec, process: Process | None) -> list[Manife
         if spec.metrics.statsd_host:
             ports.add((spec.metrics.statsd_port, "UDP"))
     for service in services:
-        if isinstance(service, ExternalDatabase | ExternalBroker):
+        if isinstance(service, ExternalService):
             if service.url is not None:  # its port may be known to nobody yet
                 ports = {one for one in ports if one[1] == "UDP"}
                 return [{"port": 1, "endPort": 65535, "protocol": "TCP"}, *_port_rules(ports)]

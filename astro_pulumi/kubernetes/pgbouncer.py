@@ -5,21 +5,18 @@ that says where the data is.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
 from astro_pulumi.errors import ArgumentError
-from astro_pulumi.kubernetes.metadata import (
-    NOT_AWAITED,
-    Manifest,
-    labels,
-    object_name,
-    selector,
-)
+from astro_pulumi.kubernetes.metadata import Manifest, object_name, selector
 from astro_pulumi.kubernetes.pods import (
     container_security,
-    pod_security,
+    deployment,
+    mount_secret,
     resources,
+    service_pod,
     spread,
 )
 from astro_pulumi.kubernetes.service import port, service
@@ -41,7 +38,6 @@ def workload(
     spec: DeploymentSpec, pgbouncer: PgBouncer, files_secret: Any, account: Any
 ) -> Manifest:
     """`files_secret` is the name of a Secret with what `files` returns."""
-    selected = selector(spec.name, COMPONENT)
     probe = {"tcpSocket": {"port": PORT}}
     container: Manifest = {
         "name": COMPONENT,
@@ -49,51 +45,19 @@ def workload(
         # Images of PgBouncer differ in their entrypoints; what they share is the program.
         "command": ["pgbouncer", f"{_FOLDER}/pgbouncer.ini"],
         "ports": [{"name": COMPONENT, "containerPort": PORT}],
-        "resources": resources(pgbouncer.size.cpu, pgbouncer.size.memory, "100Mi"),
+        "resources": resources(replace(pgbouncer.size, ephemeral_storage="100Mi")),
         "securityContext": container_security(),
-        "volumeMounts": [{"name": "files", "mountPath": _FOLDER, "readOnly": True}],
+        "volumeMounts": [],
         "lifecycle": {"preStop": {"exec": {"command": ["sh", "-c", _DRAIN]}}},
         "startupProbe": {**probe, "periodSeconds": 1, "failureThreshold": 60},
         "readinessProbe": {**probe, "periodSeconds": 10},
         "livenessProbe": {**probe, "periodSeconds": 30, "failureThreshold": 5},
     }
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {
-            "name": object_name(spec.name, COMPONENT),
-            "labels": labels(spec.name, COMPONENT),
-            "annotations": dict(NOT_AWAITED),
-        },
-        "spec": {
-            "replicas": pgbouncer.size.replicas,
-            "selector": {"matchLabels": selected},
-            "strategy": {"rollingUpdate": {"maxSurge": "100%", "maxUnavailable": 0}},
-            "progressDeadlineSeconds": spec.rollout_timeout,
-            "template": {
-                "metadata": {"labels": labels(spec.name, COMPONENT)},
-                "spec": {
-                    "containers": [container],
-                    "volumes": [
-                        {
-                            "name": "files",
-                            "secret": {"secretName": files_secret, "defaultMode": 0o440},
-                        }
-                    ],
-                    "securityContext": pod_security(_NOBODY, _NOBODY),
-                    "automountServiceAccountToken": False,
-                    "enableServiceLinks": False,
-                    "terminationGracePeriodSeconds": 60,
-                    **(
-                        {"topologySpreadConstraints": spread(selected)}
-                        if pgbouncer.size.replicas > 1
-                        else {}
-                    ),
-                    "serviceAccountName": account,
-                },
-            },
-        },
-    }
+    pod = service_pod(container, account, _NOBODY, volumes=[], terminationGracePeriodSeconds=60)
+    mount_secret(pod, "files", files_secret, _FOLDER)
+    if pgbouncer.size.replicas > 1:
+        pod["topologySpreadConstraints"] = spread(selector(spec.name, COMPONENT))
+    return deployment(spec, COMPONENT, pod, pgbouncer.size.replicas)
 
 
 def pgbouncer_service(spec: DeploymentSpec) -> Manifest:

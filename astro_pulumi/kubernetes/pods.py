@@ -1,14 +1,16 @@
 """What every pod of a Deployment has in common: security, resources, settings, probes, placement."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from types import MappingProxyType
 from typing import Any, Final
 
 from astro_pulumi.airflow.facts import FILES, LOGS, HttpProbe, Process, ScriptProbe
-from astro_pulumi.kubernetes.metadata import Manifest
-from astro_pulumi.spec import Placement, PodTemplate, Size
+from astro_pulumi.kubernetes.metadata import NOT_AWAITED, Manifest, labels, object_name, selector
+from astro_pulumi.spec import DeploymentSpec, Placement, PodTemplate, Size
 
 # The uid of `astro` in Astro Runtime and of `airflow` in apache/airflow. Stated, because Astro Runtime's
 # USER is a name, of which Kubernetes cannot tell that it is not root.
@@ -77,13 +79,7 @@ def container_security() -> Manifest:
     }
 
 
-def resources(
-    cpu: str,
-    memory: str,
-    ephemeral_storage: str,
-    cpu_request: str | None = None,
-    memory_request: str | None = None,
-) -> Manifest:
+def resources(size: Size) -> Manifest:
     """Limits as given; a fortieth of CPU and disk, and half of the memory, are requested unless said.
 
     Airflow's processes are idle most of the time and need their CPU at the start: a start-up that is
@@ -91,11 +87,15 @@ def resources(
     and of the release Job add up: with a tenth they do not fit on a node of two cores.
     """
     return {
-        "limits": {"cpu": cpu, "memory": memory, "ephemeral-storage": ephemeral_storage},
+        "limits": {
+            "cpu": size.cpu,
+            "memory": size.memory,
+            "ephemeral-storage": size.ephemeral_storage,
+        },
         "requests": {
-            "cpu": cpu_request or fraction(cpu, 1 / 40),
-            "memory": memory_request or fraction(memory, 1 / 2),
-            "ephemeral-storage": fraction(ephemeral_storage, 1 / 40),
+            "cpu": size.cpu_request or fraction(size.cpu, 1 / 40),
+            "memory": size.memory_request or fraction(size.memory, 1 / 2),
+            "ephemeral-storage": fraction(size.ephemeral_storage, 1 / 40),
         },
     }
 
@@ -142,6 +142,53 @@ def spread(selected: dict[str, str]) -> list[Manifest]:
     ]
 
 
+def service_pod(container: Manifest, account: Any, uid: int, **more: Any) -> Manifest:
+    """The pod spec of a service beside Airflow. `more` is of the pod as well."""
+    return {
+        "containers": [container],
+        "securityContext": pod_security(uid, uid),
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "serviceAccountName": account,
+        **more,
+    }
+
+
+def deployment(
+    spec: DeploymentSpec,
+    component: str,
+    pod: Manifest,
+    replicas: int | None,
+    *,
+    name: str | None = None,
+    more: Mapping[str, str] = MappingProxyType({}),
+) -> Manifest:
+    """A workload whose roll-out a Job of ours watches.
+
+    :param replicas: None leaves their number to an autoscaler.
+    :param name: what it is called after the Deployment; by default as the component.
+    :param more: labels that tell it from others of the component.
+    """
+    own_labels = labels(spec.name, component, **more)
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {
+            "name": object_name(spec.name, name or component),
+            "labels": own_labels,
+            "annotations": dict(NOT_AWAITED),
+        },
+        "spec": {
+            **({} if replicas is None else {"replicas": replicas}),
+            "selector": {"matchLabels": selector(spec.name, component, **more)},
+            # All new pods at once beside the old ones, which stay until the new are ready.
+            "strategy": {"rollingUpdate": {"maxSurge": "100%", "maxUnavailable": 0}},
+            "progressDeadlineSeconds": spec.rollout_timeout,
+            "template": {"metadata": {"labels": own_labels}, "spec": pod},
+        },
+    }
+
+
 def airflow_pod(
     process: Process,
     size: Size,
@@ -156,20 +203,14 @@ def airflow_pod(
         "args": list(process.arguments),
         "env": [{"name": "HOME", "value": "/tmp"}],  # noqa: S108 an emptyDir of this pod
         "envFrom": environment.sources(process.reads),
-        "resources": resources(
-            size.cpu,
-            size.memory,
-            size.ephemeral_storage,
-            size.cpu_request,
-            size.memory_request,
-        ),
+        "resources": resources(size),
         "securityContext": container_security(),
         "volumeMounts": [
             {"name": "files", "mountPath": FILES, "readOnly": True},
             {"name": "logs", "mountPath": LOGS},
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
         ],
-        **_probes(process.probe, environment.base_path),
+        **(_probes(process.probe, environment.base_path) if process.probe else {}),
     }
     if process.ports:
         container["ports"] = [
@@ -194,11 +235,12 @@ def airflow_pod(
         **placement(environment.template, own_placement),
     }
     if environment.certificates is not None:
-        _mount_secret(pod, "certificates", environment.certificates, CERTIFICATES)
+        mount_secret(pod, "certificates", environment.certificates, CERTIFICATES)
     return pod
 
 
-def _mount_secret(pod: Manifest, volume: str, secret: Any, path: str) -> None:
+def mount_secret(pod: Manifest, volume: str, secret: Any, path: str) -> None:
+    """Mount a Secret as files in every container, which needs no right to read it."""
     pod["volumes"].append({"name": volume, "secret": {"secretName": secret, "defaultMode": 0o440}})
     for container in pod["containers"]:
         container["volumeMounts"].append({"name": volume, "mountPath": path, "readOnly": True})

@@ -1,18 +1,22 @@
 """What the pods of a Deployment may do in its namespace: Roles, and who has them."""
 
-from typing import Final
+from typing import Any, Final
 
+from astro_pulumi.kubernetes.accounts import service_account
 from astro_pulumi.kubernetes.metadata import Manifest, labels, object_name
 from astro_pulumi.spec import DeploymentSpec
 
 _GROUP: Final = "rbac.authorization.k8s.io"
 
 
-def role_and_binding(spec: DeploymentSpec, component: str, rules: list[Manifest]) -> list[Manifest]:
-    """Build the Role with `rules` and the RoleBinding that gives it to the component's ServiceAccount."""
+def rights(
+    spec: DeploymentSpec, component: str, rules: list[Manifest], pull_secret: Any | None
+) -> list[Manifest]:
+    """Build a ServiceAccount for the component, the Role with `rules`, and the RoleBinding of both."""
     name = object_name(spec.name, component)
     metadata: Manifest = {"name": name, "labels": labels(spec.name, component)}
     return [
+        service_account(spec, component, pull_secret),
         {"apiVersion": f"{_GROUP}/v1", "kind": "Role", "metadata": metadata, "rules": rules},
         {
             "apiVersion": f"{_GROUP}/v1",

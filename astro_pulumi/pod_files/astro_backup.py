@@ -68,13 +68,8 @@ def backup_job(
         *template["volumes"],
         {"name": "backups", "persistentVolumeClaim": {"claimName": claim}},
     ]
-    made: dict[str, Any] = jobs.manifest(
-        name=f"{deployment}-backup-",
-        # As a release Job: those may talk to PostgreSQL.
-        labels=jobs.own_labels(own_job["spec"]["template"]["metadata"]["labels"]),
-        pod=dict(template, containers=[container], volumes=volumes, restartPolicy="Never"),
-        deadline=own_job["spec"]["activeDeadlineSeconds"],
-        owner=own_job,
-    )
+    pod = dict(template, containers=[container], volumes=volumes, restartPolicy="Never")
+    # With the labels of a release Job: those may talk to PostgreSQL.
+    made: dict[str, Any] = jobs.manifest(f"{deployment}-backup-", pod, own_job)
     made["spec"]["ttlSecondsAfterFinished"] = 3600  # where nobody was there any more to delete it
     return made

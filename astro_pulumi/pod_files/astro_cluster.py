@@ -11,10 +11,13 @@ import os
 import ssl
 import threading
 import time
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
+
+from astro_refusal import ReleaseRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +25,6 @@ if TYPE_CHECKING:
     Say = Callable[[str], None]
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-MERGE = "application/merge-patch+json"
 LOG_BYTES = 256 << 10
 
 
@@ -32,10 +34,6 @@ class ApiError(Exception):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
-
-
-class LeaseTimeoutError(Exception):
-    """Another release Job has held the lease for too long. The message is for the user."""
 
 
 class Cluster:
@@ -49,34 +47,26 @@ class Cluster:
 
     @classmethod
     def of_this_pod(cls) -> Cluster:
-        server = f"{os.environ['KUBERNETES_SERVICE_HOST']}:{os.environ['KUBERNETES_SERVICE_PORT']}"
-        if server.count(":") > 1:  # IPv6
-            host, port = server.rsplit(":", 1)
-            server = f"[{host}]:{port}"
+        host = os.environ["KUBERNETES_SERVICE_HOST"]
+        if ":" in host:  # IPv6
+            host = f"[{host}]"
         return cls(
-            server,
+            f"{host}:{os.environ['KUBERNETES_SERVICE_PORT']}",
             lambda: (SERVICE_ACCOUNT / "token").read_text(),  # renewed by the kubelet
             (SERVICE_ACCOUNT / "namespace").read_text(),
             ssl.create_default_context(cafile=str(SERVICE_ACCOUNT / "ca.crt")),
         )
 
     def request(
-        self,
-        method: str,
-        resource: str,
-        name: str = "",
-        body: Any = None,
-        kind: str | None = None,
-        **query: str,
+        self, method: str, resource: str, name: str = "", body: Any = None, **query: str
     ) -> Any:
         """One request on `resource`: "configmaps", "apps/deployments", "batch/jobs"; -> the answer."""
         group, _, plural = resource.rpartition("/")
-        root = {"": "/api/v1"}.get(group, f"/apis/{group}/v1")
+        root = f"/apis/{group}/v1" if group else "/api/v1"
         path = f"{root}/namespaces/{self.namespace}/{plural}" + (f"/{name}" if name else "")
         if query:
             path += "?" + urlencode(query)
-        data = self._ask(method, path, body, kind)
-        return json.loads(data or b"{}")
+        return json.loads(self._ask(method, path, body) or b"{}")
 
     def log(self, pod: str, container: str, previous: bool, lines: int) -> str:
         """The last lines of a container's log, or of the one that ran before it; "" without any."""
@@ -92,10 +82,11 @@ class Cluster:
         # A line that was cut may hold half of a secret, by which nobody would know it.
         return text.rpartition("\n")[0] if len(data) >= LOG_BYTES else text
 
-    def _ask(self, method: str, path: str, body: Any = None, kind: str | None = None) -> bytes:
+    def _ask(self, method: str, path: str, body: Any = None) -> bytes:
         headers = {"Authorization": f"Bearer {self._token()}", "Accept": "application/json, */*"}
         if body is not None:
-            headers["Content-Type"] = kind or "application/json"
+            kind = "merge-patch+json" if method == "PATCH" else "json"
+            headers["Content-Type"] = f"application/{kind}"
         for attempt in range(8):
             try:
                 status, data = self._send(method, path, body, headers)
@@ -137,7 +128,7 @@ class Cluster:
         return items
 
     def patch(self, resource: str, name: str, change: dict[str, Any]) -> Any:
-        return self.request("PATCH", resource, name, change, MERGE)
+        return self.request("PATCH", resource, name, change)
 
 
 def _message(data: bytes) -> str:
@@ -148,6 +139,7 @@ def _message(data: bytes) -> str:
         return data.decode(errors="replace")
 
 
+@dataclass
 class Lease:
     """Held by one release Job of a Deployment at a time, and renewed in the background.
 
@@ -157,31 +149,25 @@ class Lease:
     SECONDS = 30
     RESOURCE = "coordination.k8s.io/leases"
 
-    def __init__(
-        self,
-        cluster: Cluster,
-        name: str,
-        holder: str,
-        labels: dict[str, str],
-        owners: list[dict[str, Any]],
-        patience: float,
-        say: Say,
-    ) -> None:
-        self._cluster, self._name, self._holder = cluster, name, holder
-        self._labels, self._owners = labels, owners
-        self._patience, self._say = patience, say
-        self._released = threading.Event()
+    cluster: Cluster
+    name: str
+    holder: str
+    labels: dict[str, str]
+    owners: list[dict[str, Any]]
+    patience: float
+    say: Say
+    _released: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> Lease:
-        deadline, told = time.monotonic() + self._patience, ""
+        deadline, told = time.monotonic() + self.patience, ""
         while (other := self._try_to_take()) is not None:
             if other != told:
-                self._say(f"waiting for {other}, another release Job of this Deployment")
+                self.say(f"waiting for {other}, another release Job of this Deployment")
                 told = other
             if time.monotonic() > deadline:
-                raise LeaseTimeoutError(
+                raise ReleaseRefusedError(
                     f"{other}, another release Job of this Deployment, has run for more than "
-                    f"{self._patience:.0f} s; nothing was changed. When it has ended, deploy again."
+                    f"{self.patience:.0f} s; nothing was changed. When it has ended, deploy again."
                 )
             time.sleep(1)
         self._renewal = threading.Thread(target=self._renew, daemon=True)
@@ -192,23 +178,23 @@ class Lease:
         self._released.set()
         self._renewal.join()
         try:
-            lease = self._cluster.find(self.RESOURCE, self._name)
-            if lease and lease["spec"].get("holderIdentity") == self._holder:
+            lease = self.cluster.find(self.RESOURCE, self.name)
+            if lease and lease["spec"].get("holderIdentity") == self.holder:
                 self._put(lease, "")
         except (ApiError, OSError):
             pass  # it runs out by itself
 
     def _try_to_take(self) -> str | None:
         """None when it is ours now, else who has it."""
-        lease = self._cluster.find(self.RESOURCE, self._name)
+        lease = self.cluster.find(self.RESOURCE, self.name)
         try:
             if lease is None:
-                self._cluster.request("POST", self.RESOURCE, body=self._fresh())
+                self.cluster.request("POST", self.RESOURCE, body=self._fresh())
                 return None
             holder = lease["spec"].get("holderIdentity")
-            if holder and holder != self._holder and not is_expired(lease["spec"], utc_now()):
+            if holder and holder != self.holder and not is_expired(lease["spec"], utc_now()):
                 return str(holder)
-            self._put(lease, self._holder)
+            self._put(lease, self.holder)
         except ApiError as error:
             if error.status != 409:
                 raise
@@ -218,26 +204,26 @@ class Lease:
     def _renew(self) -> None:
         while not self._released.wait(self.SECONDS / 3):
             try:
-                lease = self._cluster.find(self.RESOURCE, self._name)
-                if lease and lease["spec"].get("holderIdentity") == self._holder:
-                    self._put(lease, self._holder)
+                lease = self.cluster.find(self.RESOURCE, self.name)
+                if lease and lease["spec"].get("holderIdentity") == self.holder:
+                    self._put(lease, self.holder)
             except ApiError as error:
-                self._say(f"the lease could not be renewed: {error}")
+                self.say(f"the lease could not be renewed: {error}")
 
     def _put(self, lease: dict[str, Any], holder: str) -> None:
         lease["spec"] = self._spec(holder)
-        self._cluster.request("PUT", self.RESOURCE, self._name, lease)
+        self.cluster.request("PUT", self.RESOURCE, self.name, lease)
 
     def _fresh(self) -> dict[str, Any]:
         return {
             "apiVersion": "coordination.k8s.io/v1",
             "kind": "Lease",
             "metadata": {
-                "name": self._name,
-                "labels": self._labels,
-                **({"ownerReferences": self._owners} if self._owners else {}),
+                "name": self.name,
+                "labels": self.labels,
+                **({"ownerReferences": self.owners} if self.owners else {}),
             },
-            "spec": self._spec(self._holder),
+            "spec": self._spec(self.holder),
         }
 
     def _spec(self, holder: str) -> dict[str, Any]:

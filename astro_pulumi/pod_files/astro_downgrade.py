@@ -57,8 +57,7 @@ def downgrade_job(
     deployment: str, own_job: dict[str, Any], image: str, target_heads: Heads, target_version: str
 ) -> dict[str, Any]:
     """The release Job's own manifest with another image. It goes when that one goes."""
-    template = own_job["spec"]["template"]
-    pod = template["spec"]
+    pod = own_job["spec"]["template"]["spec"]
     container = dict(pod["containers"][0], image=image)
     replaced = ("ASTRO_DOWNGRADES_FOR", "ASTRO_HEADS", "ASTRO_TARGET_AIRFLOW")
     container["env"] = [
@@ -67,14 +66,8 @@ def downgrade_job(
         {"name": "ASTRO_HEADS", "value": json.dumps(target_heads)},
         {"name": "ASTRO_TARGET_AIRFLOW", "value": target_version},
     ]
-    labels = jobs.own_labels(template["metadata"]["labels"])
-    made: dict[str, Any] = jobs.manifest(
-        name=f"{deployment}-downgrade-",
-        labels=labels,
-        pod=dict(pod, containers=[container]),
-        deadline=own_job["spec"]["activeDeadlineSeconds"],
-        owner=own_job,
-    )
+    pod = dict(pod, containers=[container])
+    made: dict[str, Any] = jobs.manifest(f"{deployment}-downgrade-", pod, own_job)
     return made
 
 

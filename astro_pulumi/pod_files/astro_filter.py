@@ -78,17 +78,17 @@ def _parts(text: str) -> Iterator[str]:
     yield text
     yield text.strip()
     yield from _of_url(text.strip())
-    if _is_json(text):
-        yield from _of_json(text)
-    else:
-        yield from _of_file(text.splitlines())
+    document = _read_json(text)
+    yield from _of_file(text.splitlines()) if document is None else _strings(document, "")
 
 
-def _is_json(text: str) -> bool:
+def _read_json(text: str) -> Any:
+    """The mapping or list that a text is as JSON, or None."""
     try:
-        return isinstance(json.loads(text), (dict, list))
+        document = json.loads(text)
     except ValueError:
-        return False
+        return None
+    return document if isinstance(document, (dict, list)) else None
 
 
 def _of_file(lines: list[str]) -> Iterator[str]:
@@ -116,14 +116,9 @@ def _of_url(text: str) -> Iterator[str]:
         yield from (login, unquote(login), password, unquote(password))
     for name, value in parse_qsl(parts.query):
         if name == "__extra__":  # Airflow's, for what a URL has no place for
-            yield from _of_json(value)
+            yield from _strings(_read_json(value), "")
         elif SENSITIVE.search(name):
             yield value
-
-
-def _of_json(text: str) -> Iterator[str]:
-    if _is_json(text):
-        yield from _strings(json.loads(text), "")
 
 
 def _strings(value: Any, name: str) -> Iterable[str]:
@@ -135,7 +130,7 @@ def _strings(value: Any, name: str) -> Iterable[str]:
         for inner in value:
             yield from _strings(inner, name)
     elif isinstance(value, str) and name not in PLAIN:
-        yield from _of_json(value)
+        yield from _strings(_read_json(value), "")
         yield from _of_url(value)
         if len(value) >= SHORTEST_PART or SENSITIVE.search(name):
             yield value

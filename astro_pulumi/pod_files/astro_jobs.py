@@ -15,19 +15,17 @@ PULL_PROBLEMS = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrIma
 PULL_PATIENCE = 30  # a registry may be away for a moment
 
 
-def own_labels(labels: dict[str, str]) -> dict[str, str]:
-    """The labels of a pod without those that Kubernetes gave it."""
-    own = ("app.kubernetes.io/", "astro-pulumi/")
-    return {key: value for key, value in labels.items() if key.startswith(own)}
-
-
-def manifest(
-    name: str, labels: dict[str, str], pod: dict[str, Any], deadline: int, owner: dict[str, Any]
-) -> dict[str, Any]:
-    """A Job that runs once. It goes when `owner`, a Job, goes.
+def manifest(name: str, pod: dict[str, Any], owner: dict[str, Any]) -> dict[str, Any]:
+    """A Job that runs once, with the labels and the deadline of the Job `owner`. It goes with that one.
 
     :param name: its beginning.
     """
+    # Without those that Kubernetes gave the pod.
+    labels = {
+        key: value
+        for key, value in owner["spec"]["template"]["metadata"]["labels"].items()
+        if key.startswith(("app.kubernetes.io/", "astro-pulumi/"))
+    }
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -45,7 +43,7 @@ def manifest(
         },
         "spec": {
             "backoffLimit": 0,
-            "activeDeadlineSeconds": deadline,
+            "activeDeadlineSeconds": owner["spec"]["activeDeadlineSeconds"],
             "template": {"metadata": {"labels": labels}, "spec": pod},
         },
     }

@@ -63,10 +63,8 @@ def parse(folder: str, note: Callable[[str], None]) -> Parsed:
         if child.at is None:
             raise RuntimeError(f"The process that parses the DAGs {child.end}.")
         errors[name_of(child.at, folder)] = child.end
-        if (
-            child.at in done
-        ):  # it was not imported, but serialized: another try would end there as well
-            break
+        if child.at in done:
+            break  # it was not imported, but serialized: another try would end there as well
         done.add(child.at)
     return Parsed([], errors)
 

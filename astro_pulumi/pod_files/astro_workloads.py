@@ -87,9 +87,8 @@ def start_again(
     """
     started = []
     for workload in find_workloads(cluster, deployment):
-        before, _, by = (
-            (workload["metadata"].get("annotations") or {}).get(STOPPED, "").partition(" ")
-        )
+        annotations = workload["metadata"].get("annotations") or {}
+        before, _, by = annotations.get(STOPPED, "").partition(" ")
         if not before.isdigit():
             continue
         name, replicas = workload["metadata"]["name"], workload["spec"].get("replicas", 1)
@@ -109,10 +108,7 @@ def scale(cluster: Cluster, name: str, replicas: int, stopped: str | None) -> No
     """
     change = {"metadata": {"annotations": {STOPPED: stopped}}, "spec": {"replicas": replicas}}
     for _ in range(10):
-        changed = cluster.request(
-            *("PATCH", WORKLOADS, name, change, "application/merge-patch+json"),
-            fieldManager=MANAGER,
-        )
+        changed = cluster.request("PATCH", WORKLOADS, name, change, fieldManager=MANAGER)
         kept = [
             entry
             for entry in changed["metadata"].get("managedFields", [])

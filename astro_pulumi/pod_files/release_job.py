@@ -13,7 +13,6 @@ import contextlib
 import gc
 import json
 import os
-import signal
 import sys
 import time
 import traceback
@@ -26,9 +25,9 @@ import astro_migrations as migrations
 import astro_parse
 import astro_records as ledger
 import astro_workloads as workloads
-from astro_cluster import Cluster, Lease, LeaseTimeoutError
+from astro_cluster import Cluster, Lease
 from astro_migrations import run_airflow
-from astro_refusal import ReleaseRefusedError
+from astro_refusal import ReleaseRefusedError, StoppedError, leave_message, raise_when_stopped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,23 +36,16 @@ if TYPE_CHECKING:
 os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
 # Airflow keeps two lines of a traceback, which are often a library's: the user's own line is wanted.
 os.environ.setdefault("AIRFLOW__CORE__DAGBAG_IMPORT_ERROR_TRACEBACK_DEPTH", "20")
-TERMINATION_MESSAGE = Path("/dev/termination-log")
-TERMINATION_BYTES = 4096
 # Annotations are 256 KiB at most; the record is for people, who do not read ten thousand DAG ids.
 MOST_DAG_IDS_BYTES = 100_000
 STARTED = time.monotonic()
 
 
-class StoppedError(Exception):
-    """Kubernetes ends the Job. The message is for the user."""
-
-
 at = "start"  # the phase
 
 
-def stop(*_: Any) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    raise StoppedError(
+def describe_stop() -> str:
+    return (
         f"The release Job was stopped after {time.monotonic() - STARTED:.0f} s, at: {at}. It was deleted, or "
         "took longer than timeouts.release_job allows."
     )
@@ -61,17 +53,6 @@ def stop(*_: Any) -> None:
 
 def say(text: str) -> None:
     print(f"release job: {text}", flush=True)
-
-
-def leave_message(text: str) -> None:
-    """What Kubernetes, and with it Pulumi, says of this container when it has ended."""
-    data = text.encode()
-    if len(data) > TERMINATION_BYTES:
-        pod = os.environ.get("HOSTNAME", "the release Job's pod")
-        end = f"\n... all of it: kubectl logs {pod}".encode()
-        data = data[: TERMINATION_BYTES - len(end)].decode(errors="ignore").encode() + end
-    with contextlib.suppress(OSError):
-        TERMINATION_MESSAGE.write_bytes(data)
 
 
 @contextlib.contextmanager
@@ -85,7 +66,7 @@ def phase(name: str) -> Iterator[None]:
 
 
 def main() -> None:
-    signal.signal(signal.SIGTERM, stop)
+    raise_when_stopped(describe_stop)
     cluster = Cluster.of_this_pod()
     deployment, job = os.environ["ASTRO_DEPLOYMENT"], os.environ["ASTRO_JOB"]
     # The Job that downgrades for another one goes on under that one's lease.
@@ -269,7 +250,7 @@ if __name__ == "__main__":
     try:
         main()
     except BaseException as error:
-        is_for_the_user = isinstance(error, (ReleaseRefusedError, LeaseTimeoutError, StoppedError))
+        is_for_the_user = isinstance(error, (ReleaseRefusedError, StoppedError))
         if not is_for_the_user:
             traceback.print_exc()
         last_lines = "".join(

@@ -8,18 +8,18 @@ not within ASTRO_ROLLOUT_TIMEOUT seconds.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import signal
 import sys
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import astro_filter
 import astro_rollout as rollout
 from astro_cluster import ApiError, Cluster
+from astro_refusal import TERMINATION_BYTES, StoppedError, leave_message, raise_when_stopped
 from astro_workloads import WORKLOADS, instance_labels
 
 if TYPE_CHECKING:
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
     from astro_rollout import Object, Problem
 
-TERMINATION_MESSAGE = Path("/dev/termination-log")
-TERMINATION_BYTES = 4096
 SECRETS = Path("/run/secrets/rollout")
 POLL = 0.5
 # Pods and warnings are many and only say why: they are asked for less often.
@@ -37,43 +35,34 @@ LOG_LINES = 40
 WARNINGS = {"fieldSelector": "type=Warning"}
 
 
-class StoppedError(Exception):
-    """Kubernetes ends the Job."""
-
-
 class NotReadyError(Exception):
     """The roll-out has failed. The message is for the user."""
 
 
+@dataclass
 class Watch:
     """The workloads of one turn of a roll-out."""
 
-    def __init__(
-        self,
-        cluster: Cluster,
-        deployment: str,
-        names: list[str],
-        clean: Callable[[str], str],
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._cluster, self._names = cluster, names
-        self._labels = instance_labels(deployment)
-        self._clean, self._clock = clean, clock
-        self._memory = rollout.Memory()
-        self._told: dict[str, str] = {}
-        self.problems: list[Problem] = []
+    cluster: Cluster
+    deployment: str
+    names: list[str]
+    clean: Callable[[str], str]
+    clock: Callable[[], float] = time.monotonic
+    problems: list[Problem] = field(default_factory=list)
+    _memory: rollout.Memory = field(default_factory=rollout.Memory)
+    _told: dict[str, str] = field(default_factory=dict)
 
     def wait(self, timeout: float) -> None:
         """Return when all workloads have rolled out.
 
         :raises NotReadyError: as soon as one cannot, or after `timeout` seconds.
         """
-        start = self._clock()
+        start = self.clock()
         looked = float("-inf")
         while True:
             deployments = self._find_workloads()
-            waiting = [n for n in self._names if not rollout.has_rolled_out(deployments.get(n))]
-            now = self._clock()
+            waiting = [n for n in self.names if not rollout.has_rolled_out(deployments.get(n))]
+            now = self.clock()
             late = now - start >= timeout
             if not waiting:
                 return
@@ -86,18 +75,18 @@ class Watch:
             time.sleep(POLL)
 
     def _find_workloads(self) -> dict[str, Object]:
-        found = self._cluster.list(WORKLOADS, self._labels)
+        found = self.cluster.list(WORKLOADS, instance_labels(self.deployment))
         return {one["metadata"]["name"]: one for one in found}
 
     def _look(self, waiting: list[str], deployments: dict[str, Object]) -> None:
-        pods = self._cluster.list("pods", self._labels)
-        events = self._cluster.list("events", {}, **WARNINGS)
+        pods = self.cluster.list("pods", instance_labels(self.deployment))
+        events = self.cluster.list("events", {}, **WARNINGS)
         self.problems = [
             rollout.find_problem(name, deployments.get(name), pods, events, self._memory)
             for name in waiting
         ]
         for problem in self.problems:
-            cause = self._clean(problem.cause)
+            cause = self.clean(problem.cause)
             if self._told.get(problem.workload) != cause:
                 self._told[problem.workload] = cause
                 say(f"{problem.workload}: {cause}")
@@ -108,7 +97,7 @@ class Watch:
 
     def summary(self) -> str:
         """Each workload that is not ready, and why."""
-        return "\n".join(self._clean(f"{one.workload}: {one.cause}") for one in self.problems)
+        return "\n".join(self.clean(f"{one.workload}: {one.cause}") for one in self.problems)
 
     def _explain(self, final: list[Problem], timeout: float) -> str:
         """The workloads with their causes, and the last log lines of the first, within 4096 bytes."""
@@ -118,7 +107,7 @@ class Watch:
         if not final:
             head.insert(0, f"Not ready after {timeout:.0f} s, which is timeouts.rollout.")
         head += [f"{one.workload} is not ready either: {one.cause}" for one in others]
-        text = self._clean("\n".join(head))
+        text = self.clean("\n".join(head))
         lines = self._log_lines(first)
         if not lines:
             return text
@@ -129,9 +118,9 @@ class Watch:
     def _log_lines(self, problem: Problem) -> list[str]:
         if not problem.container:
             return []
-        log = self._cluster.log(problem.pod, problem.container, problem.previous_log, LOG_LINES)
+        log = self.cluster.log(problem.pod, problem.container, problem.previous_log, LOG_LINES)
         # The whole log at once: a secret may have several lines.
-        return [line for line in self._clean(log).splitlines() if line.strip()]
+        return [line for line in self.clean(log).splitlines() if line.strip()]
 
 
 def last_that_fit(lines: list[str], room: int) -> list[str]:
@@ -152,21 +141,14 @@ def say(text: str) -> None:
     print(f"roll-out: {text}", flush=True)
 
 
-def leave_message(text: str) -> None:
-    """What Kubernetes, and with it Pulumi, says of this container when it has ended."""
-    data = text.encode()[:TERMINATION_BYTES].decode(errors="ignore").encode()
-    with contextlib.suppress(OSError):
-        TERMINATION_MESSAGE.write_bytes(data)
-
-
-def stop(*_: Any) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    raise StoppedError
-
-
 def main() -> int:
-    signal.signal(signal.SIGTERM, stop)
     start = time.monotonic()
+    raise_when_stopped(
+        lambda: (
+            f"The watch of the roll-out was stopped after {time.monotonic() - start:.0f} s: it was "
+            "deleted, or its node was shut down. Deploy again."
+        )
+    )
     clean = astro_filter.make_filter(astro_filter.read_secrets(SECRETS))
     names: list[str] = json.loads(os.environ["ASTRO_WORKLOADS"])
     watch = Watch(Cluster.of_this_pod(), os.environ["ASTRO_DEPLOYMENT"], names, clean)
@@ -174,11 +156,8 @@ def main() -> int:
         watch.wait(float(os.environ["ASTRO_ROLLOUT_TIMEOUT"]))
     except NotReadyError as error:
         message = str(error)
-    except StoppedError:
-        message = (
-            f"The watch of the roll-out was stopped after {time.monotonic() - start:.0f} s: it was "
-            f"deleted, or its node was shut down. Deploy again.\n{watch.summary()}"
-        )
+    except StoppedError as error:
+        message = f"{error}\n{watch.summary()}"
     except ApiError as error:
         message = clean(f"The roll-out could not be watched: {error}\n{watch.summary()}")
     else:

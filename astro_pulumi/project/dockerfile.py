@@ -60,11 +60,6 @@ class BaseImage:
         return name.removeprefix(self.name).removeprefix(":") or None
 
     @property
-    def has_digest(self) -> bool:
-        """Whether the reference has a digest, which always names the same image."""
-        return "@" in self.reference
-
-    @property
     def is_valid(self) -> bool:
         """Whether Docker accepts the reference."""
         return bool(_REFERENCE.match(self.reference))

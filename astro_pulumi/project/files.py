@@ -52,18 +52,7 @@ def content_of(file: ProjectFile) -> bytes:
     """Return a file's bytes, or a link's target."""
     if file.is_link:
         return os.fsencode(os.readlink(file.source))  # noqa: PTH115 a Path for each costs more
-    descriptor = os.open(file.source, os.O_RDONLY | getattr(os, "O_BINARY", 0))
-    try:
-        # One read is enough for most files. Takes half the time of `Path.read_bytes`.
-        data = os.read(descriptor, file.size + 1)
-        if len(data) == file.size:
-            return data
-        parts = [data]
-        while part := os.read(descriptor, 1 << 20):
-            parts.append(part)
-        return b"".join(parts)
-    finally:
-        os.close(descriptor)
+    return Path(file.source).read_bytes()
 
 
 @dataclass(frozen=True)

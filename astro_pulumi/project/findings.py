@@ -4,9 +4,8 @@ Codes of rules are stable: users write them into CI scripts and `# astro-pulumi:
 """
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 
 class Severity(StrEnum):
@@ -46,10 +45,6 @@ class Finding:
     def __str__(self) -> str:
         """Return place, code, problem and solution."""
         return f"{self.place}: {self.text}"
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return plain values, for JSON."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)

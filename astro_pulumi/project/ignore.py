@@ -9,17 +9,21 @@ result with a real `docker build`.
 import posixpath
 import re
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import Enum, auto
 from typing import Final
 
 from astro_pulumi.errors import ProjectError
 
 _WILDCARDS: Final = frozenset("*[]?^\\")
-# moby/patternmatcher does not escape `{|}`, by mistake: its bitmap is too small. So `a|b*` matches every
-# path that begins with "a".
-_ESCAPED: Final = frozenset(".+()$")
+_SPECIAL: Final = frozenset("*[]?\\")  # anywhere else than in `**`
+_TOKEN: Final = re.compile(r"\*\*/?|\\?.", re.DOTALL)
+# What Go's `filepath.Match` accepts: closed classes of characters and ranges, escapes with a character.
+_CLASS_CHARACTER: Final = r"(?:\\.|[^\\\]-])"
+_VALID: Final = re.compile(
+    rf"(?:[^\\\[]|\\.|\[\^?+(?:{_CLASS_CHARACTER}(?:-{_CLASS_CHARACTER})?)+\])+", re.DOTALL
+)
+_REGEX_OF: Final = {"*": "[^/]*", "?": "[^/]", **{char: f"\\{char}" for char in ".+()$"}}
 
 
 class InvalidPatternError(ProjectError):
@@ -37,7 +41,7 @@ class _Pattern:
     text: str  # without "!"
     line: int
     is_exception: bool
-    matches: Callable[[str], object]  # true for a path that matches
+    regex: re.Pattern[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,9 @@ class DockerIgnore:
             for number, line in enumerate(lines, 1)
             if (pattern := _parse(line.removeprefix("\ufeff") if number == 1 else line, number))
         ]
-        self._might_match = _quick_check(pattern.text for pattern in self._patterns)
+        # Most files match no pattern, and one test is faster than one per pattern.
+        alternatives = "|".join(f"(?:{pattern.regex.pattern})" for pattern in self._patterns)
+        self._might_match = compile_quietly(alternatives, re.ASCII).match
         exceptions = [
             _without_trailing_glob(pattern.text)
             for pattern in self._patterns
@@ -98,7 +104,7 @@ class DockerIgnore:
         matched = []
         for pattern, matched_above in zip(self._patterns, parent.matched, strict=True):
             matches = matched_above or (
-                pattern.is_exception == ignored and bool(pattern.matches(path))
+                pattern.is_exception == ignored and pattern.regex.match(path) is not None
             )
             matched.append(matches)
             if matches:
@@ -124,10 +130,10 @@ def _parse(line: str, number: int) -> _Pattern | None:
         return None
     is_exception = text.startswith("!")
     text = text.removeprefix("!")
-    if not text or not _is_valid(text):
+    if not _VALID.fullmatch(text):
         raise InvalidPatternError(number, line.strip())
     try:
-        return _Pattern(text, number, is_exception, _matcher(text))
+        return _Pattern(text, number, is_exception, compile_quietly(_regex(text), re.ASCII))
     except re.error:
         raise InvalidPatternError(number, line.strip()) from None
 
@@ -154,122 +160,20 @@ def compile_quietly(regex: str, flags: int = 0) -> re.Pattern[str]:
         return re.compile(regex, flags)
 
 
-def _matcher(pattern: str) -> Callable[[str], object]:
-    """Return a function that tells whether a path matches, like moby's `Pattern.compile`."""
-    kind, text = _compile(pattern)
-    if kind is _Kind.EXACT:
-        return text.__eq__
-    if kind is _Kind.PREFIX:
-        return lambda path: path.startswith(text)
-    if kind is _Kind.SUFFIX:
-        whole = text[1:] if text.startswith("/") else None  # `**/foo` is `foo` at the root as well
-        return lambda path: path.endswith(text) or path == whole
-    return compile_quietly(text, re.ASCII).search
-
-
-def _quick_check(patterns: Iterable[str]) -> Callable[[str], bool]:
-    """Return a function that is true for every path that a pattern matches, and rarely for others.
-
-    Most files match no pattern, and one test is faster than one per pattern.
-    """
-    by_kind: dict[_Kind, list[str]] = {kind: [] for kind in _Kind}
-    for pattern in patterns:
-        kind, text = _compile(pattern)
-        by_kind[kind].append(text)
-    names = frozenset(
-        (*by_kind[_Kind.EXACT], *(text.removeprefix("/") for text in by_kind[_Kind.SUFFIX]))
-    )
-    prefixes, suffixes = tuple(by_kind[_Kind.PREFIX]), tuple(by_kind[_Kind.SUFFIX])
-    regexes = by_kind[_Kind.REGEX]
-    search = compile_quietly("|".join(f"(?:{regex})" for regex in regexes), re.ASCII).search
-    if not regexes:
-        return lambda path: path in names or path.startswith(prefixes) or path.endswith(suffixes)
-    return lambda path: (
-        path in names
-        or path.startswith(prefixes)
-        or path.endswith(suffixes)
-        or search(path) is not None
-    )
-
-
-class _Kind(Enum):
-    EXACT = auto()
-    PREFIX = auto()
-    SUFFIX = auto()
-    REGEX = auto()
-
-
-def _compile(pattern: str) -> tuple[_Kind, str]:
-    """Return the kind of a pattern, and its name, prefix, suffix or regular expression."""
-    regex, kind, i = "", _Kind.EXACT, 0
-    while i < len(pattern):
-        start, char = i, pattern[i]
-        i += 1
-        if pattern.startswith("**", start):
-            i += 2 if pattern.startswith("/", start + 2) else 1
-            if i < len(pattern):
-                regex += "(?:.*/)?"
-                kind = _Kind.REGEX
-            elif kind is _Kind.EXACT:
-                kind = _Kind.PREFIX
-            else:
-                regex += ".*"
-                kind = _Kind.REGEX
-            if start == 0:
-                kind = _Kind.SUFFIX
-        elif char in "*?":
-            regex += "[^/]*" if char == "*" else "[^/]"
-            kind = _Kind.REGEX
-        elif char in _ESCAPED:
-            regex += f"\\{char}"
-        elif char == "\\":
-            regex += pattern[start : i + 1]
-            i += 1
-            kind = _Kind.REGEX
+def _regex(pattern: str) -> str:
+    """Return a regular expression for the paths that a pattern matches, like moby's `Pattern.compile`."""
+    before, stars, after = pattern.partition("**")
+    if not (before and after) and not _SPECIAL & {*before, *after}:
+        # moby compares these as text: `**.py` matches `dags/a.py`, unlike `**.p?`.
+        if after.startswith("/"):
+            return rf"(?s:.*/)?{re.escape(after[1:])}\Z"
+        return re.escape(before) + ("(?s:.*)" if stars else "") + rf"{re.escape(after)}\Z"
+    regex = ""
+    for token in _TOKEN.finditer(pattern):
+        if token[0].startswith("**"):
+            regex += "(?:.*/)?" if token.end() < len(pattern) else ".*"
         else:
-            regex += char
-            kind = _Kind.REGEX if char in "[]" else kind
-    if kind is _Kind.PREFIX:
-        return kind, pattern[:-2]
-    if kind is _Kind.SUFFIX:
-        return kind, pattern[2:]
-    # Go's `$` is the very end of the text, unlike Python's.
-    return (kind, f"^{regex}\\Z") if kind is _Kind.REGEX else (kind, pattern)
-
-
-def _is_valid(pattern: str) -> bool:
-    """Return whether Go's `filepath.Match` accepts the classes and escapes of a pattern."""
-    i = 0
-    while i < len(pattern):
-        char = pattern[i]
-        i += 1
-        if char == "\\":
-            if i == len(pattern):
-                return False
-            i += 1
-        elif char == "[":
-            end = _end_of_class(pattern, i)
-            if end is None:
-                return False
-            i = end
-    return True
-
-
-def _end_of_class(pattern: str, i: int) -> int | None:
-    """Return the end of the character class whose content begins at `i`, or None if it is invalid."""
-    i += pattern.startswith("^", i)
-    ranges = 0
-    while not (pattern.startswith("]", i) and ranges):
-        for is_upper_bound in (False, True):
-            if is_upper_bound:
-                if not pattern.startswith("-", i):
-                    break
-                i += 1
-            i += pattern.startswith("\\", i)
-            if i >= len(pattern) or (pattern[i] in "-]" and pattern[i - 1] != "\\"):
-                return None
-            i += 1
-        if i >= len(pattern):
-            return None
-        ranges += 1
-    return i + 1
+            regex += _REGEX_OF.get(token[0], token[0])
+    # moby does not escape `{|}`, by mistake: its bitmap is too small. So `a|b*` matches every path that
+    # begins with "a", and those that have "b" anywhere.
+    return rf"(?s:.*?)(?:^{regex}\Z)" if "|" in regex else rf"{regex}\Z"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from astro_pulumi.project import addresses
-from astro_pulumi.project.files import PACKAGES, REQUIREMENTS, ProjectFile, content_of, decode
+from astro_pulumi.project.files import PACKAGES, REQUIREMENTS, ProjectFile, decode
 from astro_pulumi.project.findings import printable
 from astro_pulumi.project.reader import Project
 from astro_pulumi.project.requirements import logical_lines, split_requirement
@@ -24,30 +24,20 @@ class Summary:
     """The parts of a project."""
 
     base_image: str
-    files: (
-        Mapping[str, str] | None
-    )  # path -> mark that changes with the file; None if there are too many
+    # Path -> mark that changes with the file. None if there are too many.
+    files: Mapping[str, str] | None
     requirements: Mapping[str, str]  # name -> rest of the line
     packages: tuple[str, ...]
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Summary":
-        """Return the summary that `as_dict` converted."""
+        """Return the summary that `dataclasses.asdict` converted."""
         return cls(
             base_image=values["base_image"],
             files=values["files"],
             requirements=values["requirements"],
             packages=tuple(values["packages"]),
         )
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return plain values, for JSON."""
-        return {
-            "base_image": self.base_image,
-            "files": self.files,
-            "requirements": self.requirements,
-            "packages": self.packages,
-        }
 
 
 def summarize(project: Project) -> Summary:
@@ -69,12 +59,8 @@ def _mark(file: ProjectFile, digest: bytes) -> str:
 
 
 def _text(project: Project, path: str) -> str:
-    for file in project.files:
-        if file.path == path:
-            if file.is_link:
-                return project.directory.joinpath(path).read_text("utf-8", "replace")
-            return decode(content_of(file))
-    return ""
+    is_there = any(file.path == path for file in project.files)
+    return decode((project.directory / path).read_bytes()) if is_there else ""
 
 
 def _requirements(text: str) -> dict[str, str]:

@@ -9,7 +9,7 @@ import base64
 import json
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import pulumi
@@ -83,7 +83,7 @@ def content_record(spec: DeploymentSpec, project: str | None, findings: Any) -> 
 
 def packed(project: Summary) -> str:
     """As JSON while people can read it; compressed when it is long; without files when it is too long."""
-    text = json.dumps(project.as_dict(), sort_keys=True)
+    text = json.dumps(asdict(project), sort_keys=True)
     if len(text) <= _READABLE_BYTES:
         return text
     compressed = _PACKED + base64.b64encode(zlib.compress(text.encode(), 9)).decode()

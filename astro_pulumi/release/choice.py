@@ -14,6 +14,7 @@ from astro_pulumi.release.ledger import (
     RELEASES,
     RESTORES,
     Release,
+    number_or_none,
 )
 
 PREVIOUS: Final = "previous"
@@ -43,18 +44,16 @@ class Ledger:
         current = int(annotations[NUMBER])
         listed: Mapping[str, Any] = json.loads(annotations.get(RELEASES, "{}"))
         releases = {
-            int(number): Known(entry["image"], _number(entry.get("restores")))
+            int(number): Known(entry["image"], number_or_none(entry.get("restores")))
             for number, entry in listed.items()
         }
         if current not in releases:
-            releases[current] = Known("", _number(annotations.get(RESTORES)))
+            releases[current] = Known("", number_or_none(annotations.get(RESTORES)))
         return cls(current, releases, annotations.get(ASKED_FOR), annotations.get(AIRFLOW_VERSION))
 
     @classmethod
     def from_releases(cls, releases: list[Release]) -> "Ledger":
         """From the records themselves, the newest first: that is the current one."""
-        if not releases:
-            raise ReleaseError("There is no release yet: nothing was ever deployed successfully.")
         known = {release.number: Known(release.digest, release.restores) for release in releases}
         current = max(known)
         return cls(current, known, None, releases[0].airflow_version)
@@ -109,7 +108,3 @@ def _those(ledger: Ledger) -> str:
     numbers = sorted(ledger.releases)
     shown = ", ".join(str(number) for number in numbers[-10:])
     return f"There are: {'... ' if len(numbers) > 10 else ''}{shown}; {ledger.current} is current."
-
-
-def _number(text: Any) -> int | None:
-    return int(text) if text and str(text).isdigit() else None

@@ -8,7 +8,7 @@ kept anywhere but in their Secrets, so they stay what the program says.
 import asyncio
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import pulumi
@@ -49,7 +49,7 @@ _OUTPUT: Final = {"output": True}
 
 def recorded(args: Mapping[str, Any]) -> pulumi.Output[str]:
     """The arguments that a rollback restores, as JSON, with a mark in the place of each secret Output."""
-    return pulumi.Output.from_input(_open(_restorable(args))).apply(
+    return pulumi.Output.from_input(_replace_outputs(_restorable(args), _open)).apply(
         lambda known: json.dumps(known, sort_keys=True)
     )
 
@@ -69,7 +69,7 @@ def fingerprint(args: Mapping[str, Any], source: str) -> str:
 
     :param source: what the image is made of, or its reference.
     """
-    plain = _placeholders(_restorable(args))
+    plain = _replace_outputs(_restorable(args), lambda _: _OUTPUT)
     text = json.dumps([source, plain], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
@@ -78,18 +78,20 @@ def _restorable(args: Mapping[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in args.items() if k not in NOT_RESTORED and v is not None}
 
 
-def _open(value: Any) -> Any:
-    """`value` with each secret Output in it replaced by a mark."""
+def _replace_outputs(value: Any, replace: Callable[[pulumi.Output[Any]], Any]) -> Any:
+    """`value` with each Output in it replaced."""
     if isinstance(value, pulumi.Output):
-        return _open_output(value)
+        return replace(value)
     if isinstance(value, Mapping):
-        return {key: _open(item) for key, item in value.items()}
+        return {key: _replace_outputs(item, replace) for key, item in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_open(item) for item in value]
+        return [_replace_outputs(item, replace) for item in value]
     return value
 
 
-def _open_output(output: pulumi.Output[Any]) -> pulumi.Output[Any]:
+def _open(output: pulumi.Output[Any]) -> pulumi.Output[Any]:
+    """The value of `output`, or a mark in its place if it is secret."""
+
     async def is_known() -> bool:
         return await output.is_secret() or await output.is_known()
 
@@ -124,13 +126,3 @@ def _fill_secrets(recorded: Any, given: Any) -> Any:
             for index, value in enumerate(recorded)
         ]
     return recorded
-
-
-def _placeholders(value: Any) -> Any:
-    if isinstance(value, pulumi.Output):
-        return _OUTPUT
-    if isinstance(value, Mapping):
-        return {key: _placeholders(item) for key, item in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_placeholders(item) for item in value]
-    return value

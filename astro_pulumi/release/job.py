@@ -1,20 +1,18 @@
 """The release Job: parses the DAGs and brings the database up, in the new image, before the rollout."""
 
-from collections.abc import Iterator
 from typing import Any, Final
 
-from astro_pulumi.airflow.facts import FILES, Process, ScriptProbe
+from astro_pulumi.airflow.facts import FILES, Process
 from astro_pulumi.kubernetes import backing
-from astro_pulumi.kubernetes.accounts import service_account
-from astro_pulumi.kubernetes.metadata import Manifest, labels, object_name
+from astro_pulumi.kubernetes.jobs import job
+from astro_pulumi.kubernetes.metadata import Manifest, object_name
 from astro_pulumi.kubernetes.pods import AirflowEnvironment, airflow_pod
-from astro_pulumi.kubernetes.rights import role_and_binding
+from astro_pulumi.kubernetes.rights import rights
 from astro_pulumi.spec import DeploymentSpec, Size
 
 COMPONENT: Final = "release-job"
 MAX_REMOVED_DAGS: Final = "astro-pulumi/max-removed-dags"
 SKIP_DAG_PARSE: Final = "astro-pulumi/skip-dag-parse"
-_PROBES: Final = ("startupProbe", "readinessProbe", "livenessProbe")
 # What the Job may do in its namespace, and what for.
 _RULES: Final[list[Manifest]] = [
     # One at a time for each Deployment.
@@ -48,53 +46,39 @@ def release_job(spec: DeploymentSpec, environment: AirflowEnvironment, content: 
 
     :param content: the fingerprint of the release.
     """
-    process = Process(
-        component=COMPONENT,
-        arguments=("python", f"{FILES}/release_job.py"),
-        probe=ScriptProbe(""),
-        reads=spec.facts.release_job_reads,
-    )
-    pod = airflow_pod(process, Size(1, "2", "2Gi"), environment)
-    container = pod["containers"][0]
-    for probe in _PROBES:
-        del container[probe]
+    pod = airflow_pod(process(spec), Size(1, "2", "2Gi"), environment)
     grace = max(queue.termination_grace_period_seconds for queue in spec.worker_queues)
     # A downgrade waits for workers that drain.
     deadline = spec.release_job_timeout + grace
-    container["env"] += [
-        *_environment(spec, content, deadline),
+    values = {
+        "ASTRO_DEPLOYMENT": spec.name,
+        "ASTRO_RELEASE_CONTENT": content,
+        "ASTRO_DATABASE_DOWNGRADE": spec.database_downgrade,
+        "ASTRO_HISTORY_LIMIT": str(spec.history_limit),
+        "ASTRO_LEASE_PATIENCE": str(deadline // 2),
+    }
+    if spec.backup_before_downgrade:
+        values["ASTRO_BACKUP_CLAIM"] = object_name(spec.name, backing.BACKUPS)
+    pod["containers"][0]["env"] += [
+        *({"name": name, "value": value} for name, value in values.items()),
         # Set by Kubernetes on every pod of a Job.
         {
             "name": "ASTRO_JOB",
             "valueFrom": {"fieldRef": {"fieldPath": "metadata.labels['job-name']"}},
         },
     ]
-    # Without it the user reads only "exit code 1".
-    container["terminationMessagePolicy"] = "FallbackToLogsOnError"
-    pod["restartPolicy"] = "Never"
-    pod["activeDeadlineSeconds"] = deadline
-    pod["serviceAccountName"] = object_name(spec.name, COMPONENT)
-    pod["automountServiceAccountToken"] = True
-    return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {
-            "labels": labels(spec.name, COMPONENT),
-            "annotations": {
-                # A failed Job would be waited for again by the next `up` instead of made anew.
-                "pulumi.com/replaceUnready": "true",
-                # Its own deadline ends it with a reason; Pulumi's wait would end without one.
-                "pulumi.com/timeoutSeconds": str(deadline + 120),
-                **_consent(spec),
-            },
-        },
-        "spec": {
-            "backoffLimit": 0,
-            # Only where the pod never starts: it takes the pod, and its log, away.
-            "activeDeadlineSeconds": deadline + 60,
-            "template": {"metadata": {"labels": labels(spec.name, COMPONENT)}, "spec": pod},
-        },
-    }
+    return job(spec, COMPONENT, pod, deadline, _consent(spec))
+
+
+def process(spec: DeploymentSpec) -> Process:
+    """What the Job runs and reads, in the form of Airflow's processes."""
+    return Process(
+        component=COMPONENT,
+        arguments=("python", f"{FILES}/release_job.py"),
+        probe=None,
+        reads=spec.facts.release_job_reads,
+        runs_dag_code=True,
+    )
 
 
 def _consent(spec: DeploymentSpec) -> dict[str, str]:
@@ -106,27 +90,7 @@ def _consent(spec: DeploymentSpec) -> dict[str, str]:
     return {name: str(value) for name, value in given.items() if value is not None}
 
 
-def _environment(spec: DeploymentSpec, content: str, deadline: int) -> Iterator[Manifest]:
-    values = {
-        "ASTRO_DEPLOYMENT": spec.name,
-        "ASTRO_RELEASE_CONTENT": content,
-        "ASTRO_DATABASE_DOWNGRADE": spec.database_downgrade,
-        "ASTRO_HISTORY_LIMIT": str(spec.history_limit),
-        "ASTRO_LEASE_PATIENCE": str(deadline // 2),
-        **(
-            {"ASTRO_BACKUP_CLAIM": object_name(spec.name, backing.BACKUPS)}
-            if spec.backup_before_downgrade
-            else {}
-        ),
-    }
-    for name, value in values.items():
-        yield {"name": name, "value": value}
-
-
 def release_job_rights(spec: DeploymentSpec, pull_secret: Any | None) -> list[Manifest]:
     """Build ServiceAccount, Role and RoleBinding of the release Job."""
     rules = [*_RULES, *([_BACKUP_RULE] if spec.backup_before_downgrade else [])]
-    return [
-        service_account(spec, COMPONENT, pull_secret),
-        *role_and_binding(spec, COMPONENT, rules),
-    ]
+    return rights(spec, COMPONENT, rules, pull_secret)

@@ -87,9 +87,22 @@ def release_record(
     :param origin: what `origin.describe` found, as a mapping of strings.
     :param findings: what the release Job found out. These four may be Outputs.
     """
-    data = pulumi.Output.all(image, configuration, origin, findings).apply(
-        lambda known: _record_data(airflow_version, project_hash, project, *known)
-    )
+
+    def data(known: list[Any]) -> dict[str, str]:
+        image, configuration, origin, findings = known
+        dags = findings.get("dags")
+        return {
+            "number": str(findings["number"]),
+            "image": image,
+            "airflowVersion": str(findings.get("airflow") or airflow_version),
+            "configuration": configuration,
+            "heads": json.dumps(findings.get("heads", {}), sort_keys=True),
+            **({"dags": json.dumps(dags)} if dags is not None else {}),
+            **({"projectHash": project_hash} if project_hash else {}),
+            **({"project": project} if project else {}),
+            **origin,
+        }
+
     number = pulumi.Output.from_input(findings).apply(lambda found: str(found["number"]))
     return {
         "apiVersion": "v1",
@@ -99,73 +112,48 @@ def release_record(
             "labels": {**labels(deployment, COMPONENT), NUMBER: number},
         },
         "immutable": True,
-        "data": data,
-    }
-
-
-def _record_data(
-    airflow_version: str,
-    project_hash: str | None,
-    project: str | None,
-    image: str,
-    configuration: str,
-    origin: Mapping[str, str],
-    findings: Mapping[str, Any],
-) -> dict[str, str]:
-    dags = findings.get("dags")
-    return {
-        "number": str(findings["number"]),
-        "image": image,
-        "airflowVersion": str(findings.get("airflow") or airflow_version),
-        "configuration": configuration,
-        "heads": json.dumps(findings.get("heads", {}), sort_keys=True),
-        **({"dags": json.dumps(dags)} if dags is not None else {}),
-        **({"projectHash": project_hash} if project_hash else {}),
-        **({"project": project} if project else {}),
-        **origin,
+        "data": pulumi.Output.all(image, configuration, origin, findings).apply(data),
     }
 
 
 def current_release(deployment: str, *, origin: Any, image: Any, findings: Any) -> Manifest:
     """Says which release is current. Everything is in annotations, which may change in place."""
-    known = pulumi.Output.all(image, origin, findings)
+
+    def annotations(known: list[Any]) -> dict[str, str]:
+        image, origin, findings = known
+        restores = {"restores": origin["restores"]} if origin.get("restores") else {}
+        own = {"image": image.partition("@")[2], **restores}
+        releases = {**findings.get("releases", {}), str(findings["number"]): own}
+        return {
+            NUMBER: str(findings["number"]),
+            RELEASES: json.dumps(releases, sort_keys=True),
+            **({AIRFLOW_VERSION: findings["airflow"]} if "airflow" in findings else {}),
+            **({RESTORES: origin["restores"]} if origin.get("restores") else {}),
+            **({ASKED_FOR: origin["askedFor"]} if origin.get("askedFor") else {}),
+        }
+
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {
             "name": current_name(deployment),
             "labels": labels(deployment, CURRENT_COMPONENT),
-            "annotations": known.apply(lambda known: _current_annotations(*known)),
+            "annotations": pulumi.Output.all(image, origin, findings).apply(annotations),
         },
-    }
-
-
-def _current_annotations(
-    image: str, origin: Mapping[str, str], findings: Mapping[str, Any]
-) -> dict[str, str]:
-    restores = {"restores": origin["restores"]} if origin.get("restores") else {}
-    own = {"image": image.partition("@")[2], **restores}
-    releases = {**findings.get("releases", {}), str(findings["number"]): own}
-    return {
-        NUMBER: str(findings["number"]),
-        RELEASES: json.dumps(releases, sort_keys=True),
-        **({AIRFLOW_VERSION: findings["airflow"]} if "airflow" in findings else {}),
-        **({RESTORES: origin["restores"]} if origin.get("restores") else {}),
-        **({ASKED_FOR: origin["askedFor"]} if origin.get("askedFor") else {}),
     }
 
 
 def title(deployment: str, origin: Any, findings: Any) -> Any:
     """What the Airflow UI shows of the release: `analytics, release 7 (3f2a91c)`."""
-    known = pulumi.Output.all(origin, findings)
-    return known.apply(lambda known: _title(deployment, *known))
 
+    def text(known: list[Any]) -> str:
+        origin, findings = known
+        git: Mapping[str, Any] = json.loads(origin.get("git", "{}"))
+        commit = str(git.get("commit", ""))[:7] + ("+" if git.get("dirty") else "")
+        suffix = f" ({commit})" if git.get("commit") else ""
+        return f"{deployment}, release {findings['number']}{suffix}"
 
-def _title(deployment: str, origin: Mapping[str, str], findings: Mapping[str, Any]) -> str:
-    git: Mapping[str, Any] = json.loads(origin.get("git", "{}"))
-    commit = str(git.get("commit", ""))[:7] + ("+" if git.get("dirty") else "")
-    suffix = f" ({commit})" if git.get("commit") else ""
-    return f"{deployment}, release {findings['number']}{suffix}"
+    return pulumi.Output.all(origin, findings).apply(text)
 
 
 def read_findings(metadata: Mapping[str, Any] | None) -> Any:
@@ -204,8 +192,8 @@ def parse_record(config_map: Mapping[str, Any]) -> Release | None:
         description=data.get("description"),
         git=json.loads(data.get("git", "{}")),
         by=json.loads(data.get("by", "{}")),
-        restores=_number(data.get("restores")),
-        rolled_back_from=_number(data.get("rolledBackFrom")),
+        restores=number_or_none(data.get("restores")),
+        rolled_back_from=number_or_none(data.get("rolledBackFrom")),
         created=str(metadata.get("creationTimestamp") or ""),
         name=str(metadata.get("name") or ""),
     )
@@ -217,5 +205,6 @@ def parse_records(config_maps: Sequence[Mapping[str, Any]]) -> list[Release]:
     return sorted(releases, key=lambda release: release.number, reverse=True)
 
 
-def _number(text: str | None) -> int | None:
+def number_or_none(text: str | None) -> int | None:
+    """A number as records have it; None for anything else."""
     return int(text) if text and text.isdigit() else None

@@ -10,7 +10,6 @@ import json
 import re
 import urllib.error
 import urllib.request
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import urlencode
@@ -28,23 +27,15 @@ _MANIFESTS: Final = ", ".join(
 _CHALLENGE: Final = re.compile(r'(\w+)="([^"]*)"')
 
 
-@dataclass(frozen=True, slots=True)
-class Login:
-    """A user of the registry."""
-
-    username: str
-    password: str
-
-    @property
-    def basic(self) -> str:
-        """As HTTP has it."""
-        return "Basic " + base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
+def basic_login(username: str, password: str) -> str:
+    """A login, as HTTP has it."""
+    return "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
 
 
-def is_gone(image: str, login: Login | None) -> bool:
+def is_gone(image: str, login: str | None) -> bool:
     """Whether the registry says that it does not have `image`, a reference by digest.
 
-    False as well when it cannot be asked.
+    False as well when it cannot be asked. `login` is what `basic_login` makes.
     """
     repository, _, digest = image.partition("@")
     server, name = _server_and_name(repository)
@@ -71,18 +62,18 @@ def _head(url: str, authorization: str | None) -> tuple[int, str]:
         return error.code, error.headers.get("WWW-Authenticate", "")
 
 
-def _authorization(challenge: str, login: Login | None) -> str | None:
+def _authorization(challenge: str, login: str | None) -> str | None:
     """The answer to a challenge: the login itself, or a token that it is exchanged for."""
     scheme, _, rest = challenge.partition(" ")
     if scheme.lower() != "bearer":
-        return login.basic if login else None
+        return login
     parameters = dict(_CHALLENGE.findall(rest))
     realm = parameters.pop("realm", "")
     if not realm.startswith(("https://", "http://")):
         return None
     request = urllib.request.Request(  # noqa: S310 checked above
         f"{realm}?{urlencode(parameters)}",
-        headers={"Authorization": login.basic} if login else {},
+        headers={"Authorization": login} if login else {},
     )
     with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:  # noqa: S310
         body = json.load(answer)

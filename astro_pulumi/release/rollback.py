@@ -20,10 +20,10 @@ from astro_pulumi.release import origin
 from astro_pulumi.release.choice import Ledger, choose
 from astro_pulumi.release.configuration import fingerprint, restored
 from astro_pulumi.release.ledger import Release, current_name, parse_record, record_name
-from astro_pulumi.release.registry import Login, is_gone
+from astro_pulumi.release.overrides import CONFIG_NAMESPACE
+from astro_pulumi.release.registry import basic_login, is_gone
 from astro_pulumi.spec import DeploymentSpec, Registry
 
-CONFIG_NAMESPACE: Final = "astro"
 CONFIG_KEY: Final = "rollbackTo"
 # The program has no image then, and the Pulumi CLI starts the Docker provider to forget the old one.
 _NO_DOCKER: Final = (
@@ -143,12 +143,12 @@ def require_image(rollback: Rollback, registry: Registry | None) -> None:
     )
 
 
-def _login(registry: Registry | None) -> Login | None:
+def _login(registry: Registry | None) -> str | None:
     if registry is None or registry.username is None:
         return None
     username = _known(pulumi.Output.from_input(registry.username))
     password = _known(pulumi.Output.from_input(registry.password))
-    return Login(username, password) if username and password else None
+    return basic_login(username, password) if username and password else None
 
 
 class _ConfigMap(pulumi.CustomResource):

@@ -12,18 +12,17 @@ from typing import Any, Final
 
 import pulumi
 
-from astro_pulumi.airflow.facts import FILES, Process, ScriptProbe
-from astro_pulumi.kubernetes.accounts import service_account
-from astro_pulumi.kubernetes.metadata import Manifest, labels, object_name
-from astro_pulumi.kubernetes.pods import AirflowEnvironment, airflow_pod
+from astro_pulumi.airflow.facts import FILES, Process
+from astro_pulumi.kubernetes.jobs import job
+from astro_pulumi.kubernetes.metadata import Manifest
+from astro_pulumi.kubernetes.pods import AirflowEnvironment, airflow_pod, mount_secret
 from astro_pulumi.kubernetes.resources import KubernetesObject
-from astro_pulumi.kubernetes.rights import role_and_binding
+from astro_pulumi.kubernetes.rights import rights
 from astro_pulumi.spec import DeploymentSpec, Size
 
 COMPONENT: Final = "rollout"
 INPUTS: Final = "astro-pulumi/inputs"
 _SECRETS: Final = "/run/secrets/rollout"
-_PROBES: Final = ("startupProbe", "readinessProbe", "livenessProbe")
 _SIZE: Final = Size(1, "500m", "128Mi", "100Mi")
 # Beyond `timeouts.rollout`, for the start of the Job's own pod.
 _START: Final = 120
@@ -41,56 +40,23 @@ def rollout_job(
     spec: DeploymentSpec, environment: AirflowEnvironment, workloads: Sequence[Manifest]
 ) -> Manifest:
     """Build the Job that watches `workloads`. Pulumi replaces it exactly when one of them changes."""
-    process = Process(
-        component=COMPONENT,
-        arguments=(),
-        probe=ScriptProbe(""),
-        reads=(),
-    )
+    process = Process(component=COMPONENT, arguments=(), probe=None, reads=())
     pod = airflow_pod(process, _SIZE, replace(environment, certificates=None))
     container = pod["containers"][0]
-    for unused in (*_PROBES, "args", "envFrom"):
-        del container[unused]
+    del container["args"], container["envFrom"]
     # No init of the image, which may look for a database, and no package that the user has installed.
     container["command"] = ["python", "-ES", f"{FILES}/rollout_job.py"]
+    names = [workload["metadata"]["name"] for workload in workloads]
     container["env"] += [
         {"name": "ASTRO_DEPLOYMENT", "value": spec.name},
-        {"name": "ASTRO_WORKLOADS", "value": json.dumps(_names(workloads))},
+        {"name": "ASTRO_WORKLOADS", "value": json.dumps(names)},
         {"name": "ASTRO_ROLLOUT_TIMEOUT", "value": str(spec.rollout_timeout)},
     ]
-    container["terminationMessagePolicy"] = "FallbackToLogsOnError"
     for number, secret in enumerate(_secrets(environment, workloads)):
-        _mount(pod, f"secret-{number}", secret)
-    deadline = spec.rollout_timeout + _START
-    pod["restartPolicy"] = "Never"
-    pod["activeDeadlineSeconds"] = deadline
-    pod["serviceAccountName"] = object_name(spec.name, COMPONENT)
-    pod["automountServiceAccountToken"] = True
-    return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {
-            "labels": labels(spec.name, COMPONENT),
-            "annotations": {
-                # A failed Job would be waited for again by the next `up` instead of made anew.
-                "pulumi.com/replaceUnready": "true",
-                # Its own deadline ends it with a reason; Pulumi's wait would end without one.
-                "pulumi.com/timeoutSeconds": str(deadline + 120),
-            },
-        },
-        "spec": {
-            "backoffLimit": 0,
-            # Only where the pod never starts: it takes the pod, and its log, away.
-            "activeDeadlineSeconds": deadline + 60,
-            "template": {
-                "metadata": {
-                    "labels": labels(spec.name, COMPONENT),
-                    "annotations": {INPUTS: inputs_hash(workloads)},
-                },
-                "spec": pod,
-            },
-        },
-    }
+        mount_secret(pod, f"secret-{number}", secret, f"{_SECRETS}/secret-{number}")
+    made = job(spec, COMPONENT, pod, spec.rollout_timeout + _START)
+    made["spec"]["template"]["metadata"]["annotations"] = {INPUTS: inputs_hash(workloads)}
+    return made
 
 
 def inputs_hash(workloads: Sequence[Manifest]) -> pulumi.Output[str]:
@@ -120,10 +86,7 @@ def _dump(workloads: Sequence[Manifest], replace_output: Callable[[Any], Any]) -
 
 def rollout_rights(spec: DeploymentSpec, pull_secret: Any | None) -> list[Manifest]:
     """Build ServiceAccount, Role and RoleBinding of the Jobs: they read, and only what they judge by."""
-    return [
-        service_account(spec, COMPONENT, pull_secret),
-        *role_and_binding(spec, COMPONENT, _RULES),
-    ]
+    return rights(spec, COMPONENT, _RULES, pull_secret)
 
 
 def begins_after(
@@ -143,10 +106,6 @@ def begins_after(
         return ended.apply(lambda _: None) if needed else None
 
     return is_upgrade.apply(wait)
-
-
-def _names(workloads: Sequence[Manifest]) -> list[str]:
-    return [workload["metadata"]["name"] for workload in workloads]
 
 
 def _secrets(environment: AirflowEnvironment, workloads: Sequence[Manifest]) -> list[Any]:
@@ -169,11 +128,3 @@ def _read_by(workload: Manifest) -> Iterator[Any]:
     for volume in pod.get("volumes", []):
         if "secret" in volume:
             yield volume["secret"]["secretName"]
-
-
-def _mount(pod: Manifest, volume: str, secret: Any) -> None:
-    """Mount a Secret as files, which needs no right to read it."""
-    pod["volumes"].append({"name": volume, "secret": {"secretName": secret, "defaultMode": 0o440}})
-    pod["containers"][0]["volumeMounts"].append(
-        {"name": volume, "mountPath": f"{_SECRETS}/{volume}", "readOnly": True}
-    )

@@ -12,17 +12,7 @@ PRIVATE_KEY = re.compile(
     rb"(?:\\+[rn]|[\s\"'+,()]|(?:Proc-Type|DEK-Info|Version|Comment): [^\n]*)*[A-Za-z0-9+/]{32}"
 )
 _MARKERS: Final = (  # every credential contains one of them, and they are fast to find
-    *(
-        b"AKIA",
-        b"ASIA",
-        b"ecret",
-        b"ECRET",
-        b"AccountKey=",
-        b"ghp_",
-        b"ghs_",
-        b"github_pat_",
-        b"glpat-",
-    ),
+    *(b"AKIA", b"ASIA", b"AccountKey=", b"ghp_", b"ghs_", b"github_pat_", b"glpat-"),
     *(b"xox", b"hooks.slack", b"k_live_", b"dapi", b"sk-", b"SG.", b"pypi-", b"hf_", b"pul-"),
 )
 # Each format is of one service only.

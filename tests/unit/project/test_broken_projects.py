@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,7 @@ def test_it_is_found(broken: Broken, tmp_path: Path) -> None:
     assert all(not each.message.endswith(".") and len(each.remedy) > 10 for each in findings)
     # The linter writes nothing and shows no secret.
     assert snapshot(tmp_path) == before
-    shown = json.dumps([finding.as_dict() for finding in findings])
+    shown = json.dumps([asdict(finding) for finding in findings])
     assert not [secret for secret in SECRETS if secret in shown]
 
 

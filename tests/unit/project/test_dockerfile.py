@@ -86,22 +86,20 @@ def test_no_from() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reference", "name", "tag", "has_digest"),
+    ("reference", "name", "tag"),
     [
-        ("a", "a", None, False),
-        ("a:1", "a", "1", False),
-        ("localhost:5000/a", "localhost:5000/a", None, False),
-        ("localhost:5000/a/b:1.2", "localhost:5000/a/b", "1.2", False),
-        (f"r.io/a@sha256:{'0' * 64}", "r.io/a", None, True),
-        (f"r.io/a:1@sha256:{'0' * 64}", "r.io/a", "1", True),
+        ("a", "a", None),
+        ("a:1", "a", "1"),
+        ("localhost:5000/a", "localhost:5000/a", None),
+        ("localhost:5000/a/b:1.2", "localhost:5000/a/b", "1.2"),
+        (f"r.io/a@sha256:{'0' * 64}", "r.io/a", None),
+        (f"r.io/a:1@sha256:{'0' * 64}", "r.io/a", "1"),
     ],
 )
-def test_the_parts_of_a_reference(
-    reference: str, name: str, tag: str | None, has_digest: bool
-) -> None:
+def test_the_parts_of_a_reference(reference: str, name: str, tag: str | None) -> None:
     base = BaseImage(reference, 1)
     assert base.is_valid
-    assert (base.name, base.tag, base.has_digest) == (name, tag, has_digest)
+    assert (base.name, base.tag) == (name, tag)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from tests.unit.release.pod_file import load
 
 astro_cluster = load("astro_cluster")
 release_job = load("release_job")
+ReleaseRefusedError = load("astro_refusal").ReleaseRefusedError
 NAME = "analytics-release-job"
 OWNER = {"apiVersion": "v1", "kind": "ConfigMap", "name": "analytics-owner", "uid": "u"}
 
@@ -32,7 +33,7 @@ def test_the_first_takes_it_and_gives_it_back() -> None:
 def test_the_second_says_for_whom_it_waits_and_gives_up() -> None:
     cluster, said = FakeCluster(), list[str]()
     with lease(cluster, "one", []):
-        with pytest.raises(astro_cluster.LeaseTimeoutError, match="nothing was changed"):
+        with pytest.raises(ReleaseRefusedError, match="nothing was changed"):
             lease(cluster, "two", said).__enter__()
         assert held(cluster) == "one"
     assert said == ["waiting for one, another release Job of this Deployment"]

@@ -202,7 +202,7 @@ def test_the_project_s_own_line_is_named_not_that_of_a_library() -> None:
 def test_a_long_message_is_cut_with_the_way_to_the_rest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(release_job, "TERMINATION_MESSAGE", tmp_path / "log")
+    monkeypatch.setattr(load("astro_refusal"), "TERMINATION_MESSAGE", tmp_path / "log")
     monkeypatch.setenv("HOSTNAME", "analytics-release-job-x1")
     release_job.leave_message("ü" * 3000)
     data = (tmp_path / "log").read_bytes()

@@ -13,11 +13,11 @@ import pytest
 from astro_pulumi.errors import ReleaseError
 from astro_pulumi.release.choice import Known, Ledger
 from astro_pulumi.release.ledger import Release
-from astro_pulumi.release.registry import Login, _server_and_name, is_gone
+from astro_pulumi.release.registry import _server_and_name, basic_login, is_gone
 from astro_pulumi.release.rollback import Rollback, require_image
 
 HERE, GONE = "sha256:" + "1" * 64, "sha256:" + "2" * 64
-LOGIN = Login("acme", "hunter2")
+LOGIN = basic_login("acme", "hunter2")
 BASIC = "Basic " + base64.b64encode(b"acme:hunter2").decode()
 
 
@@ -71,8 +71,8 @@ def test_what_the_registry_has_and_what_it_has_not(asks: str) -> None:
 
 
 @pytest.mark.parametrize("asks", ["Basic", "Bearer"])
-@pytest.mark.parametrize("login", [None, Login("acme", "wrong")])
-def test_without_a_login_nobody_knows(asks: str, login: Login | None) -> None:
+@pytest.mark.parametrize("login", [None, basic_login("acme", "wrong")])
+def test_without_a_login_nobody_knows(asks: str, login: str | None) -> None:
     with registry(asks) as repository:
         assert not is_gone(f"{repository}@{GONE}", login)
 

@@ -68,7 +68,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 @pytest.fixture(autouse=True)
 def message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     file = tmp_path / "termination-log"
-    monkeypatch.setattr(job, "TERMINATION_MESSAGE", file)
+    monkeypatch.setattr(load("astro_refusal"), "TERMINATION_MESSAGE", file)
     return file
 
 

@@ -1,0 +1,49 @@
+"""The Jobs of a deploy, which run once in Airflow's image and may speak to the Kubernetes API."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from astro_pulumi.kubernetes.metadata import Manifest, labels, object_name
+from astro_pulumi.spec import DeploymentSpec
+
+
+def job(
+    spec: DeploymentSpec,
+    component: str,
+    pod: Manifest,
+    deadline: int,
+    annotations: Mapping[str, str] = MappingProxyType({}),
+) -> Manifest:
+    """Build the Job of `pod`, which runs as the component's own service account.
+
+    Pulumi replaces the Job when its pod changes; `annotations` of the Job change in place.
+    """
+    # Without it the user reads only "exit code 1".
+    pod["containers"][0]["terminationMessagePolicy"] = "FallbackToLogsOnError"
+    pod = {
+        **pod,
+        "restartPolicy": "Never",
+        "activeDeadlineSeconds": deadline,
+        "serviceAccountName": object_name(spec.name, component),
+        "automountServiceAccountToken": True,
+    }
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "labels": labels(spec.name, component),
+            "annotations": {
+                # A failed Job would be waited for again by the next `up` instead of made anew.
+                "pulumi.com/replaceUnready": "true",
+                # Its own deadline ends it with a reason; Pulumi's wait would end without one.
+                "pulumi.com/timeoutSeconds": str(deadline + 120),
+                **annotations,
+            },
+        },
+        "spec": {
+            "backoffLimit": 0,
+            # Only where the pod never starts: it takes the pod, and its log, away.
+            "activeDeadlineSeconds": deadline + 60,
+            "template": {"metadata": {"labels": labels(spec.name, component)}, "spec": pod},
+        },
+    }
