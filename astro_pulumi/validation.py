@@ -7,7 +7,7 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import pulumi
 
@@ -20,6 +20,8 @@ from astro_pulumi.arguments import Arguments, amount_of, check_label
 from astro_pulumi.errors import ArgumentError
 from astro_pulumi.once import once_in_a_run
 from astro_pulumi.project import read_project, runtime
+
+T = TypeVar("T")
 
 # Kubernetes names end at 63 characters; the longest suffix is "-dag-processor-" plus what a ReplicaSet
 # and a pod add (10 + 1 + 5).
@@ -89,7 +91,9 @@ def specify(name: str, args: DeploymentArgs) -> spec.DeploymentSpec:
         environment=environment,
         secret_environment=secret_environment,
         connections=_connections(given),
-        variables=given.strings("variables", _check_variable_key),
+        variables=_distinct(
+            given, "variables", "AIRFLOW_VAR_", given.strings("variables", _check_variable_key)
+        ),
         database=_database(database),
         confirm_database_change=database.flag("confirm_change"),
         pgbouncer=_pgbouncer(given) if given.has("pgbouncer") else None,
@@ -307,7 +311,20 @@ def _connections(given: Arguments) -> dict[str, spec.Connection]:
             fields["conn_type"] = args.text("type")
         _check_json(fields.get("extra"), args.path("extra"))
         connections[key] = spec.Connection(args.input_text("uri"), fields)
-    return connections
+    return _distinct(given, "connections", "AIRFLOW_CONN_", connections)
+
+
+def _distinct(given: Arguments, argument: str, prefix: str, named: dict[str, T]) -> dict[str, T]:
+    """Refuse names that differ only in case: Airflow reads both from one environment variable."""
+    seen: dict[str, str] = {}
+    for key in named:
+        other = seen.setdefault(key.upper(), key)
+        if other != key:
+            raise ArgumentError(
+                given.path(f"{argument}[{key!r}]"),
+                f"and {other!r} differ only in case: Airflow reads both from {prefix}{key.upper()}",
+            )
+    return named
 
 
 def _check_json(text: pulumi.Input[Any] | None, path: str) -> None:
@@ -333,9 +350,9 @@ def _database(args: Arguments) -> spec.BackingService | spec.ExternalDatabase:
         for key in ("username", "password"):
             if not args.has(key):
                 raise ArgumentError(args.path(key), "is required with `host`")
-    url = args.input_text("url")
-    if isinstance(url, str) and not re.match(r"^postgres(ql)?(\+\w+)?://[^/\s]+/\S+$", url):
-        raise ArgumentError(args.path("url"), "must look like postgresql://user:password@host/name")
+    _check_url(
+        args, r"^postgres(ql)?(\+\w+)?://[^/\s]+/\S+$", "postgresql://user:password@host/name"
+    )
     return spec.ExternalDatabase(
         **_address(args, 5432),
         name=args.text("name", "airflow"),
@@ -369,14 +386,28 @@ def _broker(args: Arguments) -> spec.BackingService | spec.ExternalBroker:
     yours = ("port", "database", "username", "password", "tls", "ca_certificate")
     if not _is_external(args, yours):
         return _backing_service(args, "redis:7", "1Gi")
-    url = args.input_text("url")
-    if isinstance(url, str) and not re.match(r"^rediss?://\S+$", url):
-        raise ArgumentError(args.path("url"), "must look like rediss://:password@host:6379/0")
+    _check_url(args, r"^rediss?://\S+$", "rediss://:password@host:6379/0")
     return spec.ExternalBroker(
         **_address(args, 6379),
         database=args.number("database", 0, 0, 1000),
         tls=args.flag("tls"),
     )
+
+
+def _check_url(args: Arguments, pattern: str, example: str) -> None:
+    """Refuse a `url` of another form, and one whose login would be read as something else."""
+    url = args.input_text("url")
+    if not isinstance(url, str):
+        return
+    if not re.match(pattern, url):
+        raise ArgumentError(args.path("url"), f"must look like {example}")
+    authority = re.split(r"[/?#]", url.partition("://")[2], maxsplit=1)[0]
+    if "@" in url and "@" not in authority:
+        raise ArgumentError(
+            args.path("url"),
+            "has a /, ? or # in its user name or password: write it as %2F, %3F or %23, or give `host`, "
+            "`username` and `password`, which are encoded for you",
+        )
 
 
 def _address(args: Arguments, port: int) -> dict[str, Any]:

@@ -127,12 +127,18 @@ def _given_url(service: ExternalService, scheme: str, path: str) -> pulumi.Outpu
         return pulumi.Output.secret(service.url)
     return pulumi.Output.secret(
         {"host": service.host, "username": service.username, "password": service.password}
-    ).apply(lambda parts: f"{scheme}://{_login(parts)}{parts['host']}:{service.port}/{path}")
+    ).apply(lambda parts: f"{scheme}://{_login(parts)}{_host(parts)}:{service.port}/{path}")
 
 
 def _login(parts: dict[str, Any]) -> str:
     username, password = (quote(parts.get(key) or "", safe="") for key in ("username", "password"))
     return f"{username}:{password}@" if password else f"{username}@" if username else ""
+
+
+def _host(parts: dict[str, Any]) -> str:
+    """Return the host as URLs have it: an IPv6 address in brackets."""
+    host = str(parts["host"])
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host
 
 
 def _as_seen_by_keda(spec: DeploymentSpec, url: str, namespace: str) -> str:

@@ -37,13 +37,24 @@ _REFUSED: Final = {
     "AIRFLOW__API__BASE_URL": _USE + "`service.base_url`, `ingress` or `http_route`",
     "AIRFLOW__WEBSERVER__BASE_URL": _USE + "`service.base_url`, `ingress` or `http_route`",
     "AIRFLOW__SCHEDULER__STANDALONE_DAG_PROCESSOR": _USE + "`dag_processor`",
-    # What the release Job reads.
+    # What the Jobs of a deploy read.
     "ASTRO_ADMIN_PASSWORD": _MADE,
     "ASTRO_BACKUP_CLAIM": _USE + "`backup_before_downgrade` in `database`",
     "ASTRO_DATABASE_DOWNGRADE": _USE + "`database_downgrade`",
     "ASTRO_HISTORY_LIMIT": _USE + "`history_limit`",
+    "ASTRO_LEASE_PATIENCE": _USE + "`timeouts.release_job`",
+    "ASTRO_ROLLOUT_TIMEOUT": _USE + "`timeouts.rollout`",
     **dict.fromkeys(
-        ("ASTRO_ADMIN_USERNAME", "ASTRO_DOWNGRADES_FOR", "ASTRO_HEADS", "ASTRO_RELEASE_CONTENT"),
+        (
+            "ASTRO_ADMIN_USERNAME",
+            "ASTRO_DEPLOYMENT",
+            "ASTRO_DOWNGRADES_FOR",
+            "ASTRO_HEADS",
+            "ASTRO_JOB",
+            "ASTRO_RELEASE_CONTENT",
+            "ASTRO_TARGET_AIRFLOW",
+            "ASTRO_WORKLOADS",
+        ),
         _FIXED,
     ),
     "AIRFLOW_CONFIG": _FIXED,

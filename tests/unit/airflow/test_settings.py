@@ -1,6 +1,8 @@
 """What Airflow reads from its environment, for each version."""
 
 import json
+import re
+from importlib import resources
 from typing import Any
 
 import pytest
@@ -219,6 +221,14 @@ def test_without_connections_there_is_no_secret_for_them() -> None:
             "postgresql://u%40x:p%2Fw@h:5432/d?sslmode=require",
         ),
         (
+            {"host": "fd00::1", "username": "u", "password": "p"},
+            "postgresql://u:p@[fd00::1]:5432/airflow?sslmode=require",
+        ),
+        (
+            {"url": "postgresql://u:p%3Fs@h/d?options=-c%20a@b"},
+            "postgresql://u:p%3Fs@h/d?options=-c%20a@b",
+        ),
+        (
             {
                 "host": "h",
                 "username": "u",
@@ -336,6 +346,7 @@ def test_keda_reaches_the_database_from_its_own_namespace(
         ({"url": "rediss://:p@h:1/2"}, "rediss://:p@h:1/2?ssl_cert_reqs=CERT_REQUIRED"),
         ({"host": "h", "password": "p/w", "database": 3}, "redis://:p%2Fw@h:6379/3"),
         ({"host": "h"}, "redis://h:6379/0"),
+        ({"host": "fd00::2"}, "redis://[fd00::2]:6379/0"),
         (
             {"host": "h", "username": "u", "password": "p", "tls": True, "ca_certificate": "PEM"},
             "rediss://u:p@h:6379/0?ssl_cert_reqs=CERT_REQUIRED"
@@ -362,6 +373,16 @@ def test_what_the_deployment_is_built_around_cannot_be_set(version: str) -> None
     own -= {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC", "PGSSLROOTCERT"}  # another driver may do
     for name in own:
         with pytest.raises(ArgumentError, match=r"is made by|is set by"):
+            check_environment_name(name, "environment")
+
+
+def test_what_the_jobs_of_a_deploy_read_cannot_be_set() -> None:
+    folder = resources.files("astro_pulumi") / "pod_files"
+    text = "\n".join(file.read_text() for file in folder.iterdir() if file.is_file())
+    names = set(re.findall(r"\bASTRO_[A-Z_]+\b", text))
+    assert len(names) > 8
+    for name in names:
+        with pytest.raises(ArgumentError):
             check_environment_name(name, "environment")
 
 

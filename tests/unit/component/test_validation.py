@@ -126,6 +126,17 @@ from tests.specs import VERSIONS, everything, spec
             "database.password: must not be given with `url`",
         ),
         ({"broker": {"url": "amqp://h"}}, "broker.url: must look like rediss://"),
+        *(
+            (
+                {"database": {"url": f"postgresql://u:p{mark}s@h/d"}},
+                "database.url: has a /, ? or # in its user name or password: write it as %2F",
+            )
+            for mark in "/?#"
+        ),
+        (
+            {"broker": {"url": "redis://:p?s@h/0"}},
+            "broker.url: has a /, ? or # in its user name or password",
+        ),
         ({"broker": {"host": "h", "url": "redis://h"}}, "broker.host: must not be given"),
         # registry
         (
@@ -135,6 +146,15 @@ from tests.specs import VERSIONS, everything, spec
         (
             {"registry": {"repository": "a/b", "pull_repository": "A/b"}},
             "registry.pull_repository: 'A/b' must be lower-case",
+        ),
+        # names that are one for Airflow
+        (
+            {"connections": {"db": {"uri": "http://h"}, "DB": {"uri": "http://i"}}},
+            "connections['DB']: and 'db' differ only in case: Airflow reads both from AIRFLOW_CONN_DB",
+        ),
+        (
+            {"variables": {"Team": "a", "team": "b"}},
+            "variables['team']: and 'Team' differ only in case: Airflow reads both from AIRFLOW_VAR_TEAM",
         ),
         # exposure
         ({"service": {"node_port": 31000}}, "service.node_port: needs type NodePort"),
