@@ -11,6 +11,7 @@ from astro_pulumi.kubernetes.pods import (
     airflow_pod,
     container_security,
     deployment,
+    pod_metadata,
     resources,
     spread,
 )
@@ -114,10 +115,8 @@ def _workload(
     if spec.log_retention_days:
         _add_log_groomer(pod, spec.log_retention_days)
     made = deployment(spec, component, pod, replicas, name=name, more=more)
-    metadata = made["spec"]["template"]["metadata"]
-    metadata["labels"] = {**spec.pod_template.labels, **metadata["labels"]}
-    if spec.pod_template.annotations:
-        metadata["annotations"] = dict(spec.pod_template.annotations)
+    template = made["spec"]["template"]
+    template["metadata"] = pod_metadata(spec, template["metadata"]["labels"])
     return made
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from astro_pulumi.kubernetes.metadata import Manifest, labels, object_name
+from astro_pulumi.kubernetes.pods import pod_metadata
 from astro_pulumi.spec import DeploymentSpec
 
 
@@ -44,6 +45,6 @@ def job(
             "backoffLimit": 0,
             # Only where the pod never starts: it takes the pod, and its log, away.
             "activeDeadlineSeconds": deadline + 60,
-            "template": {"metadata": {"labels": labels(spec.name, component)}, "spec": pod},
+            "template": {"metadata": pod_metadata(spec, labels(spec.name, component)), "spec": pod},
         },
     }

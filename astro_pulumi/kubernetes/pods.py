@@ -189,6 +189,18 @@ def deployment(
     }
 
 
+def pod_metadata(spec: DeploymentSpec, own_labels: Mapping[str, str]) -> Manifest:
+    """Build the metadata of a pod with Airflow's image: what the user adds to every one, and its own labels.
+
+    Identities of clouds and switches of meshes are labels or annotations, and count for Jobs as well.
+    """
+    template = spec.pod_template
+    return {
+        "labels": {**template.labels, **own_labels},
+        **({"annotations": dict(template.annotations)} if template.annotations else {}),
+    }
+
+
 def airflow_pod(
     process: Process,
     size: Size,

@@ -1,5 +1,6 @@
 """What the pods of a Deployment may do in its namespace: Roles, and who has them."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from astro_pulumi.kubernetes.accounts import service_account
@@ -10,13 +11,17 @@ _GROUP: Final = "rbac.authorization.k8s.io"
 
 
 def rights(
-    spec: DeploymentSpec, component: str, rules: list[Manifest], pull_secret: Any | None
+    spec: DeploymentSpec,
+    component: str,
+    rules: list[Manifest],
+    pull_secret: Any | None,
+    annotations: Mapping[str, Any] | None = None,
 ) -> list[Manifest]:
     """Build a ServiceAccount for the component, the Role with `rules`, and the RoleBinding of both."""
     name = object_name(spec.name, component)
     metadata: Manifest = {"name": name, "labels": labels(spec.name, component)}
     return [
-        service_account(spec, component, pull_secret),
+        service_account(spec, component, pull_secret, annotations),
         {"apiVersion": f"{_GROUP}/v1", "kind": "Role", "metadata": metadata, "rules": rules},
         {
             "apiVersion": f"{_GROUP}/v1",

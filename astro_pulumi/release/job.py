@@ -93,4 +93,6 @@ def _consent(spec: DeploymentSpec) -> dict[str, str]:
 def release_job_rights(spec: DeploymentSpec, pull_secret: Any | None) -> list[Manifest]:
     """Build ServiceAccount, Role and RoleBinding of the release Job."""
     rules = [*_RULES, *([_BACKUP_RULE] if spec.backup_before_downgrade else [])]
-    return rights(spec, COMPONENT, rules, pull_secret)
+    # It parses the DAGs, which may read a secrets backend of the cloud, as Airflow's processes do.
+    identity = spec.pod_template.service_account_annotations
+    return rights(spec, COMPONENT, rules, pull_secret, identity)

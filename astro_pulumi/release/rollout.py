@@ -55,7 +55,8 @@ def rollout_job(
     for number, secret in enumerate(_secrets(environment, workloads)):
         mount_secret(pod, f"secret-{number}", secret, f"{_SECRETS}/secret-{number}")
     made = job(spec, COMPONENT, pod, spec.rollout_timeout + _START)
-    made["spec"]["template"]["metadata"]["annotations"] = {INPUTS: inputs_hash(workloads)}
+    metadata = made["spec"]["template"]["metadata"]
+    metadata["annotations"] = {**metadata.get("annotations", {}), INPUTS: inputs_hash(workloads)}
     return made
 
 

@@ -207,6 +207,19 @@ def test_the_pod_template_is_added_to_every_airflow_pod(featured: Program) -> No
         assert workload.pod["affinity"] == {"nodeAffinity": {}}
 
 
+def test_the_jobs_of_a_deploy_have_the_identity_of_airflow_pods(featured: Program) -> None:
+    """A mesh whose sidecar is not switched off keeps a Job running for ever."""
+    jobs = featured.kinds("Job")
+    assert len(jobs) == 4
+    for job in jobs:
+        metadata = job.inputs["spec"]["template"]["metadata"]
+        assert metadata["labels"]["team"] == "data"
+        assert metadata["labels"]["app.kubernetes.io/instance"] == "analytics"
+        assert metadata["annotations"]["a"] == "b"
+    account = featured.get("analytics-release-job-serviceaccount").inputs["metadata"]
+    assert account["annotations"]["eks.amazonaws.com/role-arn"] == "arn"
+
+
 def test_logs_are_groomed_unless_they_are_kept(featured: Program) -> None:
     kept = deploy(arguments(log_retention_days=0)).get("analytics-scheduler", "Deployment").pod
     assert [container["name"] for container in kept["containers"]] == ["scheduler"]
