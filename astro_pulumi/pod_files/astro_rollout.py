@@ -26,6 +26,7 @@ PULL_PROBLEMS = (
 PULL_PATIENCE = 60.0  # a registry may be away for a moment
 CONFIG_PATIENCE = 10.0  # the kubelet may not have seen a Secret that was made a moment ago
 MOUNT_PATIENCE = 20.0  # the same; the kubelet tries a volume again after some seconds
+GONE_PATIENCE = 10.0  # this Job starts when Pulumi has made its workloads
 MOST_CRASHES = 3
 
 # `ReplicaSet "x" is progressing`, `Created new replica set "x"`: the condition of a Deployment.
@@ -96,7 +97,11 @@ def find_problem(
     :param events: warnings of the namespace.
     """
     if deployment is None:
-        return Problem(name, "does not exist. Was it deleted during the roll-out?")
+        cause = (
+            "does not exist: it was deleted, for example by a `pulumi destroy` that was interrupted. "
+            "Run `pulumi refresh`, then deploy again"
+        )
+        return Problem(name, cause, patience=GONE_PATIENCE, key=(name, "gone"))
     if not is_observed(deployment):
         return Problem(name, "Kubernetes has not taken up the change yet")
     new = new_pods(deployment, pods)

@@ -104,8 +104,9 @@ def test_it_ends_soon_after_the_last_is_ready(clock: Clock) -> None:
 
 def test_every_workload_has_to_be_ready(clock: Clock) -> None:
     cluster = Cluster(([deployment(**READY)], []))
-    with pytest.raises(job.NotReadyError, match="analytics-other: does not exist"):
-        watch(cluster, clock, unchanged, NAME, "analytics-other").wait(5)
+    with pytest.raises(job.NotReadyError, match=r"analytics-other: does not exist.*pulumi refresh"):
+        watch(cluster, clock, unchanged, NAME, "analytics-other").wait(600)
+    assert 10 <= clock.now <= 10 + job.LOOK, "what is gone does not come back"
 
 
 def test_a_crash_ends_the_wait_with_the_reason_and_the_last_words(clock: Clock) -> None:
@@ -150,9 +151,9 @@ def test_what_resolved_itself_is_forgotten(clock: Clock) -> None:
 
 
 def test_changes_are_told_once(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
-    starting = ([deployment()], [pod(waiting("ContainerCreating"))])
-    crash = ([deployment()], [pod(crashed(0))])
     other = {**deployment(), "metadata": {"name": "analytics-other", "generation": 2}}
+    starting = ([deployment(), other], [pod(waiting("ContainerCreating"))])
+    crash = ([deployment(), other], [pod(crashed(0))])
     ready: tuple[list[Object], list[Object]] = ([deployment(**READY), other], [])
     cluster = Cluster(*[starting] * 20, *[crash] * 20, *[ready] * 20)
     with pytest.raises(job.NotReadyError):
