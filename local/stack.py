@@ -3,7 +3,7 @@
 import json
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final
@@ -57,7 +57,9 @@ class Stack:
 
     def create(self) -> None:
         """Create the stack unless it exists, and select it for further `pulumi` commands."""
-        done = self._capture("stack", "select", "--create", self.name, "--non-interactive")
+        done = self.capture(
+            ["pulumi", "stack", "select", "--create", self.name, "--non-interactive"]
+        )
         if done.returncode != 0:
             raise StackError(f"The stack {self.name} cannot be created.", why=done.stderr.strip())
 
@@ -72,7 +74,7 @@ class Stack:
 
     def outputs(self) -> dict[str, Any]:
         """Return the outputs of the last deploy, secrets in plain text; empty before the first."""
-        done = self._capture(*self.command("stack", "output", "--json", "--show-secrets")[1:])
+        done = self.capture(self.command("stack", "output", "--json", "--show-secrets"))
         if "no stack named" in done.stderr:
             return {}
         if done.returncode != 0:
@@ -90,12 +92,8 @@ class Stack:
         *options: str,
         stdout: int | IO[str] | None = subprocess.PIPE,
         stderr: int | IO[str] | None = subprocess.STDOUT,
-        own_group: bool = False,
     ) -> subprocess.Popen[str]:
-        """Start `up`, `preview` or the like, with nobody there to answer a question.
-
-        :param own_group: whether it gets a process group of its own, to be killed as a whole.
-        """
+        """Start `up`, `preview` or the like, with nobody there to answer a question."""
         return subprocess.Popen(
             self.command(command, *_NO_QUESTIONS.get(command, ()), *options),
             cwd=self.directory,
@@ -104,12 +102,12 @@ class Stack:
             stdout=stdout,
             stderr=stderr,
             text=True,
-            start_new_session=own_group,
         )
 
-    def _capture(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def capture(self, command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+        """Run a command line on this stack to its end, with nobody there to answer a question."""
         return subprocess.run(
-            ["pulumi", *arguments],
+            command,
             cwd=self.directory,
             env=self.full_environment,
             stdin=subprocess.DEVNULL,

@@ -4,7 +4,6 @@ All on the quickstart's Deployment, whose next deploy without the fault must go 
 """
 
 import json
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -46,15 +45,8 @@ def failure(deployed: Deployed, *lines: str) -> str:
 def status(deployed: Deployed) -> tuple[int, dict[str, Any]]:
     """Exit code and words of `astro-pulumi status`."""
     program = str(Path(sys.executable).with_name("astro-pulumi"))
-    done = subprocess.run(
-        [program, "status", "--json", "--stack", deployed.stack.name],
-        cwd=deployed.stack.directory,
-        env=deployed.stack.full_environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    stack = deployed.stack
+    done = stack.capture([program, "status", "--json", "--stack", stack.name])
     assert done.stdout, done.stderr
     return done.returncode, json.loads(done.stdout)
 

@@ -96,15 +96,7 @@ class Soak:
 
     def run(self, *arguments: str) -> tuple[bool, str]:
         """Run a `pulumi` command to its end; return whether it succeeded, and its words."""
-        done = subprocess.run(
-            self.stack.command(*arguments),
-            cwd=self.stack.directory,
-            env=self.stack.full_environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = self.stack.capture(self.stack.command(*arguments))
         return done.returncode == 0, done.stdout + done.stderr
 
     def recover(self) -> tuple[bool, str]:
@@ -242,7 +234,7 @@ def test_a_rollback_can_be_killed_at_any_moment(soak: Soak) -> None:
     program = str(Path(sys.executable).with_name("astro-pulumi"))
     rollback = [program, "rollback", "--yes", "--stack", soak.stack.name]
     started = time.monotonic()
-    done = run_quietly(rollback, soak)
+    done = soak.stack.capture(rollback)
     assert done.returncode == 0, done.stdout + done.stderr
     duration = time.monotonic() - started
     for number in range(ROLLBACKS):
@@ -250,16 +242,3 @@ def test_a_rollback_can_be_killed_at_any_moment(soak: Soak) -> None:
         killed = soak.kill(rollback, seconds)
         soak.note("rollback", seconds, killed, soak.recover())
     assert not [row for row in soak.rows if "FAILED" in row]
-
-
-def run_quietly(command: list[str], soak: Soak) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end."""
-    return subprocess.run(
-        command,
-        cwd=soak.stack.directory,
-        env=soak.stack.full_environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
