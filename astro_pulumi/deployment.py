@@ -28,6 +28,7 @@ from astro_pulumi.kubernetes import (
     network,
     pgbouncer,
 )
+from astro_pulumi.kubernetes.interrupted_destroy import replacement_trigger
 from astro_pulumi.kubernetes.metadata import Manifest, labels, object_name
 from astro_pulumi.kubernetes.objects import Objects
 from astro_pulumi.kubernetes.pods import AirflowEnvironment, pod_files
@@ -160,13 +161,15 @@ class Deployment(pulumi.ComponentResource):
         """An existing one, or one with a random suffix."""
         if given is not None:
             return pulumi.Output.from_input(given)
-        full_name = pulumi.Output.format("{0}-{1}", name, namespace_suffix(name, self))
+        suffix = namespace_suffix(name, self)
+        full_name = pulumi.Output.format("{0}-{1}", name, suffix.result)
         manifest = {
             "apiVersion": "v1",
             "kind": "Namespace",
             "metadata": {"name": full_name, "labels": labels(name, "namespace")},
         }
-        opts = pulumi.ResourceOptions(parent=self)
+        trigger = replacement_trigger(name, "namespace", [suffix], self)
+        opts = pulumi.ResourceOptions(parent=self, replacement_trigger=trigger)
         return KubernetesObject(name, manifest, opts).object_name
 
     def _find_or_make_pull_secret(self) -> pulumi.Output[str] | None:
@@ -259,9 +262,10 @@ class Deployment(pulumi.ComponentResource):
         files = self._objects.make_secret(
             component, pgbouncer_files(spec, spec.pgbouncer, database_url)
         )
-        self._objects.make(component, pgbouncer.pgbouncer_service(spec))
+        service = self._objects.make(component, pgbouncer.pgbouncer_service(spec))
         manifest = pgbouncer.workload(spec, spec.pgbouncer, files, account)
-        made = self._objects.make(component, manifest, depends_on=database)
+        trigger = replacement_trigger(spec.name, component, [service, *database], self)
+        made = self._objects.make(component, manifest, depends_on=database, trigger=trigger)
         return [made, self._watch(component, [manifest], [made], environment)]
 
     def _expose_webserver(self) -> pulumi.Output[str]:
@@ -364,12 +368,15 @@ class Deployment(pulumi.ComponentResource):
         for component, budget in availability.disruption_budgets(spec).items():
             self._objects.make(component, budget)
         is_upgrade = findings.apply(lambda found: bool(found.get("airflowChanged")))
+        trigger = replacement_trigger(spec.name, "workloads", after, self)
         made: list[KubernetesObject] = []
         watches: list[KubernetesObject] = []
         for turn, manifests in airflow.turns(spec, environment, title).items():
             begin = rollout.begins_after(is_upgrade, watches[-1:])
             workloads = [
-                self._objects.make(component, manifest, depends_on=after, turn=begin)
+                self._objects.make(
+                    component, manifest, depends_on=after, turn=begin, trigger=trigger
+                )
                 for component, manifest in manifests.items()
             ]
             watches.append(self._watch(turn, [*manifests.values()], workloads, environment))

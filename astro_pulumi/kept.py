@@ -35,7 +35,7 @@ def generate_passwords(
     }
 
 
-def namespace_suffix(deployment: str, parent: pulumi.Resource) -> pulumi.Output[str]:
+def namespace_suffix(deployment: str, parent: pulumi.Resource) -> random.RandomString:
     """Make the end of the namespace's name: two stacks may share a cluster.
 
     In the state before the namespace is made, unlike an automatic name: a deploy that was killed finds its
@@ -47,7 +47,7 @@ def namespace_suffix(deployment: str, parent: pulumi.Resource) -> pulumi.Output[
         upper=False,
         special=False,
         opts=pulumi.ResourceOptions(parent=parent),
-    ).result
+    )
 
 
 def check_database_change(spec: DeploymentSpec, parent: pulumi.Resource) -> pulumi.Output[None]:

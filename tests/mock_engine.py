@@ -54,6 +54,8 @@ class Resource:
     retain_on_delete: bool
     protect: bool
     parent: str  # name of a resource
+    replacement_trigger: Any
+    needs: frozenset[tuple[str, str]]  # type and name of parent and dependencies
 
     @classmethod
     def of(cls, request: Any) -> "Resource":
@@ -66,6 +68,12 @@ class Resource:
             retain_on_delete=request.retainOnDelete,
             protect=request.protect,
             parent=request.parent.split("::")[-1],
+            needs=frozenset(
+                (urn.split("::")[2].rpartition("$")[2], urn.split("::")[3])
+                for urn in (*request.dependencies, request.parent)
+                if urn
+            ),
+            replacement_trigger=plain(json_format.MessageToDict(request.replacement_trigger)),
         )
 
     @property
@@ -204,7 +212,7 @@ def answer(type_: str, name: str, inputs: dict[str, Any], preview: bool) -> dict
     elif type_ == "random:index/randomPassword:RandomPassword":
         state["result"] = f"password-of-{name}"
     elif type_ == "random:index/randomString:RandomString":
-        state["result"] = "x7k2m9qa"
+        state["result"] = "x7k2m9qa" if name.endswith("-suffix") else f"string-of-{name}"
     elif type_ == "docker:index/image:Image":
         state["repoDigest"] = f"{state['imageName'].rpartition(':')[0]}@sha256:{'0' * 64}"
     return state

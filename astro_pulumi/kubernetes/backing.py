@@ -14,6 +14,12 @@ DATABASE_NAME: Final = "airflow"
 DATABASE_USER: Final = "airflow"
 _UID: Final = 999  # `postgres` and `redis` in the official images
 _RUN: Final = "/var/run/postgresql"
+# The volume of a Deployment that was destroyed has the password of that time. Over the socket PostgreSQL asks
+# for none; it answers there while the image's entrypoint makes the database, too.
+_ALTER_ROLE: Final = """\
+until printf "ALTER ROLE %s PASSWORD '%s'" "$POSTGRES_USER" "$(cat "$POSTGRES_PASSWORD_FILE")" |
+  psql -q -X -U "$POSTGRES_USER" -d "$POSTGRES_DB"; do sleep 0.2; done 2>/dev/null
+"""
 _PGDATA: Final = "/var/lib/postgresql/data/pgdata"  # a folder of its own: volumes hold lost+found
 
 
@@ -55,6 +61,7 @@ def postgresql(
         ],
         "resources": resources(Size(1, "2", "1Gi", "1Gi")),
         "securityContext": container_security(),
+        "lifecycle": {"postStart": {"exec": {"command": ["sh", "-c", _ALTER_ROLE]}}},
         "volumeMounts": [
             {"name": "data", "mountPath": "/var/lib/postgresql/data"},
             {"name": "run", "mountPath": _RUN},

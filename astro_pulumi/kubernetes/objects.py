@@ -11,11 +11,14 @@ from typing import Any, Final
 import pulumi
 
 from astro_pulumi.errors import ReleaseError
+from astro_pulumi.kubernetes.interrupted_destroy import replacement_trigger
 from astro_pulumi.kubernetes.metadata import Manifest, labels, object_name
 from astro_pulumi.kubernetes.resources import KubernetesObject
 from astro_pulumi.user_errors import shown_to_the_user
 
 OWNER: Final = "owner"
+# A destroy deletes Jobs first. Dumps of the database must not be lost to a destroy that never came to them.
+_NEVER_REPLACED: Final = ("Job", "PersistentVolumeClaim")
 _WARNING: Final = (
     "Everything of this Deployment but its records and volumes is owned by this ConfigMap: "
     "if it is deleted, Kubernetes deletes the Deployment."
@@ -28,7 +31,10 @@ class Objects:
     def __init__(self, name: str, namespace: pulumi.Output[str], parent: pulumi.Resource) -> None:
         self._name, self._namespace, self._parent = name, namespace, parent
         self._owners: list[Manifest] = []
-        self._owners = [self._make_owner()]
+        self._trigger: pulumi.Output[str] | None = None
+        owner = self._make_owner()
+        self._owners = [_owner_reference(owner, object_name(name, OWNER))]
+        self._trigger = replacement_trigger(name, "objects", [owner], parent)
 
     def make(
         self,
@@ -41,11 +47,13 @@ class Objects:
         hooks: pulumi.ResourceHookBinding | None = None,
         turn: pulumi.Output[None] | None = None,
         owned: bool = True,
+        trigger: pulumi.Output[str] | None = None,
     ) -> KubernetesObject:
         """Make one object.
 
         :param turn: what the object waits for, beside what it depends on for good.
         :param owned: whether it goes when the Deployment's owner goes.
+        :param trigger: the replacement trigger of objects that are deleted before most others.
         """
         namespace = self._namespace
         if turn is not None:
@@ -53,6 +61,8 @@ class Objects:
         metadata = {**manifest["metadata"], "namespace": namespace}
         if owned and self._owners:
             metadata["ownerReferences"] = self._owners
+        if not retain_on_delete and manifest["kind"] not in _NEVER_REPLACED:
+            trigger = trigger or self._trigger
         return KubernetesObject(
             object_name(self._name, component),
             {**manifest, "metadata": metadata},
@@ -62,6 +72,7 @@ class Objects:
                 retain_on_delete=retain_on_delete,
                 ignore_changes=ignore_changes,
                 hooks=hooks,
+                replacement_trigger=trigger,
             ),
         )
 
@@ -99,22 +110,27 @@ class Objects:
         }
         return self.make(component, manifest).object_name
 
-    def _make_owner(self) -> Manifest:
-        name = object_name(self._name, OWNER)
+    def _make_owner(self) -> KubernetesObject:
         manifest = {
             "apiVersion": "v1",
             "kind": "ConfigMap",
-            "metadata": {"name": name, "labels": labels(self._name, OWNER)},
+            "metadata": {
+                "name": object_name(self._name, OWNER),
+                "labels": labels(self._name, OWNER),
+            },
             "data": {"warning": _WARNING},
         }
-        owner = self.make(OWNER, manifest)
-        # No `blockOwnerDeletion`: OpenShift asks for rights on the owner's finalizers then.
-        return {
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "name": name,
-            "uid": owner.metadata.apply(_uid),
-        }
+        return self.make(OWNER, manifest)
+
+
+def _owner_reference(owner: KubernetesObject, name: str) -> Manifest:
+    # No `blockOwnerDeletion`: OpenShift asks for rights on the owner's finalizers then.
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "name": name,
+        "uid": owner.metadata.apply(_uid),
+    }
 
 
 def _uid(metadata: Mapping[str, Any] | None) -> Any:

@@ -34,7 +34,10 @@ class KubernetesObject(pulumi.CustomResource):
             },
             pulumi.ResourceOptions.merge(
                 pulumi.ResourceOptions(
-                    version=VERSION, additional_secret_outputs=_SECRET_OUTPUTS.get(kind)
+                    version=VERSION,
+                    additional_secret_outputs=_SECRET_OUTPUTS.get(kind),
+                    # The provider does so by itself; for a replacement trigger Pulumi does not ask it.
+                    delete_before_replace="name" in manifest["metadata"],
                 ),
                 opts,
             ),

@@ -213,6 +213,8 @@ def test_a_kill_at_any_moment_leaves_nothing_to_mend_by_hand(soak: Soak) -> None
             killed = soak.kill(command, seconds)
             if what == "destroy":
                 soak.variables.clear()
+                if not killed:  # the volumes have the keys of a Deployment that is gone
+                    soak.delete_volumes()
             recovered = soak.recover()
             soak.note(what, seconds, killed, recovered)
             if what == "first deploy" and recovered[0]:
