@@ -7,11 +7,20 @@ floats, unknown keys, a string where a list belongs. Every value is taken throug
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, get_args, is_typeddict
+from enum import Enum, EnumMeta
+from functools import partial
+from typing import Any, Final, TypeVar, get_args, is_typeddict
 
 import pulumi
 
 from astro_pulumi.errors import ArgumentError
+from astro_pulumi.inputs import computed
+
+T = TypeVar("T")
+# Gets a value and its path; returns the value, perhaps in another form, or raises.
+Check = Callable[[T, str], T]
+Choices = Sequence[str] | type[Enum]
+_LARGEST: Final = 2**31 - 1
 
 # Kubernetes' quantity grammar, without exponents and negative numbers, which make no sense here.
 _QUANTITY = re.compile(r"^(\d+(?:\.\d+)?)(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$")
@@ -43,73 +52,108 @@ class Arguments:
         """Whether the argument was given."""
         return key in self._values
 
-    def text(self, key: str, default: str | None = None) -> str:
-        """A string that is known now and not empty; required when there is no default."""
+    def text(
+        self, key: str, default: str | None = None, check: Check[str] | None = None
+    ) -> pulumi.Input[str]:
+        """Return a string that is not empty; required when there is no default.
+
+        Like all methods without `plain` in their names: an Output is checked when it is known, with the same
+        message; if it has no value, the default holds.
+        """
+        return self._input(key, default, _text, check)
+
+    def optional_text(self, key: str, check: Check[str] | None = None) -> pulumi.Input[str] | None:
+        """As `text`, None when not given."""
+        return self._optional_input(key, _text, check)
+
+    def number(
+        self, key: str, default: int, minimum: int, maximum: int = _LARGEST
+    ) -> pulumi.Input[int]:
+        """Return a whole number. Floats without a fraction are whole: other languages send only floats."""
+        return self._input(key, default, partial(_number, minimum=minimum, maximum=maximum))
+
+    def optional_number(
+        self, key: str, minimum: int, maximum: int = _LARGEST
+    ) -> pulumi.Input[int] | None:
+        """As `number`, None when not given."""
+        return self._optional_input(key, partial(_number, minimum=minimum, maximum=maximum))
+
+    def flag(self, key: str, default: bool = False) -> pulumi.Input[bool]:
+        """Return true or false."""
+        return self._input(key, default, _flag)
+
+    def choice(self, key: str, default: str, choices: Choices) -> pulumi.Input[str]:
+        """Return one of `choices`, as a string."""
+        return self._input(key, default, partial(_choice, choices=choices))
+
+    def optional_choice(self, key: str, choices: Choices) -> pulumi.Input[str] | None:
+        """As `choice`, None when not given."""
+        return self._optional_input(key, partial(_choice, choices=choices))
+
+    def quantity(self, key: str, default: str | None = None) -> pulumi.Input[str]:
+        """Return a Kubernetes quantity above zero: `500m`, `2`, `1.5Gi`."""
+        return self._input(key, default, _quantity)
+
+    def plain_text(
+        self, key: str, default: str | None = None, check: Check[str] | None = None
+    ) -> str:
+        """As `text`, for what decides which objects exist: it must be known when the program runs."""
+        text = _text(self._plain(key, default), self.path(key))
+        return check(text, self.path(key)) if check else text
+
+    def optional_plain_text(self, key: str, check: Check[str] | None = None) -> str | None:
+        """As `plain_text`, None when not given."""
+        return self.plain_text(key, None, check) if self.has(key) else None
+
+    def plain_number(self, key: str, default: int, minimum: int, maximum: int = _LARGEST) -> int:
+        """As `number`, known when the program runs."""
+        return _number(self._plain(key, default), self.path(key), minimum, maximum)
+
+    def plain_flag(self, key: str, default: bool = False) -> bool:
+        """As `flag`, known when the program runs."""
+        return _flag(self._plain(key, default), self.path(key))
+
+    def plain_choice(self, key: str, default: str, choices: Choices) -> str:
+        """As `choice`, known when the program runs."""
+        return _choice(self._plain(key, default), self.path(key), choices)
+
+    def optional_plain_number(self, key: str, minimum: int, maximum: int = _LARGEST) -> int | None:
+        """As `plain_number`, None when not given."""
+        return self.plain_number(key, minimum, minimum, maximum) if self.has(key) else None
+
+    def plain_quantity(self, key: str, default: str | None = None) -> str:
+        """As `quantity`, known when the program runs."""
+        return _quantity(self._plain(key, default), self.path(key))
+
+    def _plain(self, key: str, default: Any) -> Any:
         value = self._values.get(key, default)
-        if value is None:
-            raise ArgumentError(self.path(key), "is required")
         if isinstance(value, pulumi.Output):
             raise ArgumentError(
                 self.path(key), "must be known when the program runs; it is an Output"
             )
-        if not isinstance(value, str):
-            raise ArgumentError(self.path(key), f"must be a string, not {_kind(value)}")
-        if not value.strip():
-            raise ArgumentError(self.path(key), "is empty")
         return value
 
-    def optional_text(self, key: str) -> str | None:
-        """As `text`, None when not given."""
-        return self.text(key) if self.has(key) else None
+    def _input(
+        self, key: str, default: Any, read: Callable[[Any, str], T], check: Check[T] | None = None
+    ) -> pulumi.Input[T]:
+        path = self.path(key)
 
-    def input_text(self, key: str) -> pulumi.Input[str] | None:
-        """A string, perhaps an Output; None when not given."""
-        value = self._values.get(key)
-        if value is None or isinstance(value, pulumi.Output):
-            return value
-        return self.text(key)
+        def read_and_check(value: Any) -> T:
+            found = read(default if value is None else value, path)
+            return check(found, path) if check else found
 
-    def number(self, key: str, default: int, minimum: int, maximum: int = 2**31 - 1) -> int:
-        """A whole number. Floats without a fraction are whole: other languages send only floats."""
-        value = self._values.get(key, default)
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ArgumentError(self.path(key), f"must be a whole number, not {_kind(value)}")
-        if isinstance(value, float) and (not math.isfinite(value) or value != int(value)):
-            raise ArgumentError(self.path(key), f"must be a whole number, not {value}")
-        if not minimum <= value <= maximum:
-            raise ArgumentError(self.path(key), f"must be {minimum} to {maximum}, not {int(value)}")
-        return int(value)
+        result: pulumi.Input[T] = computed(read_and_check, self._values.get(key))
+        return result
 
-    def optional_number(self, key: str, minimum: int, maximum: int = 2**31 - 1) -> int | None:
-        """As `number`, None when not given."""
-        return self.number(key, minimum, minimum, maximum) if self.has(key) else None
+    def _optional_input(
+        self, key: str, read: Callable[[Any, str], T], check: Check[T] | None = None
+    ) -> pulumi.Input[T] | None:
+        def read_one(value: Any, path: str) -> T:
+            if value is None:
+                raise ArgumentError(path, "is an Output without a value; leave the argument out")
+            return read(value, path)
 
-    def flag(self, key: str, default: bool = False) -> bool:
-        """True or false."""
-        value = self._values.get(key, default)
-        if not isinstance(value, bool):
-            raise ArgumentError(self.path(key), f"must be true or false, not {_kind(value)}")
-        return value
-
-    def choice(self, key: str, default: str, choices: Sequence[str]) -> str:
-        """One of `choices`."""
-        value = self.text(key, default)
-        if value not in choices:
-            raise ArgumentError(
-                self.path(key), f"must be one of {', '.join(choices)}, not {value!r}"
-            )
-        return value
-
-    def quantity(self, key: str, default: str | None = None) -> str:
-        """A Kubernetes quantity above zero: `500m`, `2`, `1.5Gi`."""
-        value = self._values.get(key, default)
-        text = f"{value:g}" if type(value) in (int, float) else self.text(key, default)
-        match = _QUANTITY.match(text)
-        if not match or float(match[1]) == 0:
-            raise ArgumentError(
-                self.path(key), f"{text!r} is not a Kubernetes quantity such as 500m, 2 or 1.5Gi"
-            )
-        return text
+        return self._input(key, None, read_one, check) if self.has(key) else None
 
     def section(self, key: str) -> "Arguments":
         """A nested mapping; empty when not given."""
@@ -155,15 +199,6 @@ class Arguments:
                 raise ArgumentError(path, f"must be a mapping, not {_kind(value)}")
         return list(values)
 
-    def plain_strings(self, key: str) -> dict[str, str]:
-        """A mapping of names to strings that are known now; empty when not given."""
-        values = self.mapping(key)
-        for name, value in values.items():
-            if not isinstance(name, str) or not isinstance(value, str):
-                path = f"{self.path(key)}[{name!r}]"
-                raise ArgumentError(path, f"must be a string, not {_kind(value)}")
-        return dict(values)
-
     def _list(self, key: str, default: Sequence[Any]) -> Sequence[Any]:
         values = self._values.get(key, default)
         if isinstance(values, str | Mapping) or not isinstance(values, Sequence):
@@ -171,16 +206,75 @@ class Arguments:
         return values
 
     def strings(
-        self, key: str, check_name: Callable[[str, str], None]
+        self, key: str, check_name: Callable[[str, str], None] | None = None
     ) -> dict[str, pulumi.Input[str]]:
-        """A mapping of names to strings, which may be Outputs. `check_name(name, path)` may raise."""
-        values = self.mapping(key)
-        for name, value in values.items():
+        """Return a mapping of names to strings; empty when not given.
+
+        :param check_name: `check_name(name, path)` may raise.
+        """
+        checked: dict[str, pulumi.Input[str]] = {}
+        for name, value in self.mapping(key).items():
             path = f"{self.path(key)}[{name!r}]"
-            check_name(name, path)
-            if not isinstance(value, str | pulumi.Output):
-                raise ArgumentError(path, f"must be a string, not {_kind(value)}")
-        return dict(values)
+            if not isinstance(name, str):
+                raise ArgumentError(path, "must have a string for a name")
+            if check_name:
+                check_name(name, path)
+            checked[name] = computed(partial(_string, path=path), value)
+        return checked
+
+    def plain_strings(self, key: str) -> dict[str, str]:
+        """As `strings`, known when the program runs."""
+        values = self.mapping(key)
+        return {
+            name: _string(value, f"{self.path(key)}[{name!r}]") for name, value in values.items()
+        }
+
+
+def _string(value: Any, path: str) -> str:
+    if not isinstance(value, str):
+        raise ArgumentError(path, f"must be a string, not {_kind(value)}")
+    return value
+
+
+def _text(value: Any, path: str) -> str:
+    if value is None:
+        raise ArgumentError(path, "is required")
+    text = _string(value, path)
+    if not text.strip():
+        raise ArgumentError(path, "is empty")
+    return text
+
+
+def _number(value: Any, path: str, minimum: int, maximum: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ArgumentError(path, f"must be a whole number, not {_kind(value)}")
+    if isinstance(value, float) and (not math.isfinite(value) or value != int(value)):
+        raise ArgumentError(path, f"must be a whole number, not {value}")
+    if not minimum <= value <= maximum:
+        raise ArgumentError(path, f"must be {minimum} to {maximum}, not {int(value)}")
+    return int(value)
+
+
+def _flag(value: Any, path: str) -> bool:
+    if not isinstance(value, bool):
+        raise ArgumentError(path, f"must be true or false, not {_kind(value)}")
+    return value
+
+
+def _choice(value: Any, path: str, choices: Choices) -> str:
+    known = [one.value for one in choices] if isinstance(choices, EnumMeta) else list(choices)
+    text = _text(value.value if isinstance(value, Enum) else value, path)
+    if text not in known:
+        raise ArgumentError(path, f"must be one of {', '.join(known)}, not {text!r}")
+    return text
+
+
+def _quantity(value: Any, path: str) -> str:
+    text = f"{value:g}" if type(value) in (int, float) else _text(value, path)
+    match = _QUANTITY.match(text)
+    if not match or float(match[1]) == 0:
+        raise ArgumentError(path, f"{text!r} is not a Kubernetes quantity such as 500m, 2 or 1.5Gi")
+    return text
 
 
 _UNITS = {

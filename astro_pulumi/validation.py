@@ -65,11 +65,11 @@ def specify(name: str, args: DeploymentArgs) -> spec.DeploymentSpec:
             "project", "give either `project`, to build an image, or `image`, to deploy one"
         )
     # Who skips the parsing of DAGs may deploy a project without any.
-    accept = frozenset({"AP501"}) if given.flag("skip_dag_parse") else frozenset()
+    accept = frozenset({"AP501"}) if given.plain_flag("skip_dag_parse") else frozenset()
     source = _image_source(given, accept) if given.has("project") else None
     version = _airflow_version(given, source)
     facts = AIRFLOW[version.major]
-    given.choice("executor", "celery", ("celery",))
+    given.plain_choice("executor", "celery", ("celery",))
     timeouts = given.section("timeouts")
     database = given.section("database")
     environment = given.strings("environment", check_open_name)
@@ -80,11 +80,11 @@ def specify(name: str, args: DeploymentArgs) -> spec.DeploymentSpec:
     return spec.DeploymentSpec(
         name=name,
         source=source,
-        image=given.input_text("image"),
+        image=given.optional_text("image"),
         registry=_registry(given) if given.has("registry") else None,
         airflow_version=version,
         facts=facts,
-        namespace=given.input_text("namespace"),
+        namespace=given.optional_text("namespace"),
         sizes=_sizes(given, facts),
         worker_queues=_worker_queues(given),
         autoscaling=_autoscaling(given.section("autoscaling")),
@@ -95,26 +95,26 @@ def specify(name: str, args: DeploymentArgs) -> spec.DeploymentSpec:
             given, "variables", "AIRFLOW_VAR_", given.strings("variables", _check_variable_key)
         ),
         database=_database(database),
-        confirm_database_change=database.flag("confirm_change"),
+        confirm_database_change=database.plain_flag("confirm_change"),
         pgbouncer=_pgbouncer(given) if given.has("pgbouncer") else None,
-        backup_before_downgrade=database.flag("backup_before_downgrade"),
+        backup_before_downgrade=database.plain_flag("backup_before_downgrade"),
         broker=_broker(given.section("broker")),
         exposure=_exposure(given),
-        auth_manager=given.section("auth").choice(
+        auth_manager=given.section("auth").plain_choice(
             "manager", next(iter(facts.auth_managers)), tuple(facts.auth_managers)
         ),
         network_policies=_network_policies(given.section("network_policies")),
         pod_template=_pod_template(given.section("pod_template")),
         remote_logging=_remote_logging(given) if given.has("remote_logging") else None,
-        log_retention_days=given.number("log_retention_days", 15, 0, 3650),
+        log_retention_days=given.plain_number("log_retention_days", 15, 0, 3650),
         metrics=_metrics(given.section("metrics")),
-        description=given.optional_text("description"),
-        database_downgrade=given.choice("database_downgrade", "allow", ("allow", "refuse")),
-        history_limit=given.number("history_limit", 50, 2, 1000),
-        max_removed_dags=given.optional_number("max_removed_dags", 0),
-        skip_dag_parse=given.flag("skip_dag_parse"),
-        release_job_timeout=timeouts.number("release_job", 1800, 1),
-        rollout_timeout=timeouts.number("rollout", 600, 1),
+        description=given.optional_plain_text("description"),
+        database_downgrade=given.plain_choice("database_downgrade", "allow", ("allow", "refuse")),
+        history_limit=given.plain_number("history_limit", 50, 2, 1000),
+        max_removed_dags=given.optional_plain_number("max_removed_dags", 0),
+        skip_dag_parse=given.plain_flag("skip_dag_parse"),
+        release_job_timeout=timeouts.plain_number("release_job", 1800, 1),
+        rollout_timeout=timeouts.plain_number("rollout", 600, 1),
     )
 
 
@@ -122,9 +122,9 @@ def _image_source(given: Arguments, accept: frozenset[str] = frozenset()) -> spe
     if not given.has("registry"):
         raise ArgumentError("registry", "is required with `project`: the image is pushed there")
     return spec.ImageSource(
-        project=_read_project(Path(given.text("project")), accept),
+        project=_read_project(Path(given.plain_text("project")), accept),
         registry=_registry(given),
-        platform=given.text("platform", "linux/amd64"),
+        platform=given.plain_text("platform", "linux/amd64"),
     )
 
 
@@ -140,9 +140,9 @@ def _registry(given: Arguments) -> spec.Registry:
         pull_repository=pull_repository,
         server=_server(repository),
         pull_server=_server(pull_repository),
-        username=args.input_text("username"),
-        password=args.input_text("password"),
-        pull_secret=args.input_text("pull_secret"),
+        username=args.optional_text("username"),
+        password=args.optional_text("password"),
+        pull_secret=args.optional_text("pull_secret"),
     )
 
 
@@ -153,7 +153,7 @@ def _server(repository: str) -> str | None:
 
 
 def _repository(args: Arguments, key: str, default: str | None = None) -> str:
-    repository = args.text(key, default)
+    repository = args.plain_text(key, default)
     last = repository.rsplit("/", 1)[-1]
     if ":" in last or "@" in repository:
         raise ArgumentError(
@@ -166,7 +166,7 @@ def _repository(args: Arguments, key: str, default: str | None = None) -> str:
 
 
 def _airflow_version(given: Arguments, source: spec.ImageSource | None) -> AirflowVersion:
-    if text := given.optional_text("airflow_version"):
+    if text := given.optional_plain_text("airflow_version"):
         try:
             version = AirflowVersion.parse(text)
         except ValueError as error:
@@ -200,15 +200,17 @@ def _sizes(given: Arguments, facts: AirflowFacts) -> dict[str, spec.Size]:
             continue
         args = given.section(key)
         memory = "2Gi" if process.component == "webserver" else "1Gi"
-        sizes[process.component] = _size(args, args.number("replicas", 1, 1, 100), "2", memory)
+        sizes[process.component] = _size(
+            args, args.plain_number("replicas", 1, 1, 100), "2", memory
+        )
     return sizes
 
 
 def _size(args: Arguments, replicas: int, cpu: str, memory: str) -> spec.Size:
     return spec.Size(
         replicas,
-        cpu=args.quantity("cpu", cpu),
-        memory=args.quantity("memory", memory),
+        cpu=args.plain_quantity("cpu", cpu),
+        memory=args.plain_quantity("memory", memory),
         cpu_request=_request(args, "cpu", cpu),
         memory_request=_request(args, "memory", memory),
     )
@@ -218,24 +220,24 @@ def _request(args: Arguments, resource: str, default_limit: str) -> str | None:
     key = f"{resource}_request"
     if not args.has(key):
         return None
-    request, limit = args.quantity(key), args.quantity(resource, default_limit)
+    request, limit = args.plain_quantity(key), args.plain_quantity(resource, default_limit)
     if amount_of(request) > amount_of(limit):
         raise ArgumentError(args.path(key), f"must be at most `{resource}`, which is {limit}")
     return request
 
 
 def _worker_queues(given: Arguments) -> tuple[spec.WorkerQueue, ...]:
-    grace_period = given.number("termination_grace_period_seconds", 600, 0, _WEEK)
-    keda = given.section("autoscaling").text("type", "cpu")
+    grace_period = given.plain_number("termination_grace_period_seconds", 600, 0, _WEEK)
+    keda = given.section("autoscaling").plain_text("type", "cpu")
     queues = []
     names: set[str] = set()
     for args in given.sections("worker_queues", [{"name": "default"}]):
-        name = check_label(args.text("name"), args.path("name"), 20)
+        name = check_label(args.plain_text("name"), args.path("name"), 20)
         if name in names:
             raise ArgumentError(args.path("name"), f"there are two queues named {name!r}")
         names.add(name)
-        minimum = args.number("min_count", 1, 0, 1000)
-        maximum = args.number("max_count", minimum, 1, 1000)
+        minimum = args.plain_number("min_count", 1, 0, 1000)
+        maximum = args.plain_number("max_count", minimum, 1, 1000)
         if maximum < minimum:
             raise ArgumentError(
                 args.path("max_count"), f"must be at least `min_count`, which is {minimum}"
@@ -249,13 +251,13 @@ def _worker_queues(given: Arguments) -> tuple[spec.WorkerQueue, ...]:
         queues.append(
             spec.WorkerQueue(
                 name=name,
-                concurrency=args.number("concurrency", 5, 1, 1000),
+                concurrency=args.plain_number("concurrency", 5, 1, 1000),
                 size=replace(
                     _size(args, minimum, "2", "2Gi"),
-                    ephemeral_storage=args.quantity("ephemeral_storage", "10Gi"),
+                    ephemeral_storage=args.plain_quantity("ephemeral_storage", "10Gi"),
                 ),
                 max_count=maximum,
-                termination_grace_period_seconds=args.number(
+                termination_grace_period_seconds=args.plain_number(
                     "termination_grace_period_seconds", grace_period, 0, _WEEK
                 ),
                 placement=_placement(args),
@@ -266,10 +268,10 @@ def _worker_queues(given: Arguments) -> tuple[spec.WorkerQueue, ...]:
 
 def _autoscaling(args: Arguments) -> spec.Autoscaling:
     return spec.Autoscaling(
-        type=args.choice("type", "cpu", ("cpu", "keda")),
-        target_cpu_percent=args.number("target_cpu_percent", 70, 1, 100),
-        polling_interval=args.number("polling_interval_seconds", 10, 1, 3600),
-        cooldown_period=args.number("cooldown_period_seconds", 300, 0, 3600),
+        type=args.plain_choice("type", "cpu", ("cpu", "keda")),
+        target_cpu_percent=args.plain_number("target_cpu_percent", 70, 1, 100),
+        polling_interval=args.plain_number("polling_interval_seconds", 10, 1, 3600),
+        cooldown_period=args.plain_number("cooldown_period_seconds", 300, 0, 3600),
     )
 
 
@@ -277,14 +279,14 @@ def _placement(args: Arguments) -> spec.Placement:
     tolerations = []
     for one in args.sections("tolerations"):
         toleration: dict[str, Any] = {
-            "operator": one.choice("operator", "Equal", ("Equal", "Exists")),
-            **{key: one.text(key) for key in ("key", "value") if one.has(key)},
+            "operator": one.plain_choice("operator", "Equal", ("Equal", "Exists")),
+            **{key: one.plain_text(key) for key in ("key", "value") if one.has(key)},
         }
         if one.has("effect"):
             effects = ("NoSchedule", "PreferNoSchedule", "NoExecute")
-            toleration["effect"] = one.choice("effect", "NoSchedule", effects)
+            toleration["effect"] = one.plain_choice("effect", "NoSchedule", effects)
         if one.has("toleration_seconds"):
-            toleration["tolerationSeconds"] = one.number("toleration_seconds", 0, 0)
+            toleration["tolerationSeconds"] = one.plain_number("toleration_seconds", 0, 0)
         if toleration["operator"] == "Exists" and one.has("value"):
             raise ArgumentError(one.path("value"), "must not be given with operator Exists")
         if toleration["operator"] == "Equal" and not one.has("key"):
@@ -301,16 +303,16 @@ def _connections(given: Arguments) -> dict[str, spec.Connection]:
             raise ArgumentError(args.path("uri"), "give either `uri`, or `type` and its fields")
         texts = ("host", "schema", "login", "password", "extra")
         fields: dict[str, pulumi.Input[Any]] = {
-            name: value for name in texts if (value := args.input_text(name)) is not None
+            name: value for name in texts if (value := args.optional_text(name)) is not None
         }
         if args.has("port"):
-            fields["port"] = args.number("port", 0, 1, 65535)
+            fields["port"] = args.plain_number("port", 0, 1, 65535)
         if args.has("uri") and fields:
             raise ArgumentError(args.path(next(iter(fields))), "must not be given with `uri`")
         if args.has("type"):
-            fields["conn_type"] = args.text("type")
+            fields["conn_type"] = args.plain_text("type")
         _check_json(fields.get("extra"), args.path("extra"))
-        connections[key] = spec.Connection(args.input_text("uri"), fields)
+        connections[key] = spec.Connection(args.optional_text("uri"), fields)
     return _distinct(given, "connections", "AIRFLOW_CONN_", connections)
 
 
@@ -355,8 +357,8 @@ def _database(args: Arguments) -> spec.BackingService | spec.ExternalDatabase:
     )
     return spec.ExternalDatabase(
         **_address(args, 5432),
-        name=args.text("name", "airflow"),
-        ssl_mode=args.choice("ssl_mode", "require", _SSL_MODES)
+        name=args.plain_text("name", "airflow"),
+        ssl_mode=args.plain_choice("ssl_mode", "require", _SSL_MODES)
         if args.has("ssl_mode") or args.has("host")
         else None,
     )
@@ -374,10 +376,10 @@ def _pgbouncer(given: Arguments) -> spec.PgBouncer:
         if not value.strip() or "\n" in value:
             raise ArgumentError(path, "must be one line that is not empty")
     return spec.PgBouncer(
-        image=args.text("image"),
-        size=_size(args, args.number("replicas", 1, 1, 100), "1", "256Mi"),
-        pool_size=args.number("pool_size", 20, 1, 10_000),
-        max_client_connections=args.number("max_client_connections", 1000, 1, 1_000_000),
+        image=args.plain_text("image"),
+        size=_size(args, args.plain_number("replicas", 1, 1, 100), "1", "256Mi"),
+        pool_size=args.plain_number("pool_size", 20, 1, 10_000),
+        max_client_connections=args.plain_number("max_client_connections", 1000, 1, 1_000_000),
         settings=settings,
     )
 
@@ -389,14 +391,14 @@ def _broker(args: Arguments) -> spec.BackingService | spec.ExternalBroker:
     _check_url(args, r"^rediss?://\S+$", "rediss://:password@host:6379/0")
     return spec.ExternalBroker(
         **_address(args, 6379),
-        database=args.number("database", 0, 0, 1000),
-        tls=args.flag("tls"),
+        database=args.plain_number("database", 0, 0, 1000),
+        tls=args.plain_flag("tls"),
     )
 
 
 def _check_url(args: Arguments, pattern: str, example: str) -> None:
     """Refuse a `url` of another form, and one whose login would be read as something else."""
-    url = args.input_text("url")
+    url = args.optional_text("url")
     if not isinstance(url, str):
         return
     if not re.match(pattern, url):
@@ -414,8 +416,8 @@ def _address(args: Arguments, port: int) -> dict[str, Any]:
     """The fields of `ExternalService`. `port` is the default."""
     texts = ("url", "host", "username", "password", "ca_certificate")
     return {
-        **{key: args.input_text(key) for key in texts},
-        "port": args.number("port", port, 1, 65535),
+        **{key: args.optional_text(key) for key in texts},
+        "port": args.plain_number("port", port, 1, 65535),
     }
 
 
@@ -440,18 +442,18 @@ def _is_external(args: Arguments, yours: tuple[str, ...]) -> bool:
 
 def _backing_service(args: Arguments, image: str, storage_size: str) -> spec.BackingService:
     return spec.BackingService(
-        image=args.text("image", image),
-        storage_size=args.quantity("storage_size", storage_size),
-        storage_class=args.optional_text("storage_class"),
+        image=args.plain_text("image", image),
+        storage_size=args.plain_quantity("storage_size", storage_size),
+        storage_class=args.optional_plain_text("storage_class"),
     )
 
 
 def _exposure(given: Arguments) -> spec.Exposure:
     args = given.section("service")
-    kind = args.choice("type", "ClusterIP", ("ClusterIP", "NodePort", "LoadBalancer"))
+    kind = args.plain_choice("type", "ClusterIP", ("ClusterIP", "NodePort", "LoadBalancer"))
     if args.has("node_port") and kind != "NodePort":
         raise ArgumentError(args.path("node_port"), f"needs type NodePort, not {kind}")
-    base_url = args.optional_text("base_url")
+    base_url = args.optional_plain_text("base_url")
     if base_url and not re.match(r"^https?://[^/\s]+", base_url):
         raise ArgumentError(args.path("base_url"), f"{base_url!r} is not a URL such as https://...")
     ingress = _ingress(given) if given.has("ingress") else None
@@ -464,7 +466,7 @@ def _exposure(given: Arguments) -> spec.Exposure:
         base_url = f"{scheme}://{ingress.host}{ingress.path}"
     return spec.Exposure(
         type=kind,
-        node_port=args.optional_number("node_port", 30000, 32767),
+        node_port=args.optional_plain_number("node_port", 30000, 32767),
         annotations=args.plain_strings("annotations"),
         base_url=base_url and base_url.rstrip("/"),
         ingress=ingress,
@@ -477,8 +479,8 @@ def _ingress(given: Arguments) -> spec.Ingress:
     return spec.Ingress(
         host=_host(args),
         path=_path(args),
-        class_name=args.optional_text("class_name"),
-        tls_secret=args.optional_text("tls_secret"),
+        class_name=args.optional_plain_text("class_name"),
+        tls_secret=args.optional_plain_text("tls_secret"),
         annotations=args.plain_strings("annotations"),
     )
 
@@ -486,17 +488,17 @@ def _ingress(given: Arguments) -> spec.Ingress:
 def _http_route(given: Arguments) -> spec.HttpRoute:
     args = given.section("http_route")
     return spec.HttpRoute(
-        gateway=args.text("gateway"),
-        gateway_namespace=args.optional_text("gateway_namespace"),
-        listener=args.optional_text("listener"),
+        gateway=args.plain_text("gateway"),
+        gateway_namespace=args.optional_plain_text("gateway_namespace"),
+        listener=args.optional_plain_text("listener"),
         host=_host(args),
         path=_path(args),
-        tls=args.flag("tls", True),
+        tls=args.plain_flag("tls", True),
     )
 
 
 def _host(args: Arguments) -> str:
-    host = args.text("host")
+    host = args.plain_text("host")
     if not _HOST.match(host):
         raise ArgumentError(
             args.path("host"), f"{host!r} is not a host name such as airflow.acme.com"
@@ -505,7 +507,7 @@ def _host(args: Arguments) -> str:
 
 
 def _path(args: Arguments) -> str:
-    path = args.text("path", "/")
+    path = args.plain_text("path", "/")
     if not path.startswith("/") or re.search(r"[\s?#]", path):
         raise ArgumentError(args.path("path"), f"{path!r} must start with / and be a path only")
     return path
@@ -513,7 +515,7 @@ def _path(args: Arguments) -> str:
 
 def _network_policies(args: Arguments) -> spec.NetworkPolicies:
     return spec.NetworkPolicies(
-        enabled=args.flag("enabled", True),
+        enabled=args.plain_flag("enabled", True),
         webserver_from=tuple(args.mappings("webserver_from"))
         if args.has("webserver_from")
         else None,
@@ -521,17 +523,13 @@ def _network_policies(args: Arguments) -> spec.NetworkPolicies:
 
 
 def _pod_template(args: Arguments) -> spec.PodTemplate:
-    def any_name(name: Any, path: str) -> None:
-        if not isinstance(name, str):
-            raise ArgumentError(path, "must have a string for a name")
-
     return spec.PodTemplate(
         labels=args.plain_strings("labels"),
         annotations=args.plain_strings("annotations"),
-        service_account_annotations=args.strings("service_account_annotations", any_name),
+        service_account_annotations=args.strings("service_account_annotations"),
         placement=_placement(args),
         affinity=args.mapping("affinity") if args.has("affinity") else None,
-        priority_class=args.optional_text("priority_class"),
+        priority_class=args.optional_plain_text("priority_class"),
     )
 
 
@@ -539,7 +537,7 @@ def _remote_logging(given: Arguments) -> spec.RemoteLogging:
     args = given.section("remote_logging")
     if args.has("folder") == args.has("elasticsearch_host"):
         raise ArgumentError(args.path("folder"), "give either `folder` or `elasticsearch_host`")
-    folder = args.optional_text("folder")
+    folder = args.optional_plain_text("folder")
     if folder and not _LOG_FOLDER.match(folder):
         raise ArgumentError(
             args.path("folder"), f"{folder!r} is not a folder such as s3://bucket/path"
@@ -551,9 +549,9 @@ def _remote_logging(given: Arguments) -> spec.RemoteLogging:
         )
     return spec.RemoteLogging(
         folder=folder,
-        connection_id=args.optional_text("connection_id"),
-        encrypt_s3=args.flag("encrypt_s3"),
-        elasticsearch_host=args.input_text("elasticsearch_host"),
+        connection_id=args.optional_plain_text("connection_id"),
+        encrypt_s3=args.plain_flag("encrypt_s3"),
+        elasticsearch_host=args.optional_text("elasticsearch_host"),
     )
 
 
@@ -561,17 +559,17 @@ def _metrics(args: Arguments) -> spec.Metrics:
     ways = [key for key in ("statsd_host", "otel_host", "exporter_image") if args.has(key)]
     if len(ways) > 1:
         raise ArgumentError(args.path(ways[1]), f"must not be given with `{ways[0]}`")
-    if args.flag("service_monitor") and not args.has("exporter_image"):
+    if args.plain_flag("service_monitor") and not args.has("exporter_image"):
         raise ArgumentError(args.path("service_monitor"), "needs `exporter_image`")
     for key in ("statsd", "otel"):
         if args.has(f"{key}_port") and not args.has(f"{key}_host"):
             raise ArgumentError(args.path(f"{key}_port"), f"needs `{key}_host`")
     return spec.Metrics(
-        statsd_host=args.optional_text("statsd_host"),
-        statsd_port=args.number("statsd_port", 8125, 1, 65535),
-        otel_host=args.optional_text("otel_host"),
-        otel_port=args.number("otel_port", 4318, 1, 65535),
-        exporter_image=args.optional_text("exporter_image"),
-        service_monitor=args.flag("service_monitor"),
-        prefix=args.text("prefix", "airflow"),
+        statsd_host=args.optional_plain_text("statsd_host"),
+        statsd_port=args.plain_number("statsd_port", 8125, 1, 65535),
+        otel_host=args.optional_plain_text("otel_host"),
+        otel_port=args.plain_number("otel_port", 4318, 1, 65535),
+        exporter_image=args.optional_plain_text("exporter_image"),
+        service_monitor=args.plain_flag("service_monitor"),
+        prefix=args.plain_text("prefix", "airflow"),
     )

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import pulumi
 import pytest
 
 from astro_pulumi.errors import ArgumentError
@@ -222,11 +221,6 @@ def test_numbers_may_be_floats_without_a_fraction() -> None:
 
 def test_proxies_keep_their_lower_case_names() -> None:
     assert "no_proxy" in spec(environment={"no_proxy": "acme.com"}).environment
-
-
-def test_outputs_are_taken_where_the_type_says_so() -> None:
-    secret = pulumi.Output.secret("postgresql://u:p@h/db")
-    assert spec(database={"url": secret}).database.url is secret  # type: ignore[union-attr]
 
 
 def test_the_name_of_a_deployment_leaves_room_for_its_pods() -> None:

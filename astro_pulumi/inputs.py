@@ -1,0 +1,43 @@
+"""Functions of Pulumi inputs: a plain value gives a plain result, an Output gives an Output."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pulumi
+
+from astro_pulumi.user_errors import shown_to_the_user
+
+
+def computed(function: Callable[..., Any], *inputs: Any) -> Any:
+    """Return `function(*inputs)`: at once if all inputs are plain, otherwise as an Output.
+
+    An input may be None, an Output, or a mapping or list with Outputs in it. The Output is secret if an
+    input is, and unknown in a preview if an input is. An `AstroError` of `function` is shown as its
+    message alone.
+    """
+    pending = [index for index, value in enumerate(inputs) if has_output(value)]
+    if not pending:
+        return function(*inputs)
+
+    def call(known: Mapping[int, Any]) -> Any:
+        with shown_to_the_user():
+            return function(*(known.get(index, value) for index, value in enumerate(inputs)))
+
+    if len(pending) == 1:
+        index = pending[0]
+        return pulumi.Output.from_input(inputs[index]).apply(lambda value: call({index: value}))
+    # Plain inputs stay out: Pulumi would make an Output for each item in them.
+    return pulumi.Output.all(*(inputs[index] for index in pending)).apply(
+        lambda values: call(dict(zip(pending, values, strict=True)))
+    )
+
+
+def has_output(value: Any) -> bool:
+    """Return whether `value` is an Output, or a mapping or list with an Output in it."""
+    if isinstance(value, pulumi.Output):
+        return True
+    if isinstance(value, Mapping):
+        return any(has_output(item) for item in value.values())
+    if isinstance(value, list | tuple):
+        return any(has_output(item) for item in value)
+    return False
