@@ -1,8 +1,8 @@
 """The components as a Pulumi plugin, for programs in YAML, TypeScript, Go, C# and Java.
 
-Pulumi's own `component_provider_host` does most of it. What it lacks is here: it takes arguments that
-nobody knows without a word, loses a nested mapping that arrives as one Output, and answers an error in
-an argument with a stack trace of this package.
+Pulumi's own `component_provider_host` does most of it. What it lacks is here: it takes unknown arguments
+without a word, refuses Outputs of enums and integers, loses a nested mapping that arrives as one Output,
+and answers an error in an argument with a stack trace of this package.
 """
 
 import json
@@ -17,6 +17,7 @@ import pulumi.provider
 from pulumi.provider.experimental.component import ComponentProvider
 from pulumi.provider.server import ComponentInitError
 
+from astro_pulumi import pulumi_internals
 from astro_pulumi.deployment import Deployment
 from astro_pulumi.errors import ArgumentError, AstroError
 from astro_pulumi.image import ProjectImage
@@ -40,6 +41,7 @@ class AstroProvider(ComponentProvider):
 
     def __init__(self) -> None:
         super().__init__(_COMPONENTS, PACKAGE, version=version("astro-pulumi"))
+        pulumi_internals.relax_definitions(self)
 
     def construct(
         self,
@@ -52,7 +54,7 @@ class AstroProvider(ComponentProvider):
 
         :raises pulumi.InputPropertyError: when it is the user who can mend it.
         """
-        definition = self._component_defs[resource_type.rsplit(":", 1)[-1]]
+        definition = pulumi_internals.component_definition(self, resource_type)
         try:
             inputs = self._prepare(inputs, definition.inputs, "")
             return super().construct(name, resource_type, inputs, options)
@@ -78,7 +80,7 @@ class AstroProvider(ComponentProvider):
         }
 
     def _prepare_value(self, value: Any, definition: Any, path: str) -> Any:
-        if isinstance(value, pulumi.output.Unknown):
+        if pulumi_internals.is_unknown(value):
             value = pulumi.Output.from_input(value)
         nested = self.get_type_definition(definition) if definition.ref else None
         if isinstance(value, pulumi.Output):

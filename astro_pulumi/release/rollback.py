@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import pulumi
-from pulumi.runtime.sync_await import _sync_await
 
 from astro_pulumi.airflow.version import AirflowVersion
 from astro_pulumi.args import DeploymentArgs
 from astro_pulumi.errors import ArgumentError, ReleaseError
 from astro_pulumi.kubernetes.resources import VERSION
+from astro_pulumi.pulumi_internals import wait_for
 from astro_pulumi.release import origin
 from astro_pulumi.release.choice import Ledger, choose
 from astro_pulumi.release.configuration import fingerprint, restored
@@ -146,8 +146,8 @@ def require_image(rollback: Rollback, registry: Registry | None) -> None:
 def _login(registry: Registry | None) -> str | None:
     if registry is None or registry.username is None:
         return None
-    username = _known(pulumi.Output.from_input(registry.username))
-    password = _known(pulumi.Output.from_input(registry.password))
+    username = wait_for(pulumi.Output.from_input(registry.username))
+    password = wait_for(pulumi.Output.from_input(registry.password))
     return basic_login(username, password) if username and password else None
 
 
@@ -173,7 +173,7 @@ def read(
 
     A Deployment's children depend on what the release has, so that nothing can go on without it.
     """
-    where = _known(namespace)
+    where = wait_for(namespace)
     if where is None:
         raise ReleaseError(f"{deployment} was never deployed: there is no release to go back to.")
     name = current_name(deployment)
@@ -181,12 +181,12 @@ def read(
     with _explained(
         f"{deployment}: there is no release to go back to: ConfigMap {name} in {where}"
     ):
-        ledger = Ledger.from_annotations(_known(current.metadata)["annotations"])
+        ledger = Ledger.from_annotations(wait_for(current.metadata)["annotations"])
     number = choose(ledger, wanted)
     name = record_name(deployment, number)
     record = _ConfigMap(f"{deployment}-restored-release", f"{where}/{name}", parent)
     with _explained(f"The record of release {number}, ConfigMap {name} in {where}"):
-        metadata, data = _known(record.metadata), _known(record.data)
+        metadata, data = wait_for(record.metadata), wait_for(record.data)
     release = parse_record({"metadata": metadata, "data": data})
     if release is None:
         raise ReleaseError(
@@ -229,8 +229,3 @@ def _explained(what: str) -> Iterator[None]:
         yield
     except Exception as error:
         raise ReleaseError(f"{what}, cannot be read: {error}") from error
-
-
-def _known(output: pulumi.Output[Any]) -> Any:
-    """The value of an Output, waited for. As the SDK itself waits for the answer of an invoke."""
-    return _sync_await(output.future())

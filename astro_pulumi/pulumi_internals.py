@@ -1,0 +1,63 @@
+"""What this package uses of the Pulumi SDK beyond its public interface, with the reason for each.
+
+A new SDK may change these without notice. They are used through this module only.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pulumi
+from pulumi.provider.experimental.analyzer import (
+    ComponentDefinition,
+    PropertyDefinition,
+    PropertyType,
+    TypeDefinition,
+)
+from pulumi.provider.experimental.component import ComponentProvider
+from pulumi.runtime.sync_await import _sync_await
+
+
+def wait_for(output: pulumi.Output[Any]) -> Any:
+    """Return the value of an Output, None if it is unknown.
+
+    The SDK itself waits like this for the answer of an invoke. Without it a program could not choose a
+    release by what the cluster answers, before it decides which resources exist.
+    """
+    return _sync_await(output.future())
+
+
+def is_unknown(value: Any) -> bool:
+    """Return whether `value` stands for a value that is unknown in a preview.
+
+    A provider gets it as it is, in the place of an Output.
+    """
+    return isinstance(value, pulumi.output.Unknown)
+
+
+def component_definition(provider: ComponentProvider, resource_type: str) -> ComponentDefinition:
+    """Return what the analyser found of a component, for checks that the SDK lacks."""
+    return provider._component_defs[resource_type.rsplit(":", 1)[-1]]
+
+
+def relax_definitions(provider: ComponentProvider) -> None:
+    """Let Outputs through where the SDK (3.272) would convert the value to an integer or enum.
+
+    It converts in `map_inputs`, which fails on an Output, and loses enums in lists. The schema is made
+    before and says integer and enum; validation converts the values.
+    """
+    types = provider._type_defs
+    for component in provider._component_defs.values():
+        _relax(component.inputs.values(), types)
+    for definition in types.values():
+        _relax(definition.properties.values(), types)
+
+
+def _relax(properties: Iterable[PropertyDefinition], types: Mapping[str, TypeDefinition]) -> None:
+    for definition in properties:
+        if definition.type is PropertyType.INTEGER:
+            definition.type = PropertyType.NUMBER
+        name = (definition.ref or "").rsplit(":", 1)[-1]
+        if name in types and types[name].enum:
+            definition.ref, definition.type = None, PropertyType.STRING
+        inner = (definition.items, definition.additional_properties)
+        _relax([one for one in inner if one], types)
