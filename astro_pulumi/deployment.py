@@ -107,15 +107,16 @@ class Deployment(pulumi.ComponentResource):
         pool = self._pool_connections(urls["plain_database_url"], account, database, environment)
         for manifest in monitoring.metrics_export(spec, account):
             self._objects.make(monitoring.COMPONENT, manifest)
-        content = release_content(args, spec, rollback)
+        recorded = configuration.recorded(args)
+        content = release_content(recorded, spec, rollback)
         migrated = self._run_release_job(environment, pull_secret, content, database)
         findings = migrated.metadata.apply(ledger.read_findings)
-        origin = self._keep_origin(content, rollback)
+        origin = self._keep_origin(findings, rollback)
         title = ledger.title(name, origin, findings)
         self.webserver_url = self._expose_webserver()
         after = [migrated, *broker, *pool]
         rolled_out = self._roll_out(environment, title, findings, after)
-        record = self._record_release(args, rollback, origin, findings, rolled_out)
+        record = self._record_release(recorded, rollback, origin, findings, rolled_out)
 
         self.airflow_version = pulumi.Output.from_input(str(spec.airflow_version))
         self.release = record.object_name
@@ -289,7 +290,7 @@ class Deployment(pulumi.ComponentResource):
         self,
         environment: AirflowEnvironment,
         pull_secret: pulumi.Output[str] | None,
-        content: str,
+        content: pulumi.Output[str],
         database: list[KubernetesObject],
     ) -> KubernetesObject:
         rights = self._objects.make_rights(
@@ -299,20 +300,24 @@ class Deployment(pulumi.ComponentResource):
         return self._objects.make("release-job", manifest, depends_on=[*database, *rights])
 
     def _keep_origin(
-        self, content: str, rollback: Rollback | None
+        self, findings: pulumi.Output[Mapping[str, Any]], rollback: Rollback | None
     ) -> pulumi.Output[Mapping[str, str]]:
-        """Who deploys which commit, as it was when this content was deployed first.
+        """Return who deploys which commit, as it was when the release got its number.
 
         It is another commit, person or machine each time, and would make every `up` a new release. This
-        object keeps what it was made with; its resource is another one when the content is.
+        object keeps what it was made with, and is replaced when the release Job has given a new number:
+        an immutable record has the number in its name, so that for one number nothing may change.
         """
         origin = release_origin(self._spec, rollback)
-        kept = self._objects.make_config_map(f"origin-{content}", origin, ignore_changes=["data"])
+        number = findings.apply(lambda found: str(found["number"]))
+        kept = self._objects.make_config_map(
+            "origin", origin, ignore_changes=["data"], replaced_with=number
+        )
         return kept.data.apply(MappingProxyType)  # one value for Pulumi, as in `read_findings`
 
     def _record_release(
         self,
-        args: DeploymentArgs,
+        recorded: pulumi.Output[str],
         rollback: Rollback | None,
         origin: pulumi.Output[Mapping[str, str]],
         findings: pulumi.Output[Mapping[str, Any]],
@@ -330,7 +335,7 @@ class Deployment(pulumi.ComponentResource):
                 airflow_version=str(spec.airflow_version),
                 project_hash=project_hash(spec, rollback),
                 project=project,
-                configuration=configuration.recorded(args),
+                configuration=recorded,
                 origin=origin,
                 findings=findings,
             ),

@@ -48,12 +48,14 @@ class Objects:
         turn: pulumi.Output[None] | None = None,
         owned: bool = True,
         trigger: pulumi.Output[str] | None = None,
+        replaced_with: pulumi.Output[str] | None = None,
     ) -> KubernetesObject:
         """Make one object.
 
         :param turn: what the object waits for, beside what it depends on for good.
         :param owned: whether it goes when the Deployment's owner goes.
         :param trigger: the replacement trigger of objects that are deleted before most others.
+        :param replaced_with: another value of it replaces the object.
         """
         namespace = self._namespace
         if turn is not None:
@@ -63,6 +65,7 @@ class Objects:
             metadata["ownerReferences"] = self._owners
         if not retain_on_delete and manifest["kind"] not in _NEVER_REPLACED:
             trigger = trigger or self._trigger
+        triggers = [one for one in (trigger, replaced_with) if one is not None]
         return KubernetesObject(
             object_name(self._name, component),
             {**manifest, "metadata": metadata},
@@ -72,7 +75,7 @@ class Objects:
                 retain_on_delete=retain_on_delete,
                 ignore_changes=ignore_changes,
                 hooks=hooks,
-                replacement_trigger=trigger,
+                replacement_trigger=triggers[0] if len(triggers) == 1 else triggers or None,
             ),
         )
 
@@ -83,7 +86,11 @@ class Objects:
         ]
 
     def make_config_map(
-        self, component: str, data: Mapping[str, Any], ignore_changes: list[str] | None = None
+        self,
+        component: str,
+        data: Mapping[str, Any],
+        ignore_changes: list[str] | None = None,
+        replaced_with: pulumi.Output[str] | None = None,
     ) -> KubernetesObject:
         """Make a ConfigMap with a random suffix, so that its readers roll exactly when it changes."""
         manifest = {
@@ -92,7 +99,9 @@ class Objects:
             "metadata": {"labels": labels(self._name, "settings")},
             "data": data,
         }
-        return self.make(component, manifest, ignore_changes=ignore_changes)
+        return self.make(
+            component, manifest, ignore_changes=ignore_changes, replaced_with=replaced_with
+        )
 
     def make_secret(
         self, component: str, values: dict[str, Any], type: str = "Opaque"

@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from enum import Enum
 from typing import Any, Final
 
 import pulumi
@@ -42,16 +43,29 @@ NOT_RESTORED: Final[Mapping[str, str]] = {
     "database_downgrade": "of this deploy",
     "history_limit": "of the ledger",
 }
-# What stands in a record for a secret, and in a fingerprint for what is not known yet.
+# What stands in a record for a secret.
 _SECRET: Final = {"secret": True}
-_OUTPUT: Final = {"output": True}
 
 
 def recorded(args: Mapping[str, Any]) -> pulumi.Output[str]:
-    """The arguments that a rollback restores, as JSON, with a mark in the place of each secret Output."""
+    """Return the arguments that a rollback restores, as JSON, with a mark in the place of each secret.
+
+    The text is the same whether a value was given as it is, as an Output, or by another language.
+    """
     return pulumi.Output.from_input(_replace_outputs(_restorable(args), _open)).apply(
-        lambda known: json.dumps(known, sort_keys=True)
+        lambda known: json.dumps(_as_json(known), sort_keys=True)
     )
+
+
+def _as_json(value: Any) -> Any:
+    """Return `value` with enums as their values and whole numbers as integers."""
+    if isinstance(value, Mapping):
+        return {key: _as_json(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_as_json(item) for item in value]
+    if isinstance(value, Enum):
+        return value.value
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def restored(args: Mapping[str, Any], configuration: Mapping[str, Any]) -> dict[str, Any]:
@@ -64,14 +78,19 @@ def restored(args: Mapping[str, Any], configuration: Mapping[str, Any]) -> dict[
     return {**kept, **_fill_secrets(configuration, args)}
 
 
-def fingerprint(args: Mapping[str, Any], source: str) -> str:
-    """Eight hex digits that change when the content of a release does.
+def fingerprint(configuration: pulumi.Output[str], source: pulumi.Input[str]) -> pulumi.Output[str]:
+    """Return eight hex digits that change when the content of a release does.
 
+    They are no secret, even if somebody gave a secret for an image's name.
+
+    :param configuration: what `recorded` has returned.
     :param source: what the image is made of, or its reference.
     """
-    plain = _replace_outputs(_restorable(args), lambda _: _OUTPUT)
-    text = json.dumps([source, plain], sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+    def digest(known: Sequence[str]) -> str:
+        return hashlib.sha256(json.dumps([*known]).encode()).hexdigest()[:8]
+
+    return pulumi.Output.unsecret(pulumi.Output.all(source, configuration).apply(digest))
 
 
 def _restorable(args: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from typing import Any, Final
 
+import pulumi
+
 from astro_pulumi.airflow.facts import FILES, Process
 from astro_pulumi.kubernetes import backing
 from astro_pulumi.kubernetes.jobs import job
@@ -41,7 +43,9 @@ _BACKUP_RULE: Final[Manifest] = {
 }
 
 
-def release_job(spec: DeploymentSpec, environment: AirflowEnvironment, content: str) -> Manifest:
+def release_job(
+    spec: DeploymentSpec, environment: AirflowEnvironment, content: pulumi.Input[str]
+) -> Manifest:
     """The Job of one release. It runs anew exactly when its image, its settings or `content` change.
 
     :param content: the fingerprint of the release.
@@ -50,7 +54,7 @@ def release_job(spec: DeploymentSpec, environment: AirflowEnvironment, content: 
     grace = max(queue.termination_grace_period_seconds for queue in spec.worker_queues)
     # A downgrade waits for workers that drain.
     deadline = spec.release_job_timeout + grace
-    values = {
+    values: dict[str, pulumi.Input[str]] = {
         "ASTRO_DEPLOYMENT": spec.name,
         "ASTRO_RELEASE_CONTENT": content,
         "ASTRO_DATABASE_DOWNGRADE": spec.database_downgrade,

@@ -103,11 +103,10 @@ def from_configuration(text: str, deployment: str) -> str | None:
 
 
 def release_content(
-    args: Mapping[str, Any], spec: DeploymentSpec, rollback: Rollback | None
-) -> str:
-    """The fingerprint of what is deployed: another one is another release."""
-    image = spec.image if isinstance(spec.image, str) else "an Output"
-    return fingerprint(args, project_hash(spec, rollback) or image)
+    configuration: pulumi.Output[str], spec: DeploymentSpec, rollback: Rollback | None
+) -> pulumi.Output[str]:
+    """Return the fingerprint of what is deployed: another one is another release."""
+    return fingerprint(configuration, project_hash(spec, rollback) or spec.image or "")
 
 
 def project_hash(spec: DeploymentSpec, rollback: Rollback | None) -> str | None:

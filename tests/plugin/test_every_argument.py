@@ -92,11 +92,7 @@ def as_unknown(value: Any, definition: dict[str, Any], path: str) -> Any:
 
 def objects(resources: list[Resource]) -> dict[tuple[str, str], dict[str, Any]]:
     """By type and name; without the record, which marks the secrets among its arguments."""
-    return {
-        (r.type, re.sub(r"-origin-[0-9a-f]{8}$", "-origin", r.name)): r.inputs
-        for r in resources
-        if r.type != "astro:index:Deployment"
-    }
+    return {(r.type, r.name): r.inputs for r in resources if r.type != "astro:index:Deployment"}
 
 
 RECORDS = {"analytics-release", "analytics-origin", "analytics-current-release"}

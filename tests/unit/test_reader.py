@@ -48,7 +48,7 @@ READERS: dict[str, tuple[Read, Read | None]] = {
     "quantity": (lambda a: a.quantity("a", "1Gi"), None),
     "strings": (lambda a: a.strings("a"), None),
 }
-GOOD = {
+GOOD: dict[str, list[tuple[Any, Any]]] = {
     "text": [("x", "x")],
     "checked text": [("x", "X")],
     "optional text": [("x", "x")],

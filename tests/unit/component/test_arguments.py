@@ -244,7 +244,7 @@ def _operation_rows() -> Iterator[Row]:
         "spec template spec activeDeadlineSeconds",
     )
     progress = "Deployment scheduler spec progressDeadlineSeconds"
-    yield Row("description", YOURS, "ConfigMap origin-* data description", "new sales model")
+    yield Row("description", YOURS, "ConfigMap origin data description", "new sales model")
     yield Row("database_downgrade", YOURS, f"{variable}DATABASE_DOWNGRADE value", "refuse")
     yield Row("history_limit", YOURS, f"{variable}HISTORY_LIMIT value", "7")
     consent = "Job release-job metadata annotations astro-pulumi/"

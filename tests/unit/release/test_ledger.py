@@ -2,13 +2,17 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
+import pulumi
 import pytest
 
+import astro_pulumi as astro
 from astro_pulumi.release import origin
 from astro_pulumi.release.ledger import FINDINGS, NUMBER, RELEASES, parse_record, parse_records
 from astro_pulumi.release.rollback import from_configuration
-from tests.mock_engine import Program, deploy, write_project
+from tests.mock_engine import UNKNOWN, Program, deploy, run, write_project
+from tests.specs import arguments
 
 
 @pytest.fixture(scope="module")
@@ -51,13 +55,56 @@ def test_the_current_release_lists_the_others(program: Program) -> None:
 
 
 def test_no_time_and_no_person_makes_a_second_up_differ(program: Program) -> None:
-    """Who and when are in an object of their own, which keeps what it was made with."""
-    (name,) = (r.name for r in program if "-origin-" in r.name)
+    """Who and when are in an object of their own, which keeps what it was made with for one number."""
+    origin = program.get("analytics-origin", "ConfigMap")
+    assert origin.replacement_trigger == ["string-of-analytics-objects-trigger", "7"]
     job = program.get("analytics-release-job", "Job")
-    content = name.rpartition("-")[2]
-    environment = {e["name"]: e.get("value") for e in job.container["env"]}
-    assert environment["ASTRO_RELEASE_CONTENT"] == content
     assert FINDINGS not in job.inputs["metadata"]["annotations"]
+
+
+def content(preview: bool = False, **more: Any) -> str:
+    """The fingerprint that the release Job is given."""
+    made: list[str] = []
+
+    def program() -> None:
+        astro.Deployment("analytics", arguments(**{k: v() for k, v in more.items()}))
+
+    job = run(program, preview=preview).get("analytics-release-job", "Job")
+    made += [e["value"] for e in job.container["env"] if e["name"] == "ASTRO_RELEASE_CONTENT"]
+    assert len(made) == 1
+    return made[0]
+
+
+def test_another_value_of_an_output_is_another_release() -> None:
+    def environment(value: Any) -> dict[str, Any]:
+        return {"environment": lambda: {"LEVEL": value()}}
+
+    info = content(**environment(lambda: "INFO"))
+    assert len(info) == 8
+    assert content(**environment(lambda: pulumi.Output.from_input("INFO"))) == info
+    assert content(**environment(lambda: pulumi.Output.from_input("DEBUG"))) != info
+
+
+def test_another_value_of_a_secret_is_the_same_content() -> None:
+    """The Job reads it from its Secret, whose name changes."""
+    first, second = (
+        content(environment=lambda value=value: {"KEY": pulumi.Output.secret(value)})
+        for value in ("a", "b")
+    )
+    assert first == second
+
+
+def test_another_image_is_another_release() -> None:
+    first, second = (
+        content(image=lambda digit=digit: pulumi.Output.secret(f"acme/a@sha256:{digit * 64}"))
+        for digit in "01"
+    )
+    assert first != second
+
+
+def test_a_preview_does_without_the_content() -> None:
+    unknown = lambda: {"LEVEL": pulumi.Output.from_input(pulumi.UNKNOWN)}  # noqa: E731
+    assert content(preview=True, environment=unknown) == UNKNOWN
 
 
 def test_only_the_release_job_has_a_token(program: Program) -> None:
