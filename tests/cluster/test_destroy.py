@@ -4,6 +4,7 @@ import subprocess
 import time
 
 from tests.cluster.conftest import Deployed
+from tests.cluster.kills import frozen_processes
 from tests.cluster.kube import component_of, wait_until
 
 LASTING = """\
@@ -41,6 +42,28 @@ def test_the_database_outlives_the_last_worker(deployed: Deployed) -> None:
         time.sleep(0.5)
     assert destroy.returncode == 0
     assert 40 < last_worker - began < 120, "the task was cut off, or the worker waited for nothing"
+
+
+def test_an_interrupted_destroy_is_followed_by_a_good_up(deployed: Deployed) -> None:
+    """Pulumi's state still has what Kubernetes goes on deleting."""
+    deployed.up()
+    kube, namespace, stack = deployed.kube, deployed.namespace, deployed.stack
+
+    def is_being_deleted() -> bool:
+        workloads = kube.objects("Deployment", namespace)
+        return any("deletionTimestamp" in one["metadata"] for one in workloads)
+
+    destroy = stack.start("destroy", stdout=subprocess.DEVNULL)
+    wait_until("a workload is being deleted", is_being_deleted, seconds=60)
+    with frozen_processes(destroy):
+        pass
+    assert stack.capture(stack.command("cancel", "--yes")).returncode == 0
+    assert "quickstart-scheduler" in deployed.state_file()
+
+    deployed.up()
+
+    assert deployed.namespace == namespace
+    deployed.airflow.wait_until_healthy(60)
 
 
 def test_destroy_leaves_nothing_behind(deployed: Deployed) -> None:
