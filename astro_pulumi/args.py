@@ -134,9 +134,6 @@ class DatabaseArgs(TypedDict):
     backup_before_downgrade: NotRequired[bool]
     """Embedded: write a `pg_dump` of it to a volume of its own, of `storage_size`, before it is taken back to
     an older Airflow. Without room for it nothing is downgraded. Default: false."""
-    confirm_change: NotRequired[bool]
-    """Allows changing between the embedded database and one of yours. The history of runs stays in the
-    old one, and an embedded one is deleted with it. Default: false, such a change is refused."""
 
 
 class PgBouncerArgs(TypedDict):
@@ -416,8 +413,6 @@ class DeploymentArgs(TypedDict):
     Default: 15."""
     metrics: NotRequired[MetricsArgs]
     """Where Airflow's metrics go. Default: nowhere."""
-    description: NotRequired[str]
-    """What this deploy is about; kept with the release."""
     rollback_to: NotRequired[str]
     """Deploy an earlier release again, image and configuration: its number, `previous`, or an image digest
     (`sha256:...`). The project is not built then. Also as `astro:rollbackTo` in the stack's configuration."""
@@ -426,11 +421,5 @@ class DeploymentArgs(TypedDict):
     what only the newer Airflow stores. Default: `allow`."""
     history_limit: NotRequired[int]
     """Number of releases that are kept to go back to, 2 to 1000. Default: 50."""
-    skip_dag_parse: NotRequired[bool]
-    """Deploy without parsing the DAGs in the new image first. Default: false."""
-    max_removed_dags: NotRequired[int]
-    """The most DAGs of the last release that may be gone in this one; a deploy without more of them is
-    refused before anything is changed, with their names. To go back to a release needs no consent. Default:
-    all but one, so that a deploy without any DAG of the last release is refused."""
     timeouts: NotRequired[TimeoutArgs]
     """How long the steps of a deploy may take."""

@@ -13,6 +13,7 @@ from astro_pulumi.args import DeploymentArgs
 from astro_pulumi.image import build_and_push
 from astro_pulumi.kept import (
     check_database_change,
+    database_kind,
     docker_config,
     generate_passwords,
     namespace_suffix,
@@ -37,7 +38,7 @@ from astro_pulumi.pulumi_version import require_pulumi
 from astro_pulumi.release import changes, configuration, ledger, rollout
 from astro_pulumi.release import job as release_job
 from astro_pulumi.release import rollback as rollbacks
-from astro_pulumi.release.overrides import overridden
+from astro_pulumi.release.one_time import OneTimeDecisions
 from astro_pulumi.release.rollback import (
     Rollback,
     project_hash,
@@ -80,11 +81,13 @@ class Deployment(pulumi.ComponentResource):
         super().__init__("astro:index:Deployment", name, None, opts)
         with shown_to_the_user():
             require_pulumi()
-            args = overridden(args)
+            decisions = self._decisions = OneTimeDecisions.read(name)
             rollback = self._find_release_to_restore(name, args)
             if rollback:
                 args = cast(DeploymentArgs, rollback.arguments(args))
-            spec = self._spec = specify(name, args)
+            spec = self._spec = specify(
+                name, args, may_lack_dags=decisions.skip_dag_parse is not None
+            )
             if rollback:
                 rollbacks.require_image(rollback, spec.registry)
 
@@ -95,7 +98,8 @@ class Deployment(pulumi.ComponentResource):
         self._objects = Objects(name, self.namespace, self)
         pull_secret = self._find_or_make_pull_secret()
         self._restrict_network()
-        urls = service_urls(spec, passwords, self.namespace, check_database_change(spec, self))
+        checked = check_database_change(spec, decisions.database_change, self)
+        urls = service_urls(spec, passwords, self.namespace, checked)
         environment = self._make_environment(passwords, urls, pull_secret)
         account = self._objects.make(
             "services", accounts.services_account(spec, pull_secret)
@@ -109,8 +113,9 @@ class Deployment(pulumi.ComponentResource):
             self._objects.make(monitoring.COMPONENT, manifest)
         recorded = configuration.recorded(args)
         content = release_content(recorded, spec, rollback)
-        migrated = self._run_release_job(environment, pull_secret, content, database)
+        migrated = self._run_release_job(environment, pull_secret, content, rollback, database)
         findings = migrated.metadata.apply(ledger.read_findings)
+        self._warn_of_ignored_decisions(findings)
         origin = self._keep_origin(findings, rollback)
         title = ledger.title(name, origin, findings)
         self.webserver_url = self._expose_webserver()
@@ -291,13 +296,24 @@ class Deployment(pulumi.ComponentResource):
         environment: AirflowEnvironment,
         pull_secret: pulumi.Output[str] | None,
         content: pulumi.Output[str],
+        rollback: Rollback | None,
         database: list[KubernetesObject],
     ) -> KubernetesObject:
         rights = self._objects.make_rights(
             release_job.COMPONENT, release_job.release_job_rights(self._spec, pull_secret)
         )
-        manifest = release_job.release_job(self._spec, environment, content)
+        consents = self._decisions.job_annotations(is_rollback=rollback is not None)
+        manifest = release_job.release_job(self._spec, environment, content, consents)
         return self._objects.make("release-job", manifest, depends_on=[*database, *rights])
+
+    def _warn_of_ignored_decisions(self, findings: pulumi.Output[Mapping[str, Any]]) -> None:
+        database = database_kind(self._spec)
+
+        def warn(found: Mapping[str, Any]) -> None:
+            for warning in self._decisions.warnings(int(found["number"]), database):
+                pulumi.log.warn(f"{self._spec.name}: {warning}", self)
+
+        findings.apply(warn)
 
     def _keep_origin(
         self, findings: pulumi.Output[Mapping[str, Any]], rollback: Rollback | None
@@ -308,7 +324,7 @@ class Deployment(pulumi.ComponentResource):
         object keeps what it was made with, and is replaced when the release Job has given a new number:
         an immutable record has the number in its name, so that for one number nothing may change.
         """
-        origin = release_origin(self._spec, rollback)
+        origin = release_origin(self._spec, rollback, self._decisions.description)
         number = findings.apply(lambda found: str(found["number"]))
         kept = self._objects.make_config_map(
             "origin", origin, ignore_changes=["data"], replaced_with=number

@@ -10,6 +10,7 @@ import pulumi_random as random
 
 from astro_pulumi.errors import ArgumentError
 from astro_pulumi.kubernetes.metadata import object_name
+from astro_pulumi.release import one_time
 from astro_pulumi.spec import BackingService, DeploymentSpec, Registry
 from astro_pulumi.user_errors import shown_to_the_user
 
@@ -50,14 +51,18 @@ def namespace_suffix(deployment: str, parent: pulumi.Resource) -> random.RandomS
     )
 
 
-def check_database_change(spec: DeploymentSpec, parent: pulumi.Resource) -> pulumi.Output[None]:
+def check_database_change(
+    spec: DeploymentSpec, confirmed: str | None, parent: pulumi.Resource
+) -> pulumi.Output[None]:
     """Fails when the state knows the database to be of the other kind and the change is not confirmed.
 
     The kind is kept by a resource of pulumi-random, whose `keepers` are ignored when they change: what
     it gives back is the kind that it was made with. With the change confirmed it is made anew.
+
+    :param confirmed: the kind to which the user allows a change.
     """
-    kind = "embedded" if isinstance(spec.database, BackingService) else "external"
-    ignored = [] if spec.confirm_database_change else ["keepers"]
+    kind = database_kind(spec)
+    ignored = [] if confirmed == kind else ["keepers"]
     marker = random.RandomPassword(
         object_name(spec.name, "database-kind"),
         length=16,
@@ -68,16 +73,21 @@ def check_database_change(spec: DeploymentSpec, parent: pulumi.Resource) -> pulu
 
     def check(keepers: Any) -> None:
         known = (keepers or {}).get("kind", kind)
-        if known != kind and not spec.confirm_database_change:
+        if kind not in (known, confirmed):
             with shown_to_the_user():
                 raise ArgumentError(
                     "database",
                     f"was {known} and would become {kind}: the history of every run stays behind, "
-                    "and an embedded database is deleted. Take a backup, then set "
-                    "`confirm_change` in `database` to true for one deploy",
+                    "and an embedded database is deleted. Take a backup, then confirm the change: "
+                    + one_time.confirm_database_change(spec.name, kind),
                 )
 
     return marker.keepers.apply(check)
+
+
+def database_kind(spec: DeploymentSpec) -> str:
+    """Return whose database it is: `embedded`, or `external` if the user brings it."""
+    return "embedded" if isinstance(spec.database, BackingService) else "external"
 
 
 def fernet_key(password: str) -> str:

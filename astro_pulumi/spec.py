@@ -253,7 +253,6 @@ class DeploymentSpec:
     connections: dict[str, Connection]
     variables: dict[str, pulumi.Input[str]]
     database: BackingService | ExternalDatabase
-    confirm_database_change: bool
     pgbouncer: PgBouncer | None
     backup_before_downgrade: bool  # only of an embedded database
     broker: BackingService | ExternalBroker
@@ -264,11 +263,8 @@ class DeploymentSpec:
     remote_logging: RemoteLogging | None
     log_retention_days: int
     metrics: Metrics
-    description: str | None
     database_downgrade: str
     history_limit: int
-    skip_dag_parse: bool
-    max_removed_dags: int | None  # None: all but one
     release_job_timeout: int
     rollout_timeout: int
 

@@ -52,8 +52,10 @@ def specify_image(args: ProjectImageArgs) -> spec.ImageSource:
     return _image_source(Arguments(args, ProjectImageArgs))
 
 
-def specify(name: str, args: DeploymentArgs) -> spec.DeploymentSpec:
+def specify(name: str, args: DeploymentArgs, *, may_lack_dags: bool = False) -> spec.DeploymentSpec:
     """Validates the arguments of the Deployment `name` and reads its project.
+
+    :param may_lack_dags: whether a project without DAGs is accepted.
 
     :raises ArgumentError: naming the argument.
     :raises ProjectError: naming the file.
@@ -64,8 +66,7 @@ def specify(name: str, args: DeploymentArgs) -> spec.DeploymentSpec:
         raise ArgumentError(
             "project", "give either `project`, to build an image, or `image`, to deploy one"
         )
-    # Who skips the parsing of DAGs may deploy a project without any.
-    accept = frozenset({"AP501"}) if given.plain_flag("skip_dag_parse") else frozenset()
+    accept = frozenset({"AP501"}) if may_lack_dags else frozenset()
     source = _image_source(given, accept) if given.has("project") else None
     version = _airflow_version(given, source)
     facts = AIRFLOW[version.major]
@@ -95,7 +96,6 @@ def specify(name: str, args: DeploymentArgs) -> spec.DeploymentSpec:
             given, "variables", "AIRFLOW_VAR_", given.strings("variables", _check_variable_key)
         ),
         database=_database(database),
-        confirm_database_change=database.plain_flag("confirm_change"),
         pgbouncer=_pgbouncer(given) if given.has("pgbouncer") else None,
         backup_before_downgrade=database.plain_flag("backup_before_downgrade"),
         broker=_broker(given.section("broker")),
@@ -108,11 +108,8 @@ def specify(name: str, args: DeploymentArgs) -> spec.DeploymentSpec:
         remote_logging=_remote_logging(given) if given.has("remote_logging") else None,
         log_retention_days=given.plain_number("log_retention_days", 15, 0, 3650),
         metrics=_metrics(given.section("metrics")),
-        description=given.optional_plain_text("description"),
         database_downgrade=given.plain_choice("database_downgrade", "allow", ("allow", "refuse")),
         history_limit=given.plain_number("history_limit", 50, 2, 1000),
-        max_removed_dags=given.optional_plain_number("max_removed_dags", 0),
-        skip_dag_parse=given.plain_flag("skip_dag_parse"),
         release_job_timeout=timeouts.plain_number("release_job", 1800, 1),
         rollout_timeout=timeouts.plain_number("rollout", 600, 1),
     )

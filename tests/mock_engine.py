@@ -15,6 +15,7 @@ from unittest import mock
 import pulumi
 from google.protobuf import json_format
 from pulumi.runtime import mocks, resource
+from pulumi.runtime.config import set_all_config
 from pulumi.runtime.proto import source_pb2
 
 import astro_pulumi as astro
@@ -127,12 +128,15 @@ def run(
     preview: bool = False,
     known: Mapping[str, Mapping[str, Any]] | None = None,
     seen: Program | None = None,
+    config: Mapping[str, str] | None = None,
 ) -> Program:
     """Runs `program`; its Output or value becomes `result`.
 
     :param known: outputs that a provider answers with, by resource name, in place of the inputs.
     :param seen: what is registered is added to it, also when the program fails.
+    :param config: the stack's configuration, such as `{"astro:rollbackTo": "3"}`.
     """
+    set_all_config(dict(config or {}))
     seen = seen or Program()
     answers = _Answers(preview, known or {})
     monitor = _Monitor(seen, answers)
@@ -155,6 +159,7 @@ def deploy(
     name: str = "analytics",
     preview: bool = False,
     known: Mapping[str, Mapping[str, Any]] | None = None,
+    config: Mapping[str, str] | None = None,
 ) -> Program:
     """Registers one Deployment; `result` holds its outputs."""
 
@@ -163,7 +168,7 @@ def deploy(
         outputs = [key for key in astro.Deployment.__annotations__ if not key.startswith("_")]
         return {key: getattr(made, key) for key in outputs}
 
-    return run(program, preview, known)
+    return run(program, preview, known, config=config)
 
 
 def secrets(deployment: DeploymentSpec, namespace: str = "data") -> dict[str, dict[str, str]]:

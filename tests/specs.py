@@ -136,7 +136,6 @@ YOURS: Final[dict[str, Any]] = {
         "password": "p",
         "ssl_mode": "verify-full",
         "ca_certificate": "PEM",
-        "confirm_change": True,
     },
     "broker": {
         "host": "redis.test",
@@ -160,11 +159,8 @@ YOURS: Final[dict[str, Any]] = {
         "tls_secret": "t",
         "annotations": {"d": "e", "f.g/h_i": "j"},
     },
-    "description": "new sales model",
     "database_downgrade": "refuse",
     "history_limit": 7,
-    "skip_dag_parse": True,
-    "max_removed_dags": 3,
     "timeouts": {"release_job": 100, "rollout": 200},
 }
 EMBEDDED: Final[dict[str, Any]] = {

@@ -10,8 +10,10 @@ import typer
 
 from astro_pulumi.cli import pulumi, updates
 from astro_pulumi.cli.deployments import Deployed, Name, ask_which, connect, in_stack, of_stack
+from astro_pulumi.cli.one_time import DatabaseKind, Flags, configuration
 from astro_pulumi.cli.options import Cwd, Json, StackName, Yes, go_to, is_terminal, say
 from astro_pulumi.errors import ArgumentError, AstroError, ClusterError
+from astro_pulumi.stack_config import ROLLBACK_TO
 
 if TYPE_CHECKING:
     from astro_pulumi.cli.phases import Phases
@@ -21,11 +23,27 @@ def deploy(
     name: Name = None,
     description: Annotated[
         str | None,
-        typer.Option("--description", "-m", help="What it is about; kept with the release."),
+        typer.Option("--description", "-m", help="Description to keep with the release."),
     ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", "-f", help="Do not parse the DAGs first.")
+    skip_dag_parse: Annotated[
+        bool, typer.Option("--skip-dag-parse", help="Do not parse the DAGs in the new image.")
     ] = False,
+    max_removed_dags: Annotated[
+        int | None,
+        typer.Option(
+            "--max-removed-dags",
+            min=0,
+            metavar="N",
+            help="Allow up to N DAGs of the last release to be gone. Default: all but one.",
+        ),
+    ] = None,
+    confirm_database_change: Annotated[
+        DatabaseKind | None,
+        typer.Option(
+            "--confirm-database-change",
+            help="Allow changing to this kind of database. The history of runs stays in the old one.",
+        ),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what it would do.")] = False,
     cwd: Cwd = Path(),
     stack: StackName = None,
@@ -44,7 +62,8 @@ def deploy(
     say(_announced(stack))
     adopt = not dry_run and updates.prepare(project, stack, yes=yes)
     pin = updates.pin(project, stack)
-    settings = {"description": description, "skipDagParse": "true" if force else None}
+    flags = Flags(description, skip_dag_parse, max_removed_dags, confirm_database_change)
+    settings = configuration(flags, stack, name, in_stack(stack), project.config(stack))
     phases = Phases()
     try:
         with (
@@ -57,7 +76,7 @@ def deploy(
                 updates.up(stack, phases, yes=yes, json=json, adopt=adopt)
     finally:
         if dry_run:
-            updates.set_config(project, stack, {updates.ROLLBACK: pin})
+            updates.set_config(project, stack, {ROLLBACK_TO: pin})
     if dry_run:
         return
     if pin is not None:

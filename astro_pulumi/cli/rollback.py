@@ -1,7 +1,6 @@
 """`astro-pulumi rollback`."""
 
 import json as json_format
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +9,7 @@ import typer
 from astro_pulumi.cli import pulumi, updates
 from astro_pulumi.cli.deployments import NameOption, find, in_stack, require_releases, require_stack
 from astro_pulumi.cli.options import Cwd, Json, StackName, Yes, go_to, say
+from astro_pulumi.stack_config import DESCRIPTION, with_value
 
 
 def rollback(
@@ -48,13 +48,13 @@ def rollback(
         f"{target.digest.removeprefix('sha256:')[:12]})"
     )
     adopt = updates.prepare(project, stack, yes=yes)
-    pin = merged_pin(
-        updates.pin(project, stack), deployed.name, number, [one.name for one in known]
+    pin = with_value(
+        updates.pin(project, stack), deployed.name, str(number), [one.name for one in known]
     )
     phases = Phases()
     with (
         updates.pinned_to(project, stack, pin, phases),
-        updates.for_this_update(project, stack, {"description": description, "skipDagParse": None}),
+        updates.for_this_update(project, stack, {DESCRIPTION: description}),
     ):
         updates.up(stack, phases, yes=yes, json=json, adopt=adopt, flags=updates.WITHOUT_IMAGES)
     now = find(deployed.name, deployed.namespace, None, stack)
@@ -68,17 +68,3 @@ def rollback(
     else:
         say(f"Release {now.current} runs: release {number} again.")
     say("The stack is pinned to it. To deploy the project again: astro-pulumi deploy")
-
-
-def merged_pin(before: str | None, name: str, number: int, deployments: Sequence[str]) -> str:
-    """Return the pin of the stack's Deployments with that of `name` changed.
-
-    `3`, or `analytics=3,reports=7` for a stack with several Deployments.
-    """
-    if len(deployments) <= 1:
-        return str(number)
-    if before and "=" not in before:  # it was for every one of them
-        entries = dict.fromkeys(deployments, before)
-    else:
-        entries = dict(entry.partition("=")[::2] for entry in (before or "").split(",") if entry)
-    return ",".join(f"{key}={value}" for key, value in {**entries, name: str(number)}.items())

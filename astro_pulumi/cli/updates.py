@@ -17,9 +17,8 @@ from astro_pulumi.cli.options import is_terminal
 from astro_pulumi.cli.phases import Phases
 from astro_pulumi.cli.pulumi import Project
 from astro_pulumi.errors import PulumiError
+from astro_pulumi.stack_config import NAMESPACE, ROLLBACK_TO
 
-NAMESPACE: Final = "astro"
-ROLLBACK: Final = "rollbackTo"
 # A program that is pinned to a release has no docker.Image. Without this the CLI would load the Docker
 # provider to forget the image, and that does not start without a daemon.
 WITHOUT_IMAGES: Final = ("--exclude", "**docker:index/image:Image**")
@@ -130,7 +129,7 @@ def _handling(handlers: Mapping[signal.Signals, Callable[[int, object], None]]) 
 
 def pin(project: Project, stack: str) -> str | None:
     """Return the release that the stack's configuration is pinned to; None if there is no pin."""
-    value = project.config(stack).get(f"{NAMESPACE}:{ROLLBACK}")
+    value = project.config(stack).get(f"{NAMESPACE}:{ROLLBACK_TO}")
     return None if value is None else str(value)
 
 
@@ -151,12 +150,12 @@ def pinned_to(project: Project, stack: str, value: str | None, phases: Phases) -
     that stopped half-way keeps the new one: the next `up` carries on.
     """
     before = pin(project, stack)
-    set_config(project, stack, {ROLLBACK: value})
+    set_config(project, stack, {ROLLBACK_TO: value})
     try:
         yield
     except BaseException:  # Ctrl-C at the question, too
         if not phases.changes:
-            set_config(project, stack, {ROLLBACK: before})
+            set_config(project, stack, {ROLLBACK_TO: before})
         raise
 
 
@@ -164,9 +163,9 @@ def pinned_to(project: Project, stack: str, value: str | None, phases: Phases) -
 def for_this_update(
     project: Project, stack: str, values: Mapping[str, str | None]
 ) -> Iterator[None]:
-    """Set configuration that holds for one update only, such as its description.
+    """Set configuration for one update, such as its description, and remove it afterwards.
 
-    What an earlier update has left there, since it was killed, goes too.
+    A value of None removes what an update that was killed has left there.
     """
     set_config(project, stack, values)
     try:

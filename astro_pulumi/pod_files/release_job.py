@@ -19,6 +19,7 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import astro_consents as consents
 import astro_downgrade as downgrade
 import astro_jobs as jobs
 import astro_migrations as migrations
@@ -101,6 +102,10 @@ def release(cluster: Cluster, deployment: str, own_job: dict[str, Any]) -> None:
         records = ledger.read_records(cluster, deployment)
         # Its consents may have changed while it waited for the lease.
         own_job = cluster.request("GET", jobs.JOBS, job)
+        number = ledger.next_number(records, cluster.find(ledger.RECORDS, f"{deployment}-release"))
+        given = consents.Consents.read(own_job, number)
+        for text in given.void:
+            say(text)
     with phase("import"):
         gc.disable()  # nothing of it is garbage, and looking for some takes a seventh of the time
         import airflow.settings
@@ -119,10 +124,12 @@ def release(cluster: Cluster, deployment: str, own_job: dict[str, Any]) -> None:
             'than this image\'s Airflow, and database_downgrade is "refuse"; nothing was changed.'
         )
     dags = None
-    if consent(own_job, "skip-dag-parse") != "true":
+    if not given.skip_dag_parse:
         with phase("parse DAGs"):
             dags = parse_dags()
-        refuse_removed_dags(records, dags, own_job)
+        if not dags:
+            consents.refuse_without_dags(dags_folder(), given, deployment, number)
+        consents.refuse_removed_dags(records, dags, given, deployment, number)
     if direction == "downgrade":
         with phase("downgrade database"):
             downgrade.have_it_done(cluster, deployment, job, records, say)
@@ -175,12 +182,11 @@ def report(
 
 def parse_dags() -> list[str]:
     """-> the ids of all DAGs; refuses the release when a file cannot be imported."""
-    from airflow.settings import DAGS_FOLDER
-
-    if DAGS_FOLDER not in sys.path:  # as the dag-processor has it
-        sys.path.append(DAGS_FOLDER)
+    folder = dags_folder()
+    if folder not in sys.path:  # as the dag-processor has it
+        sys.path.append(folder)
     parsed: astro_parse.Parsed = astro_parse.parse(
-        DAGS_FOLDER,
+        folder,
         lambda name: leave_message(
             f"The release Job was killed while it imported {name}; nothing that runs was changed."
         ),
@@ -188,42 +194,16 @@ def parse_dags() -> list[str]:
     if parsed.errors:
         for name, text in parsed.errors.items():
             print(f"{name}:\n{text}", file=sys.stderr)
-        raise ReleaseRefusedError(astro_parse.explain(parsed.errors, str(Path(DAGS_FOLDER).parent)))
+        raise ReleaseRefusedError(astro_parse.explain(parsed.errors, str(Path(folder).parent)))
     dag_ids = list(parsed.dag_ids)
-    if not dag_ids:
-        raise ReleaseRefusedError(
-            f"There is no DAG in {DAGS_FOLDER}. To deploy all the same, skip_dag_parse."
-        )
     say(f"{len(dag_ids)} DAGs: {', '.join(dag_ids)}")
     return dag_ids
 
 
-def consent(own_job: dict[str, Any], to: str) -> str | None:
-    """What the user allows for this deploy, in an annotation of the Job."""
-    annotations: dict[str, str] = own_job["metadata"].get("annotations", {})
-    return annotations.get(f"astro-pulumi/{to}")
+def dags_folder() -> str:
+    from airflow.settings import DAGS_FOLDER
 
-
-def refuse_removed_dags(
-    records: list[dict[str, Any]], dags: list[str], own_job: dict[str, Any]
-) -> None:
-    """Refuses a release without DAGs of the last one, when they are more than the user allows."""
-    before = ledger.last_dags(records)
-    removed = sorted(set(before) - set(dags))
-    allowed = consent(own_job, "max-removed-dags")
-    limit = int(allowed) if allowed else len(before) - 1
-    if not removed or len(removed) <= limit:
-        return
-    if len(removed) == len(before):
-        which = "No DAG of the last release is in this one"
-    elif len(removed) == 1:
-        which = "One DAG of the last release is not in this one"
-    else:
-        which = f"{len(removed)} DAGs of the last release are not in this one"
-    raise ReleaseRefusedError(
-        f"{which}; nothing that runs was changed. If that is meant, deploy with "
-        f"max_removed_dags={len(removed)}. Gone: {', '.join(removed)}"
-    )
+    return str(DAGS_FOLDER)
 
 
 def ensure_admin() -> None:

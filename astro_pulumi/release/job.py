@@ -1,5 +1,6 @@
 """The release Job: parses the DAGs and brings the database up, in the new image, before the rollout."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import pulumi
@@ -13,8 +14,6 @@ from astro_pulumi.kubernetes.rights import rights
 from astro_pulumi.spec import DeploymentSpec, Size
 
 COMPONENT: Final = "release-job"
-MAX_REMOVED_DAGS: Final = "astro-pulumi/max-removed-dags"
-SKIP_DAG_PARSE: Final = "astro-pulumi/skip-dag-parse"
 # What the Job may do in its namespace, and what for.
 _RULES: Final[list[Manifest]] = [
     # One at a time for each Deployment.
@@ -44,11 +43,15 @@ _BACKUP_RULE: Final[Manifest] = {
 
 
 def release_job(
-    spec: DeploymentSpec, environment: AirflowEnvironment, content: pulumi.Input[str]
+    spec: DeploymentSpec,
+    environment: AirflowEnvironment,
+    content: pulumi.Input[str],
+    consents: Mapping[str, str],
 ) -> Manifest:
     """The Job of one release. It runs anew exactly when its image, its settings or `content` change.
 
     :param content: the fingerprint of the release.
+    :param consents: annotations, as `one_time` makes them.
     """
     pod = airflow_pod(process(spec), Size(1, "2", "2Gi"), environment)
     grace = max(queue.termination_grace_period_seconds for queue in spec.worker_queues)
@@ -71,7 +74,7 @@ def release_job(
             "valueFrom": {"fieldRef": {"fieldPath": "metadata.labels['job-name']"}},
         },
     ]
-    return job(spec, COMPONENT, pod, deadline, _consent(spec))
+    return job(spec, COMPONENT, pod, deadline, dict(consents))
 
 
 def process(spec: DeploymentSpec) -> Process:
@@ -83,15 +86,6 @@ def process(spec: DeploymentSpec) -> Process:
         reads=spec.facts.release_job_reads,
         runs_dag_code=True,
     )
-
-
-def _consent(spec: DeploymentSpec) -> dict[str, str]:
-    """Annotations, which change in place: a setting would make a new release of nothing."""
-    given = {
-        MAX_REMOVED_DAGS: spec.max_removed_dags,
-        SKIP_DAG_PARSE: "true" if spec.skip_dag_parse else None,
-    }
-    return {name: str(value) for name, value in given.items() if value is not None}
 
 
 def release_job_rights(spec: DeploymentSpec, pull_secret: Any | None) -> list[Manifest]:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import pulumi
 
+from astro_pulumi import stack_config
 from astro_pulumi.airflow.version import AirflowVersion
 from astro_pulumi.args import DeploymentArgs
 from astro_pulumi.errors import ArgumentError, ReleaseError
@@ -20,11 +21,9 @@ from astro_pulumi.release import origin
 from astro_pulumi.release.choice import Ledger, choose
 from astro_pulumi.release.configuration import fingerprint, restored
 from astro_pulumi.release.ledger import Release, current_name, parse_record, record_name
-from astro_pulumi.release.overrides import CONFIG_NAMESPACE
 from astro_pulumi.release.registry import basic_login, is_gone
 from astro_pulumi.spec import DeploymentSpec, Registry
 
-CONFIG_KEY: Final = "rollbackTo"
 # The program has no image then, and the Pulumi CLI starts the Docker provider to forget the old one.
 _NO_DOCKER: Final = (
     "Where there is no Docker daemon, `pulumi up` needs --exclude '**docker:index/image:Image**'."
@@ -53,8 +52,6 @@ class Rollback:
             **arguments,
             "image": self.release.image,
             "airflow_version": self.release.airflow_version,
-            # DAGs that were added since are meant to go.
-            "max_removed_dags": 2**31 - 1,
         }
 
     @property
@@ -69,13 +66,14 @@ class Rollback:
 
 def requested(deployment: str, args: Mapping[str, Any]) -> str | None:
     """The release that is asked for: by the stack's configuration, or by the argument."""
-    configured = pulumi.Config(CONFIG_NAMESPACE).get(CONFIG_KEY)
-    wanted = from_configuration(configured, deployment) if configured else None
+    configured = pulumi.Config(stack_config.NAMESPACE).get(stack_config.ROLLBACK_TO)
+    wanted = stack_config.value_for(configured, deployment) if configured else None
     if wanted is not None:
+        key = f"{stack_config.NAMESPACE}:{stack_config.ROLLBACK_TO}"
         pulumi.log.warn(
             f"{deployment} is pinned to release {wanted}: its image and configuration are deployed, "
             f"not those of the project. To deploy the project again: "
-            f"`astro-pulumi deploy`, or `pulumi config rm {CONFIG_NAMESPACE}:{CONFIG_KEY}`. {_NO_DOCKER}"
+            f"`astro-pulumi deploy`, or `pulumi config rm {key}`. {_NO_DOCKER}"
         )
         return wanted
     given = args.get("rollback_to") if isinstance(args, Mapping) else None
@@ -94,14 +92,6 @@ def requested(deployment: str, args: Mapping[str, Any]) -> str | None:
     return given
 
 
-def from_configuration(text: str, deployment: str) -> str | None:
-    """`3` is for every Deployment of the stack, `analytics=3,reports=previous` for those named."""
-    if "=" not in text:
-        return text.strip()
-    entries = dict(entry.partition("=")[::2] for entry in text.split(","))
-    return {name.strip(): wanted.strip() for name, wanted in entries.items()}.get(deployment)
-
-
 def release_content(
     configuration: pulumi.Output[str], spec: DeploymentSpec, rollback: Rollback | None
 ) -> pulumi.Output[str]:
@@ -116,11 +106,13 @@ def project_hash(spec: DeploymentSpec, rollback: Rollback | None) -> str | None:
     return spec.source.project.content_hash if spec.source else None
 
 
-def release_origin(spec: DeploymentSpec, rollback: Rollback | None) -> dict[str, str]:
+def release_origin(
+    spec: DeploymentSpec, rollback: Rollback | None, description: str | None
+) -> dict[str, str]:
     """What the record says of where the release comes from."""
     directory = spec.source.project.directory if spec.source else None
     return {
-        **origin.describe(directory, spec.description),
+        **origin.describe(directory, description),
         **(rollback.origin if rollback else {}),
     }
 

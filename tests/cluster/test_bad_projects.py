@@ -252,31 +252,27 @@ def test_a_project_without_any_dag_of_before(deployed: Deployed, project: Path) 
     (project / "dags" / "other.py").write_text(dag("'other'"))
     said = refusal(deployed)
     assert "No DAG of the last release is in this one; nothing that runs was changed." in said
-    assert f"max_removed_dags={len(before)}" in said
+    assert f"astro-pulumi deploy --max-removed-dags {len(before)}`" in said
     assert ", ".join(before) in said
 
 
 def test_a_repaired_project_just_works(deployed: Deployed) -> None:
     """First it lacks a DAG, without consent; then it is whole."""
-    program = deployed.stack.directory / "examples" / "quickstart" / "__main__.py"
-    arguments = "astro.DeploymentArgs(\n"
-    program.write_text(
-        program.read_text().replace(arguments, f"{arguments}        max_removed_dags=0,\n")
-    )
+    number = release_number(deployed)
+    deployed.stack.configure({"astro:maxRemovedDags": f"{number + 1}:0"})
     removed = deployed.project / "dags" / "workday_summary.py"
     text = removed.read_text()
     removed.unlink()
     assert "DAG files: 1 removed (dags/workday_summary.py)" in preview(deployed)
     said = refusal(deployed)
     assert "One DAG of the last release is not in this one" in said
-    assert "max_removed_dags=1. Gone: workday_summary" in said
+    assert f"={number + 1}:1` and `pulumi up`. Gone: workday_summary" in said
 
     removed.write_text(text)
     (deployed.project / "dags" / "repaired.py").write_text(dag("'repaired'"))
     told = preview(deployed)
     assert "DAG files: 1 added (dags/repaired.py)" in told
     assert "removed" not in told  # against the last release, not against the last attempt
-    number = release_number(deployed)
     deployed.up()
     assert release_number(deployed) == number + 1
     assert "DAG files: 1 added (dags/repaired.py)" in deployed.logs[-1]

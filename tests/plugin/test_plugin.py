@@ -119,7 +119,10 @@ def test_a_project_image_is_built_alone(plugin: Plugin) -> None:
         ({**BUILT, "terminationGracePeriodSeconds": "soon"}, ["terminationGracePeriodSeconds"]),
         ({**BUILT, "airflowVersion": output("3.1")}, ["airflowVersion", "must be known"]),
         ({**BUILT, "airflowVersion": "three"}, ["'three' is not an Airflow version"]),
-        ({**BUILT, "skipDagParse": "yes"}, ["skipDagParse: must be true or false"]),
+        (
+            {**BUILT, "networkPolicies": {"enabled": "yes"}},
+            ["networkPolicies.enabled: must be true or false"],
+        ),
         ({"image": BUILT["image"]}, ["airflowVersion: is required with `image`"]),
         ({"project": "nowhere", "registry": REGISTRY}, ["nowhere: there is no such directory"]),
         (

@@ -290,7 +290,6 @@ ANY_PROJECT: Final = "<a project>"
             "termination_grace_period_seconds: must be 0 to 604800, not -1",
         ),
         ("a", {"history_limit": 1}, "history_limit: must be 2 to 1000, not 1"),
-        ("a", {"max_removed_dags": -1}, "max_removed_dags: must be 0 to 2147483647, not -1"),
         ("a", {"timeouts": {"rollout": 0}}, "timeouts.rollout: must be 1 to"),
         (
             "a",

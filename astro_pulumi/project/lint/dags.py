@@ -133,7 +133,10 @@ def _no_dags(subject: Subject) -> Iterator[Finding]:
     if has_dags or brings_other_dags(subject.dockerfile, listing.by_path):
         return
     folder = listing.directory / "dags"
-    remedy = "Add one, or deploy without DAGs: skip_dag_parse."
+    remedy = (
+        "Add one. To deploy without DAGs: `astro-pulumi deploy --skip-dag-parse`, or set astro:skipDagParse "
+        "in the stack's configuration to the number of the release to make."
+    )
     if folder.is_symlink():
         problem = "dags is a link out of the project, and links are not followed"
         remedy = "Replace the link with a copy of the directory."

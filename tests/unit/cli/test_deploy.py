@@ -43,14 +43,14 @@ def test_a_deploy_asks_pulumi_for_nothing_but_the_update(fake: FakePulumi) -> No
 
 def test_wishes_for_one_deploy_and_the_end_of_a_pin_are_configuration(fake: FakePulumi) -> None:
     (fake.project / "Pulumi.dev.yaml").write_text(PINNED)
-    done = invoke("deploy", "--stack", "dev", "--yes", "--force", "-m", "sales: #7")
+    done = invoke("deploy", "--stack", "dev", "--yes", "--skip-dag-parse", "-m", "sales: #7")
     assert done.exit_code == 0
     assert fake.changes[:2] == [
         ["config", "rm-all", "--stack", "dev", "astro:rollbackTo"],
         [
             *("config", "set-all", "--stack", "dev"),
             *("--plaintext", "astro:description=sales: #7"),
-            *("--plaintext", "astro:skipDagParse=true"),
+            *("--plaintext", "astro:skipDagParse=1"),
         ],
     ]
     assert "The stack is no longer pinned to release 3." in done.stderr

@@ -6,7 +6,6 @@ import typer
 from astro_pulumi.cli import updates
 from astro_pulumi.cli.phases import Phases
 from astro_pulumi.cli.pulumi import Project, find_project
-from astro_pulumi.cli.rollback import merged_pin
 from astro_pulumi.errors import PulumiError
 from tests.unit.cli.fake_pulumi import FakePulumi
 
@@ -67,42 +66,25 @@ def test_an_update_that_stopped_half_way_keeps_the_new_one(project: Project) -> 
 
 
 def test_what_is_of_one_update_is_gone_after_it(project: Project) -> None:
-    values = {"description": "sales: #7", "skipDagParse": None}
+    values = {"description": "sales: #7", "skipDagParse": "12"}
     with updates.for_this_update(project, "prod", values):
         assert "astro:description" in stack_file(project)
-        assert "skipDagParse" not in stack_file(project)
+        assert "astro:skipDagParse" in stack_file(project)
     assert stack_file(project) == BEFORE
 
 
 def test_what_a_killed_deploy_has_left_does_not_hold_for_the_next(project: Project) -> None:
-    updates.set_config(project, "prod", {"skipDagParse": "true"})
-    with updates.for_this_update(project, "prod", {"skipDagParse": None}):
+    updates.set_config(project, "prod", {"description": "killed"})
+    with updates.for_this_update(project, "prod", {"description": None}):
         assert stack_file(project) == BEFORE
 
 
 def test_what_is_as_it_should_be_costs_no_call_of_pulumi(
     project: Project, fake: FakePulumi
 ) -> None:
-    values = {"description": None, "skipDagParse": None}
     with (
         updates.pinned_to(project, "prod", "3", Phases()),
-        updates.for_this_update(project, "prod", values),
+        updates.for_this_update(project, "prod", {"description": None}),
     ):
         pass
     assert fake.calls == []
-
-
-@pytest.mark.parametrize(
-    ("before", "deployments", "pin"),
-    [
-        (None, ["analytics"], "7"),
-        ("3", ["analytics"], "7"),
-        (None, ["analytics", "reports"], "analytics=7"),
-        ("analytics=3,reports=2", ["analytics", "reports"], "analytics=7,reports=2"),
-        ("3", ["analytics", "reports"], "analytics=7,reports=3"),
-    ],
-)
-def test_each_deployment_of_a_stack_has_a_pin_of_its_own(
-    before: str | None, deployments: list[str], pin: str
-) -> None:
-    assert merged_pin(before, "analytics", 7, deployments) == pin

@@ -244,12 +244,8 @@ def _operation_rows() -> Iterator[Row]:
         "spec template spec activeDeadlineSeconds",
     )
     progress = "Deployment scheduler spec progressDeadlineSeconds"
-    yield Row("description", YOURS, "ConfigMap origin data description", "new sales model")
     yield Row("database_downgrade", YOURS, f"{variable}DATABASE_DOWNGRADE value", "refuse")
     yield Row("history_limit", YOURS, f"{variable}HISTORY_LIMIT value", "7")
-    consent = "Job release-job metadata annotations astro-pulumi/"
-    yield Row("skip_dag_parse", YOURS, f"{consent}skip-dag-parse", "true")
-    yield Row("max_removed_dags", YOURS, f"{consent}max-removed-dags", "3")
     yield Row("timeouts.release_job", YOURS, f"Job release-job {deadline}", 100 + 700)
     yield Row("timeouts.rollout", YOURS, progress, 200)
 
@@ -258,8 +254,6 @@ ROWS: Final = tuple(_rows())
 # What needs more than one deploy to be seen, or has one value.
 ELSEWHERE: Final = {
     "executor": "unit/component/test_validation.py::test_refused",
-    "database.confirm_change": "unit/component/test_features.py::"
-    "test_a_confirmed_change_of_the_database_goes_on",
     "rollback_to": "unit/release/test_rollback.py",
 }
 

@@ -41,8 +41,10 @@ def test_the_user_is_warned_of_a_deployment_that_outgrows_its_services() -> None
 
 def test_changing_the_database_is_refused() -> None:
     known = {"analytics-database-kind": {"keepers": {"kind": "embedded"}}}
-    with pytest.raises(pulumi.RunError, match="was embedded and would become external"):
+    with pytest.raises(pulumi.RunError, match="was embedded and would become external") as caught:
         deploy(arguments(database=EXTERNAL), known=known)
+    assert "astro-pulumi deploy --confirm-database-change external" in str(caught.value)
+    assert "pulumi config set astro:confirmDatabaseChange analytics=external" in str(caught.value)
 
 
 def test_a_refused_change_of_the_database_reaches_nothing_that_runs() -> None:
@@ -61,8 +63,17 @@ def test_a_refused_change_of_the_database_reaches_nothing_that_runs() -> None:
 
 def test_a_confirmed_change_of_the_database_goes_on() -> None:
     known = {"analytics-database-kind": {"keepers": {"kind": "embedded"}}}
-    program = deploy(arguments(database={**EXTERNAL, "confirm_change": True}), known=known)
+    confirmed = {"astro:confirmDatabaseChange": "external"}
+    program = deploy(arguments(database=EXTERNAL), known=known, config=confirmed)
     assert "postgresql" not in {name for _, name in kinds(program)}
+
+
+def test_a_consent_to_one_change_of_the_database_does_not_allow_the_change_back() -> None:
+    """Pulumi keeps the configuration, so that the consent is still there at the next change."""
+    known = {"analytics-database-kind": {"keepers": {"kind": "external"}}}
+    confirmed = {"astro:confirmDatabaseChange": "external"}
+    with pytest.raises(pulumi.RunError, match="was external and would become embedded"):
+        deploy(arguments(), known=known, config=confirmed)
 
 
 def test_a_repository_has_another_name_in_the_cluster(

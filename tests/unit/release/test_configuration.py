@@ -81,9 +81,9 @@ def test_an_argument_that_the_release_did_not_have_goes_back_to_its_default() ->
 
 
 def test_the_fingerprint_changes_with_the_content_only() -> None:
-    args = {"environment": {"A": "1"}, "description": "monday"}
+    args = {"environment": {"A": "1"}, "history_limit": 7}
     first = content(args, "project")
-    assert content({**args, "description": "friday"}, "project") == first
+    assert content({**args, "history_limit": 9}, "project") == first
     assert content({**args, "environment": {"A": "2"}}, "project") != first
     assert content(args, "other project") != first
 

@@ -1,5 +1,6 @@
 """The release Job as a Deployment declares it."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def job(**arguments: Any) -> Resource:
+def job(config: Mapping[str, str] | None = None, **arguments: Any) -> Resource:
     image = "ghcr.io/acme/analytics@sha256:" + "0" * 64
     args: Any = {"image": image, "airflow_version": "3.1", **arguments}
-    return deploy(args).get("analytics-release-job", "Job")
+    return deploy(args, config=config).get("analytics-release-job", "Job")
 
 
 def test_it_has_time_limits_of_its_own_and_its_log_outlives_them(folder: Path) -> None:
@@ -33,17 +34,15 @@ def test_it_has_time_limits_of_its_own_and_its_log_outlives_them(folder: Path) -
 
 
 @pytest.mark.parametrize(
-    ("argument", "value", "annotation", "text"),
+    ("key", "annotation", "text"),
     [
-        ("max_removed_dags", 7, "astro-pulumi/max-removed-dags", "7"),
-        ("skip_dag_parse", True, "astro-pulumi/skip-dag-parse", "true"),
+        ("maxRemovedDags", "astro-pulumi/max-removed-dags", "7:3"),
+        ("skipDagParse", "astro-pulumi/skip-dag-parse", "7"),
     ],
 )
-def test_consent_makes_no_new_job(
-    folder: Path, argument: str, value: Any, annotation: str, text: str
-) -> None:
+def test_consent_makes_no_new_job(folder: Path, key: str, annotation: str, text: str) -> None:
     """It is an annotation: what is in the spec would run the Job again, and make another release."""
-    without, with_consent = job(), job(**{argument: value})
+    without, with_consent = job(), job({f"astro:{key}": text})
     assert with_consent.inputs["metadata"]["annotations"][annotation] == text
     assert annotation not in without.inputs["metadata"]["annotations"]
     assert with_consent.inputs["spec"] == without.inputs["spec"]

@@ -10,7 +10,6 @@ import pytest
 import astro_pulumi as astro
 from astro_pulumi.release import origin
 from astro_pulumi.release.ledger import FINDINGS, NUMBER, RELEASES, parse_record, parse_records
-from astro_pulumi.release.rollback import from_configuration
 from tests.mock_engine import UNKNOWN, Program, deploy, run, write_project
 from tests.specs import arguments
 
@@ -25,8 +24,8 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Program:
                 "project": write_project(folder / "project"),
                 "registry": {"repository": "ghcr.io/acme/analytics"},
                 "environment": {"LEVEL": "INFO"},
-                "description": "the first",
-            }
+            },
+            config={"astro:description": "the first"},
         )
 
 
@@ -124,12 +123,6 @@ def test_records_that_were_changed_by_hand_are_left_out() -> None:
 def test_the_newest_record_comes_first() -> None:
     items = [{"data": {"number": str(n), "image": "a"}} for n in (2, 10, 9)]
     assert [r.number for r in parse_records(items)] == [10, 9, 2]
-
-
-def test_a_pin_is_for_all_deployments_of_a_stack_or_for_those_named() -> None:
-    assert from_configuration("3", "analytics") == "3"
-    assert from_configuration("analytics=3, reports=previous", "reports") == "previous"
-    assert from_configuration("reports=3", "analytics") is None
 
 
 def test_a_pipeline_is_known_by_its_variables() -> None:

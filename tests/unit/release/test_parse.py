@@ -208,30 +208,3 @@ def test_a_long_message_is_cut_with_the_way_to_the_rest(
     data = (tmp_path / "log").read_bytes()
     assert len(data) <= 4096
     assert data.decode().endswith("ü\n... all of it: kubectl logs analytics-release-job-x1")
-
-
-@pytest.mark.parametrize(
-    ("before", "after", "allowed", "refusal"),
-    [
-        (["a", "b"], ["b"], None, ""),
-        (["a", "b"], ["c"], None, "No DAG of the last release is in this one"),
-        (["a", "b"], ["c"], "2", ""),
-        (["a", "b"], ["c"], "1", "max_removed_dags=2. Gone: a, b"),
-        (["a", "b", "c"], ["c"], "1", "2 DAGs of the last release are not in this one"),
-        (["a"], ["a", "b"], "0", ""),
-        ([], ["a"], None, ""),
-    ],
-)
-def test_dags_that_vanish(
-    before: list[str], after: list[str], allowed: str | None, refusal: str
-) -> None:
-    records = [{"number": "1", "dags": json.dumps(before)}, {"number": "2"}]
-    annotations = {"astro-pulumi/max-removed-dags": allowed} if allowed else {}
-    job = {"metadata": {"annotations": annotations}}
-    if not refusal:
-        release_job.refuse_removed_dags(records, after, job)
-        return
-    with pytest.raises(release_job.ReleaseRefusedError) as caught:
-        release_job.refuse_removed_dags(records, after, job)
-    assert refusal in str(caught.value)
-    assert "nothing that runs was changed" in str(caught.value)

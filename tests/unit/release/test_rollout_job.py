@@ -166,7 +166,7 @@ def test_the_job_is_another_one_exactly_when_an_input_of_its_workloads_is(
             )
         ],
         ({}, {"network_policies": {"enabled": False}}),
-        ({"skip_dag_parse": True}, {"max_removed_dags": 3}),
+        ({"history_limit": 3}, {"history_limit": 7}),
     ],
 )
 def test_nothing_else_makes_another_job(before: dict[str, Any], after: dict[str, Any]) -> None:

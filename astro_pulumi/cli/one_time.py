@@ -1,0 +1,89 @@
+"""Decisions about a single deploy: the flags of `astro-pulumi deploy` as configuration of the stack.
+
+A consent has to name the coming release. Its number is computed from the Deployment's releases.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from astro_pulumi import stack_config
+from astro_pulumi.cli.deployments import Deployed, InStack, connect, of_stack
+
+
+class DatabaseKind(StrEnum):
+    """Whose database a Deployment uses."""
+
+    embedded = "embedded"
+    external = "external"
+
+
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """The flags as given. All but the description are consents."""
+
+    description: str | None = None
+    skip_dag_parse: bool = False
+    max_removed_dags: int | None = None
+    confirm_database_change: DatabaseKind | None = None
+
+    @property
+    def name_a_release(self) -> bool:
+        """Whether one of them is a consent to a release."""
+        return self.skip_dag_parse or self.max_removed_dags is not None
+
+
+def configuration(
+    flags: Flags,
+    stack: str,
+    name: str | None,
+    deployments: Sequence[InStack],
+    config: Mapping[str, Any],
+) -> dict[str, str | None]:
+    """Return what to set in the stack's configuration for this deploy.
+
+    Consents that the configuration has already stay if no flag gives another one: they expire by themselves.
+
+    Args:
+        flags: The flags.
+        stack: The stack.
+        name: The Deployment that the consents are for. Default: every one of the stack.
+        deployments: The Deployments of the stack.
+        config: The configuration of the stack so far.
+
+    Raises:
+        ClusterError: The cluster cannot be asked for the releases that there are.
+    """
+    names = [one.name for one in deployments]
+    meant = [name] if name in names else names
+    found = _next_releases(stack, deployments) if flags.name_a_release else {}
+    values: dict[str, str | None] = {stack_config.DESCRIPTION: flags.description}
+
+    def decide(key: str, template: str) -> None:
+        before = config.get(f"{stack_config.NAMESPACE}:{key}")
+        value = None if before is None else str(before)
+        for one in meant or [""]:
+            part = template.format(found.get(one, 1))
+            value = stack_config.with_value(value, one, part, names)
+        values[key] = value
+
+    if flags.skip_dag_parse:
+        decide(stack_config.SKIP_DAG_PARSE, "{}")
+    if flags.max_removed_dags is not None:
+        decide(stack_config.MAX_REMOVED_DAGS, f"{{}}:{flags.max_removed_dags}")
+    if flags.confirm_database_change is not None:
+        decide(stack_config.CONFIRM_DATABASE_CHANGE, flags.confirm_database_change.value)
+    return values
+
+
+def _next_releases(stack: str, deployments: Sequence[InStack]) -> dict[str, int]:
+    """Return the number of the coming release of each Deployment that has one already."""
+    if not any(one.namespace for one in deployments):
+        return {}
+    return {one.name: next_release(one) for one in of_stack(connect(None, stack), deployments)}
+
+
+def next_release(deployed: Deployed) -> int:
+    """Return one more than the number of any release, as the release Job counts."""
+    return max([deployed.current, *(release.number for release in deployed.releases())]) + 1

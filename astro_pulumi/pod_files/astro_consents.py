@@ -1,0 +1,87 @@
+"""What the user allows for one release, such as to go on without some DAGs of the last one.
+
+A consent names the release that it allows, and is void for any other: Pulumi keeps the configuration that it
+comes from. Only the release Job knows the number of the coming release. Consents are annotations of the Job,
+because another value of them must not make another release.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import astro_records as ledger
+from astro_refusal import ReleaseRefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SKIP_DAG_PARSE = "astro-pulumi/skip-dag-parse"  # `12`
+MAX_REMOVED_DAGS = "astro-pulumi/max-removed-dags"  # `12:3`
+# Instead of a number and a count, in a rollback: DAGs that were added since then are meant to go.
+ANY = "any"
+
+
+class Consents(NamedTuple):
+    """The consents for one release. Those for other releases are in `void`, a sentence for each."""
+
+    skip_dag_parse: bool
+    max_removed_dags: int | None  # None: all but one
+    void: tuple[str, ...] = ()
+
+    @classmethod
+    def read(cls, own_job: dict[str, Any], number: int) -> Consents:
+        """Return the consents of the release Job that hold for the release `number`."""
+        annotations: dict[str, str] = own_job["metadata"].get("annotations") or {}
+        skip = annotations.get(SKIP_DAG_PARSE, "")
+        removed, _, count = annotations.get(MAX_REMOVED_DAGS, "").partition(":")
+        given = {"astro:skipDagParse": skip, "astro:maxRemovedDags": removed}
+        void = (
+            f"{key} is for release {release}, and this is release {number}: it is ignored."
+            for key, release in given.items()
+            if release not in ("", ANY, str(number))
+        )
+        limits = {str(number): count, ANY: str(2**31 - 1)}
+        limit = int(limits[removed]) if removed in limits else None
+        return cls(skip == str(number), limit, tuple(void))
+
+
+def refuse_without_dags(folder: str, consents: Consents, deployment: str, number: int) -> None:
+    """Raise the refusal of a release that has no DAG at all."""
+    how = advice(f"skipDagParse {deployment}={number}", "skip-dag-parse")
+    text = (
+        f"There is no DAG in {folder}; nothing that runs was changed. To deploy without DAGs: {how}"
+    )
+    raise ReleaseRefusedError(" ".join([text, *consents.void]))
+
+
+def refuse_removed_dags(
+    records: Sequence[dict[str, Any]],
+    dags: Sequence[str],
+    consents: Consents,
+    deployment: str,
+    number: int,
+) -> None:
+    """Refuse a release without DAGs of the last one, if they are more than the user allows."""
+    before = ledger.last_dags(list(records))
+    removed = sorted(set(before) - set(dags))
+    allowed = consents.max_removed_dags
+    limit = len(before) - 1 if allowed is None else allowed
+    if not removed or len(removed) <= limit:
+        return
+    count = len(removed)
+    if count == len(before):
+        which = "No DAG of the last release is in this one"
+    elif count == 1:
+        which = "One DAG of the last release is not in this one"
+    else:
+        which = f"{count} DAGs of the last release are not in this one"
+    how = advice(f"maxRemovedDags {deployment}={number}:{count}", f"max-removed-dags {count}")
+    text = f"{which}; nothing that runs was changed. If that is meant: {how}"
+    raise ReleaseRefusedError(" ".join([text, *consents.void, f"Gone: {', '.join(removed)}"]))
+
+
+def advice(setting: str, flag: str) -> str:
+    """Return how to give a consent, with and without `astro-pulumi`."""
+    return (
+        f"`astro-pulumi deploy --{flag}`, or `pulumi config set astro:{setting}` and `pulumi up`."
+    )
