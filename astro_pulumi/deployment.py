@@ -6,9 +6,9 @@ from typing import Any, Final, cast
 
 import pulumi
 
+from astro_pulumi.airflow.environment import settings
 from astro_pulumi.airflow.secrets import ADMIN, secret_groups
-from astro_pulumi.airflow.services import certificates, pgbouncer_files, service_urls
-from astro_pulumi.airflow.settings import settings
+from astro_pulumi.airflow.urls import certificates, service_urls
 from astro_pulumi.args import DeploymentArgs
 from astro_pulumi.image import build_and_push
 from astro_pulumi.kept import (
@@ -30,10 +30,11 @@ from astro_pulumi.kubernetes import (
     pgbouncer,
 )
 from astro_pulumi.kubernetes.interrupted_destroy import replacement_trigger
-from astro_pulumi.kubernetes.metadata import Manifest, labels, object_name
+from astro_pulumi.kubernetes.metadata import Manifest, labels
 from astro_pulumi.kubernetes.objects import Objects
 from astro_pulumi.kubernetes.pods import AirflowEnvironment, pod_files
 from astro_pulumi.kubernetes.resources import KubernetesObject
+from astro_pulumi.naming import PGBOUNCER, RELEASE_JOB, ROLLOUT, STATSD, object_name
 from astro_pulumi.pulumi_version import require_pulumi
 from astro_pulumi.release import changes, configuration, ledger, rollout
 from astro_pulumi.release import job as release_job
@@ -106,11 +107,11 @@ class Deployment(pulumi.ComponentResource):
         ).object_name
         database, broker = self._run_backing_services(passwords, account)
         self._watch_rights = self._objects.make_rights(
-            rollout.COMPONENT, rollout.rollout_rights(spec, pull_secret)
+            ROLLOUT, rollout.rollout_rights(spec, pull_secret)
         )
         pool = self._pool_connections(urls["plain_database_url"], account, database, environment)
         for manifest in monitoring.metrics_export(spec, account):
-            self._objects.make(monitoring.COMPONENT, manifest)
+            self._objects.make(STATSD, manifest)
         recorded = configuration.recorded(args)
         content = release_content(recorded, spec, rollback)
         migrated = self._run_release_job(environment, pull_secret, content, rollback, database)
@@ -264,9 +265,9 @@ class Deployment(pulumi.ComponentResource):
         spec = self._spec
         if spec.pgbouncer is None:
             return []
-        component = pgbouncer.COMPONENT
+        component = PGBOUNCER
         files = self._objects.make_secret(
-            component, pgbouncer_files(spec, spec.pgbouncer, database_url)
+            component, pgbouncer.secret_files(spec, spec.pgbouncer, database_url)
         )
         service = self._objects.make(component, pgbouncer.pgbouncer_service(spec))
         manifest = pgbouncer.workload(spec, spec.pgbouncer, files, account)
@@ -300,7 +301,7 @@ class Deployment(pulumi.ComponentResource):
         database: list[KubernetesObject],
     ) -> KubernetesObject:
         rights = self._objects.make_rights(
-            release_job.COMPONENT, release_job.release_job_rights(self._spec, pull_secret)
+            RELEASE_JOB, release_job.release_job_rights(self._spec, pull_secret)
         )
         consents = self._decisions.job_annotations(is_rollback=rollback is not None)
         manifest = release_job.release_job(self._spec, environment, content, consents)
@@ -415,7 +416,7 @@ class Deployment(pulumi.ComponentResource):
     ) -> KubernetesObject:
         """The Job that ends when `workloads`, which were made of `manifests`, are ready."""
         return self._objects.make(
-            f"{rollout.COMPONENT}-{turn}",
+            f"{ROLLOUT}-{turn}",
             rollout.rollout_job(self._spec, environment, manifests),
             depends_on=[*workloads, *self._watch_rights],
         )

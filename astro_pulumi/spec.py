@@ -278,6 +278,11 @@ class DeploymentSpec:
         """The Airflow processes that run, workers aside."""
         return tuple(p for p in self.facts.processes if p.component in self.sizes)
 
+    @property
+    def keda_counts_tasks(self) -> bool:
+        """Whether KEDA scales a queue: it counts tasks in the database."""
+        return self.autoscaling.type == "keda" and any(q.is_scaled for q in self.worker_queues)
+
     def queues_served(self, queue: WorkerQueue) -> tuple[str, ...]:
         """The Celery queues that the workers of `queue` take tasks from.
 

@@ -12,8 +12,8 @@ from typing import Any, Final, TypeVar
 import pulumi
 
 from astro_pulumi import spec
+from astro_pulumi.airflow.environment import check_environment_name, check_open_name
 from astro_pulumi.airflow.facts import AIRFLOW, AirflowFacts
-from astro_pulumi.airflow.settings import check_environment_name, check_open_name
 from astro_pulumi.airflow.version import AirflowVersion
 from astro_pulumi.args import DeploymentArgs, ProjectImageArgs
 from astro_pulumi.arguments import Arguments, amount_of, check_label

@@ -20,7 +20,7 @@ from pulumi.runtime.proto import source_pb2
 
 import astro_pulumi as astro
 from astro_pulumi.airflow.secrets import secret_groups
-from astro_pulumi.airflow.services import service_urls
+from astro_pulumi.airflow.urls import service_urls
 from astro_pulumi.args import DeploymentArgs
 from astro_pulumi.kept import PASSWORDS
 from astro_pulumi.release.ledger import FINDINGS

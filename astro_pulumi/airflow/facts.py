@@ -6,12 +6,15 @@ Differences between Airflow versions are data here, never an `if` elsewhere.
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from astro_pulumi.airflow.endpoints import WEBSERVER_PORT
+from astro_pulumi.naming import RELEASE_JOB
+
 # Where the files of `pod_files/` are mounted in every Airflow container.
 FILES: Final = "/opt/astro-pulumi"
 LOGS: Final = "/var/log/airflow"
+# Where the certificates of the user's authorities are mounted.
+CERTIFICATES: Final = "/run/secrets/astro-pulumi"
 SIMPLE_AUTH_PASSWORDS: Final = "/tmp/simple_auth_manager_passwords.json"  # noqa: S108
-
-WEBSERVER_PORT: Final = 8080
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,7 @@ class AirflowFacts:
     # group -> environment variables, each with the name of the value it carries; without a value there
     # is none. There is one more group, "connections": the user's own Connections and Variables.
     secret_settings: dict[str, dict[str, str]]
-    release_job_reads: tuple[str, ...]
+    release_job: Process
     exposure: Exposure
     auth_managers: dict[str, dict[str, str]]  # settings of each; the first is the default
     # What tasks may call the default queue, besides its name.
@@ -111,6 +114,13 @@ _WORKER: Final = Process(
     probe=ScriptProbe("worker_probe.py", ("{queue}",)),
     reads=("broker", "api", "connections"),
     ports={"logs": 8793},
+    runs_dag_code=True,
+)
+_RELEASE_JOB: Final = Process(
+    component=RELEASE_JOB,
+    arguments=("python", f"{FILES}/release_job.py"),
+    probe=None,
+    reads=("metadata", "migration", "admin", "connections"),
     runs_dag_code=True,
 )
 
@@ -188,7 +198,7 @@ _AIRFLOW_2: Final = AirflowFacts(
         **_SECRETS_OF_EVERY_VERSION,
         "api": {"AIRFLOW__WEBSERVER__SECRET_KEY": "api_secret_key"},
     },
-    release_job_reads=("metadata", "migration", "admin", "connections"),
+    release_job=_RELEASE_JOB,
     exposure=Exposure(
         base_url="AIRFLOW__WEBSERVER__BASE_URL",
         instance_name="AIRFLOW__WEBSERVER__INSTANCE_NAME",
@@ -247,7 +257,7 @@ _AIRFLOW_3: Final = AirflowFacts(
         "jwt": {"AIRFLOW__API_AUTH__JWT_SECRET": "jwt_secret"},
         "api": {"AIRFLOW__API__SECRET_KEY": "api_secret_key"},
     },
-    release_job_reads=("metadata", "migration", "admin", "connections"),
+    release_job=_RELEASE_JOB,
     exposure=Exposure(
         base_url="AIRFLOW__API__BASE_URL",
         instance_name="AIRFLOW__API__INSTANCE_NAME",

@@ -4,12 +4,13 @@ from typing import Any, Final
 
 import pulumi
 
-from astro_pulumi.airflow.settings import connections_and_variables, secret_settings
+from astro_pulumi.airflow.environment import connections_and_variables, secret_settings
 from astro_pulumi.kept import fernet_key, simple_auth_passwords
-from astro_pulumi.kubernetes import autoscaling
 from astro_pulumi.spec import DeploymentSpec
 
 ADMIN: Final = "admin"
+# The key, in its Secret, of the URL that KEDA counts tasks by.
+KEDA_CONNECTION: Final = "connection"
 
 
 def secret_groups(
@@ -41,6 +42,6 @@ def secret_groups(
             "ASTRO_ADMIN_USERNAME": ADMIN,
             "ASTRO_ADMIN_PASSWORD": passwords["admin"],
         }
-    if autoscaling.needs_connection(spec):
-        groups["keda"] = {autoscaling.CONNECTION: values["keda_database_url"]}
+    if spec.keda_counts_tasks:
+        groups["keda"] = {KEDA_CONNECTION: values["keda_database_url"]}
     return {group: content for group, content in groups.items() if content}

@@ -6,7 +6,8 @@ The login is here and not in the pods: one that changes, such as the token of a 
 from collections.abc import Mapping
 from typing import Any, Final
 
-from astro_pulumi.kubernetes.metadata import Manifest, labels, object_name
+from astro_pulumi.kubernetes.metadata import Manifest, labels
+from astro_pulumi.naming import object_name
 from astro_pulumi.spec import DeploymentSpec
 
 AIRFLOW: Final = "airflow"

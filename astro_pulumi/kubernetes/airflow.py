@@ -3,9 +3,9 @@
 from dataclasses import replace
 from typing import Any, Final
 
+from astro_pulumi.airflow.environment import process_settings
 from astro_pulumi.airflow.facts import FILES, LOGS, SIMPLE_AUTH_PASSWORDS, Process, ScriptProbe
-from astro_pulumi.airflow.settings import process_settings
-from astro_pulumi.kubernetes.metadata import Manifest, object_name, selector
+from astro_pulumi.kubernetes.metadata import Manifest, selector
 from astro_pulumi.kubernetes.pods import (
     AirflowEnvironment,
     airflow_pod,
@@ -15,6 +15,7 @@ from astro_pulumi.kubernetes.pods import (
     resources,
     spread,
 )
+from astro_pulumi.naming import object_name
 from astro_pulumi.spec import DeploymentSpec, Size, WorkerQueue
 
 _DEFAULT_GRACE_PERIOD: Final = 30

@@ -1,19 +1,13 @@
 """Autoscaling of worker queues: by CPU, or by their tasks with KEDA."""
 
-from typing import Any, Final
+from typing import Any
 
+from astro_pulumi.airflow.secrets import KEDA_CONNECTION
 from astro_pulumi.kubernetes.airflow import queue_label, worker_name
-from astro_pulumi.kubernetes.metadata import SKIP_AWAIT, Manifest, labels, object_name
+from astro_pulumi.kubernetes.metadata import SKIP_AWAIT, Manifest, labels
 from astro_pulumi.kubernetes.pods import fraction
+from astro_pulumi.naming import object_name
 from astro_pulumi.spec import DeploymentSpec, WorkerQueue
-
-# The key, in its Secret, of the URL that KEDA counts tasks by.
-CONNECTION: Final = "connection"
-
-
-def needs_connection(spec: DeploymentSpec) -> bool:
-    """Whether tasks are counted in the database."""
-    return spec.autoscaling.type == "keda" and any(q.is_scaled for q in spec.worker_queues)
 
 
 def autoscalers(spec: DeploymentSpec, secrets: dict[str, Any]) -> dict[str, Manifest]:
@@ -45,7 +39,7 @@ def _cpu_autoscaler(spec: DeploymentSpec, queue: WorkerQueue) -> Manifest:
 
 def _keda_authentication(spec: DeploymentSpec, connection_secret: Any) -> Manifest:
     """Where KEDA finds the database: `connection_secret` is the name of a Secret with key `connection`."""
-    reference = {"parameter": "connection", "name": connection_secret, "key": CONNECTION}
+    reference = {"parameter": "connection", "name": connection_secret, "key": KEDA_CONNECTION}
     return {
         "apiVersion": "keda.sh/v1alpha1",
         "kind": "TriggerAuthentication",

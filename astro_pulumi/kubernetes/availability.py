@@ -1,8 +1,8 @@
 """What keeps a Deployment up while nodes are drained: PodDisruptionBudgets."""
 
-from astro_pulumi.kubernetes import pgbouncer
 from astro_pulumi.kubernetes.airflow import queue_label
-from astro_pulumi.kubernetes.metadata import Manifest, labels, object_name, selector
+from astro_pulumi.kubernetes.metadata import Manifest, labels, selector
+from astro_pulumi.naming import PGBOUNCER, object_name
 from astro_pulumi.spec import DeploymentSpec
 
 
@@ -21,7 +21,7 @@ def disruption_budgets(spec: DeploymentSpec) -> dict[str, Manifest]:
             name = f"worker-{queue.name}"
             budgets[name] = _budget(spec, name, "worker", queue_label(queue))
     if spec.pgbouncer and spec.pgbouncer.size.replicas > 1:
-        budgets[pgbouncer.COMPONENT] = _budget(spec, pgbouncer.COMPONENT, pgbouncer.COMPONENT, {})
+        budgets[PGBOUNCER] = _budget(spec, PGBOUNCER, PGBOUNCER, {})
     return budgets
 
 

@@ -2,16 +2,19 @@
 
 from typing import Any, Final
 
-from astro_pulumi.kubernetes.metadata import SKIP_AWAIT, Manifest, labels, object_name, selector
+from astro_pulumi.airflow.endpoints import (
+    DATABASE_NAME,
+    DATABASE_USER,
+    POSTGRESQL_PORT,
+    REDIS_PORT,
+)
+from astro_pulumi.kubernetes.metadata import SKIP_AWAIT, Manifest, labels, selector
 from astro_pulumi.kubernetes.pods import container_security, resources, service_pod
 from astro_pulumi.kubernetes.service import port, service
+from astro_pulumi.naming import object_name
 from astro_pulumi.spec import BackingService, DeploymentSpec, Size
 
-POSTGRESQL_PORT: Final = 5432
-REDIS_PORT: Final = 6379
 BACKUPS: Final = "backups"
-DATABASE_NAME: Final = "airflow"
-DATABASE_USER: Final = "airflow"
 _UID: Final = 999  # `postgres` and `redis` in the official images
 _RUN: Final = "/var/run/postgresql"
 # The volume of a Deployment that was destroyed has the password of that time. Over the socket PostgreSQL asks

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from astro_pulumi.airflow.facts import WEBSERVER_PORT
-from astro_pulumi.kubernetes.metadata import SKIP_AWAIT, Manifest, labels, object_name
+from astro_pulumi.airflow.endpoints import WEBSERVER_PORT
+from astro_pulumi.kubernetes.metadata import SKIP_AWAIT, Manifest, labels
 from astro_pulumi.kubernetes.service import port, service
+from astro_pulumi.naming import WEBSERVER, object_name
 from astro_pulumi.spec import DeploymentSpec, HttpRoute, Ingress
 
-COMPONENT = "webserver"
 # Until there is an address. Not for pods behind it, as with every Service here.
 _HAS_ADDRESS = {"pulumi.com/waitFor": "jsonpath={.status.loadBalancer.ingress[0]}"}
 
@@ -31,7 +31,7 @@ def webserver_service(spec: DeploymentSpec) -> Manifest:
     awaited = _HAS_ADDRESS if url_is_of_load_balancer(spec) else SKIP_AWAIT
     return service(
         spec,
-        COMPONENT,
+        WEBSERVER,
         port("http", WEBSERVER_PORT, **node_port),
         annotations={**awaited, **exposure.annotations},
         type=exposure.type,
@@ -40,15 +40,15 @@ def webserver_service(spec: DeploymentSpec) -> Manifest:
 
 def webserver_ingress(spec: DeploymentSpec, ingress: Ingress) -> Manifest:
     """The Ingress to that Service."""
-    service = {"name": object_name(spec.name, COMPONENT), "port": {"name": "http"}}
+    service = {"name": object_name(spec.name, WEBSERVER), "port": {"name": "http"}}
     path = {"path": ingress.path, "pathType": "Prefix", "backend": {"service": service}}
     tls = [{"hosts": [ingress.host], "secretName": ingress.tls_secret}]
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "Ingress",
         "metadata": {
-            "name": object_name(spec.name, COMPONENT),
-            "labels": labels(spec.name, COMPONENT),
+            "name": object_name(spec.name, WEBSERVER),
+            "labels": labels(spec.name, WEBSERVER),
             "annotations": {**SKIP_AWAIT, **ingress.annotations},
         },
         "spec": {
@@ -70,8 +70,8 @@ def webserver_route(spec: DeploymentSpec, route: HttpRoute) -> Manifest:
         "apiVersion": "gateway.networking.k8s.io/v1",
         "kind": "HTTPRoute",
         "metadata": {
-            "name": object_name(spec.name, COMPONENT),
-            "labels": labels(spec.name, COMPONENT),
+            "name": object_name(spec.name, WEBSERVER),
+            "labels": labels(spec.name, WEBSERVER),
         },
         "spec": {
             "parentRefs": [parent],
@@ -80,7 +80,7 @@ def webserver_route(spec: DeploymentSpec, route: HttpRoute) -> Manifest:
                 {
                     "matches": [{"path": {"type": "PathPrefix", "value": route.path}}],
                     "backendRefs": [
-                        {"name": object_name(spec.name, COMPONENT), "port": WEBSERVER_PORT}
+                        {"name": object_name(spec.name, WEBSERVER), "port": WEBSERVER_PORT}
                     ],
                 }
             ],

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import pulumi
 import pulumi_random as random
 
-from astro_pulumi.kubernetes.metadata import object_name
+from astro_pulumi.naming import object_name
 
 
 def replacement_trigger(

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from astro_pulumi.kubernetes.metadata import Manifest, labels, object_name
+from astro_pulumi.kubernetes.metadata import Manifest, labels
 from astro_pulumi.kubernetes.pods import pod_metadata
+from astro_pulumi.naming import object_name
 from astro_pulumi.spec import DeploymentSpec
 
 

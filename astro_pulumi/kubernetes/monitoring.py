@@ -2,14 +2,13 @@
 
 from typing import Any, Final
 
-from astro_pulumi.airflow.settings import STATSD_PORT
-from astro_pulumi.kubernetes.metadata import Manifest, labels, object_name, selector
+from astro_pulumi.airflow.endpoints import METRICS_PORT, STATSD_PORT
+from astro_pulumi.kubernetes.metadata import Manifest, labels, selector
 from astro_pulumi.kubernetes.pods import container_security, resources, service_pod
 from astro_pulumi.kubernetes.service import port, service
+from astro_pulumi.naming import STATSD, object_name
 from astro_pulumi.spec import DeploymentSpec, Size
 
-COMPONENT: Final = "statsd"
-METRICS_PORT: Final = 9102
 _NOBODY: Final = 65534
 
 
@@ -20,14 +19,14 @@ def metrics_export(spec: DeploymentSpec, account: Any) -> list[Manifest]:
     monitor = [_service_monitor(spec)] if spec.metrics.service_monitor else []
     # Airflow sends to the one port, Prometheus reads from the other.
     ports = port("statsd", STATSD_PORT, protocol="UDP"), port("metrics", METRICS_PORT)
-    return [service(spec, COMPONENT, *ports), _exporter(spec, account), *monitor]
+    return [service(spec, STATSD, *ports), _exporter(spec, account), *monitor]
 
 
 def _exporter(spec: DeploymentSpec, account: Any) -> Manifest:
     """The exporter: one pod, since what it counts is in its memory."""
     probe = {"httpGet": {"path": "/-/healthy", "port": METRICS_PORT}}
     container = {
-        "name": COMPONENT,
+        "name": STATSD,
         "image": spec.metrics.exporter_image,
         "args": [f"--statsd.listen-udp=:{STATSD_PORT}", f"--web.listen-address=:{METRICS_PORT}"],
         "ports": [
@@ -43,14 +42,14 @@ def _exporter(spec: DeploymentSpec, account: Any) -> Manifest:
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "metadata": {
-            "name": object_name(spec.name, COMPONENT),
-            "labels": labels(spec.name, COMPONENT),
+            "name": object_name(spec.name, STATSD),
+            "labels": labels(spec.name, STATSD),
         },
         "spec": {
             "replicas": 1,
-            "selector": {"matchLabels": selector(spec.name, COMPONENT)},
+            "selector": {"matchLabels": selector(spec.name, STATSD)},
             "template": {
-                "metadata": {"labels": labels(spec.name, COMPONENT)},
+                "metadata": {"labels": labels(spec.name, STATSD)},
                 "spec": service_pod(container, account, _NOBODY),
             },
         },
@@ -63,11 +62,11 @@ def _service_monitor(spec: DeploymentSpec) -> Manifest:
         "apiVersion": "monitoring.coreos.com/v1",
         "kind": "ServiceMonitor",
         "metadata": {
-            "name": object_name(spec.name, COMPONENT),
-            "labels": labels(spec.name, COMPONENT),
+            "name": object_name(spec.name, STATSD),
+            "labels": labels(spec.name, STATSD),
         },
         "spec": {
-            "selector": {"matchLabels": selector(spec.name, COMPONENT)},
+            "selector": {"matchLabels": selector(spec.name, STATSD)},
             "endpoints": [{"port": "metrics"}],
         },
     }

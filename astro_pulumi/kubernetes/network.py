@@ -6,12 +6,26 @@ Kubelet's probes need no rule: a policy never cuts off a pod from its own node.
 from dataclasses import dataclass
 from typing import Any, Final
 
-from astro_pulumi.airflow.facts import WEBSERVER_PORT, Process
-from astro_pulumi.airflow.settings import STATSD_PORT
-from astro_pulumi.kubernetes import autoscaling, backing, monitoring, pgbouncer
-from astro_pulumi.kubernetes.metadata import Manifest, labels, object_name, selector
-from astro_pulumi.release import job as release_job
-from astro_pulumi.release.rollout import COMPONENT as ROLLOUT
+from astro_pulumi.airflow.endpoints import (
+    METRICS_PORT,
+    PGBOUNCER_PORT,
+    POSTGRESQL_PORT,
+    REDIS_PORT,
+    STATSD_PORT,
+    WEBSERVER_PORT,
+)
+from astro_pulumi.airflow.facts import Process
+from astro_pulumi.kubernetes.metadata import Manifest, labels, selector
+from astro_pulumi.naming import (
+    PGBOUNCER,
+    POSTGRESQL,
+    REDIS,
+    RELEASE_JOB,
+    ROLLOUT,
+    STATSD,
+    WEBSERVER,
+    object_name,
+)
 from astro_pulumi.spec import BackingService, DeploymentSpec, ExternalService
 
 _DNS: Final = 53
@@ -37,20 +51,20 @@ def connections(spec: DeploymentSpec) -> list[Connection]:
     """Every connection between pods of the Deployment that is allowed."""
     allowed = []
     for client, process in _clients(spec).items():
-        if spec.pgbouncer and _reads_database(process) and client != release_job.COMPONENT:
-            allowed.append(Connection(client, pgbouncer.COMPONENT, pgbouncer.PORT))
+        if spec.pgbouncer and _reads_database(process) and client != RELEASE_JOB:
+            allowed.append(Connection(client, PGBOUNCER, PGBOUNCER_PORT))
         if _reaches_database(spec, process) and isinstance(spec.database, BackingService):
-            allowed.append(Connection(client, "postgresql", backing.POSTGRESQL_PORT))
+            allowed.append(Connection(client, POSTGRESQL, POSTGRESQL_PORT))
         if "broker" in process.reads and isinstance(spec.broker, BackingService):
-            allowed.append(Connection(client, "redis", backing.REDIS_PORT))
+            allowed.append(Connection(client, REDIS, REDIS_PORT))
         if process.calls_webserver:
-            allowed.append(Connection(client, "webserver", WEBSERVER_PORT))
+            allowed.append(Connection(client, WEBSERVER, WEBSERVER_PORT))
         if spec.metrics.exporter_image:
-            allowed.append(Connection(client, monitoring.COMPONENT, STATSD_PORT, "UDP"))
+            allowed.append(Connection(client, STATSD, STATSD_PORT, "UDP"))
         if "logs" in process.ports:  # the webserver shows the logs of running tasks
-            allowed.append(Connection("webserver", client, process.ports["logs"]))
+            allowed.append(Connection(WEBSERVER, client, process.ports["logs"]))
     if spec.pgbouncer and isinstance(spec.database, BackingService):
-        allowed.append(Connection(pgbouncer.COMPONENT, "postgresql", backing.POSTGRESQL_PORT))
+        allowed.append(Connection(PGBOUNCER, POSTGRESQL, POSTGRESQL_PORT))
     return allowed
 
 
@@ -62,10 +76,10 @@ def network_policies(spec: DeploymentSpec) -> dict[str, Manifest]:
     components = [
         *clients,
         ROLLOUT,
-        *([pgbouncer.COMPONENT] if spec.pgbouncer else []),
-        *(["postgresql"] if isinstance(spec.database, BackingService) else []),
-        *(["redis"] if isinstance(spec.broker, BackingService) else []),
-        *([monitoring.COMPONENT] if spec.metrics.exporter_image else []),
+        *([PGBOUNCER] if spec.pgbouncer else []),
+        *([POSTGRESQL] if isinstance(spec.database, BackingService) else []),
+        *([REDIS] if isinstance(spec.broker, BackingService) else []),
+        *([STATSD] if spec.metrics.exporter_image else []),
     ]
     return {
         component: _policy(
@@ -80,7 +94,7 @@ def network_policies(spec: DeploymentSpec) -> dict[str, Manifest]:
 
 def _clients(spec: DeploymentSpec) -> dict[str, Process]:
     """Everything that runs Airflow, by component."""
-    processes = (*spec.processes, spec.facts.worker, release_job.process(spec))
+    processes = (*spec.processes, spec.facts.worker, spec.facts.release_job)
     return {process.component: process for process in processes}
 
 
@@ -110,14 +124,14 @@ def _from_pods(spec: DeploymentSpec, component: str) -> list[Manifest]:
 
 
 def _from_outside(spec: DeploymentSpec, component: str) -> list[Manifest]:
-    if component == "webserver":
+    if component == WEBSERVER:
         who = spec.network_policies.webserver_from
         port = {"port": WEBSERVER_PORT, "protocol": "TCP"}
         return [{**({} if who is None else {"from": list(who)}), "ports": [port]}]
-    if component == monitoring.COMPONENT:
-        return [{"ports": [{"port": monitoring.METRICS_PORT, "protocol": "TCP"}]}]
-    if component == "postgresql" and autoscaling.needs_connection(spec):
-        port = {"port": backing.POSTGRESQL_PORT, "protocol": "TCP"}
+    if component == STATSD:
+        return [{"ports": [{"port": METRICS_PORT, "protocol": "TCP"}]}]
+    if component == POSTGRESQL and spec.keda_counts_tasks:
+        port = {"port": POSTGRESQL_PORT, "protocol": "TCP"}
         return [{"from": [_KEDA], "ports": [port]}]
     return []
 
@@ -126,7 +140,7 @@ def _to(spec: DeploymentSpec, component: str, process: Process | None) -> list[M
     if component == ROLLOUT:
         # The Kubernetes API, at an address and a port that differ from cluster to cluster.
         return [{}]
-    if process is None and component != pgbouncer.COMPONENT:
+    if process is None and component != PGBOUNCER:
         return []  # PostgreSQL, Redis and the exporter answer, they never call
     if process and process.runs_dag_code:
         return [{}]

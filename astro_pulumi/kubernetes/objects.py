@@ -12,8 +12,9 @@ import pulumi
 
 from astro_pulumi.errors import ReleaseError
 from astro_pulumi.kubernetes.interrupted_destroy import replacement_trigger
-from astro_pulumi.kubernetes.metadata import Manifest, labels, object_name
+from astro_pulumi.kubernetes.metadata import Manifest, labels
 from astro_pulumi.kubernetes.resources import KubernetesObject
+from astro_pulumi.naming import object_name
 from astro_pulumi.user_errors import shown_to_the_user
 
 OWNER: Final = "owner"

@@ -6,11 +6,15 @@ that says where the data is.
 
 from collections.abc import Mapping
 from dataclasses import replace
+from operator import itemgetter
 from typing import Any, Final
-from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
+import pulumi
+
+from astro_pulumi.airflow.endpoints import PGBOUNCER_PORT, POOLED_DATABASE
 from astro_pulumi.errors import ArgumentError
-from astro_pulumi.kubernetes.metadata import Manifest, object_name, selector
+from astro_pulumi.kubernetes.metadata import Manifest, selector
 from astro_pulumi.kubernetes.pods import (
     container_security,
     deployment,
@@ -20,11 +24,10 @@ from astro_pulumi.kubernetes.pods import (
     spread,
 )
 from astro_pulumi.kubernetes.service import port, service
+from astro_pulumi.naming import PGBOUNCER
 from astro_pulumi.spec import DeploymentSpec, PgBouncer
+from astro_pulumi.user_errors import shown_to_the_user
 
-COMPONENT: Final = "pgbouncer"
-PORT: Final = 6432
-_DATABASE: Final = "airflow"  # what clients call it
 _FOLDER: Final = "/etc/pgbouncer"
 _CA_FILE: Final = "server-ca.pem"
 _NOBODY: Final = 65534
@@ -38,13 +41,13 @@ def workload(
     spec: DeploymentSpec, pgbouncer: PgBouncer, files_secret: Any, account: Any
 ) -> Manifest:
     """`files_secret` is the name of a Secret with what `files` returns."""
-    probe = {"tcpSocket": {"port": PORT}}
+    probe = {"tcpSocket": {"port": PGBOUNCER_PORT}}
     container: Manifest = {
-        "name": COMPONENT,
+        "name": PGBOUNCER,
         "image": pgbouncer.image,
         # Images of PgBouncer differ in their entrypoints; what they share is the program.
         "command": ["pgbouncer", f"{_FOLDER}/pgbouncer.ini"],
-        "ports": [{"name": COMPONENT, "containerPort": PORT}],
+        "ports": [{"name": PGBOUNCER, "containerPort": PGBOUNCER_PORT}],
         "resources": resources(replace(pgbouncer.size, ephemeral_storage="100Mi")),
         "securityContext": container_security(),
         "volumeMounts": [],
@@ -56,25 +59,28 @@ def workload(
     pod = service_pod(container, account, _NOBODY, volumes=[], terminationGracePeriodSeconds=60)
     mount_secret(pod, "files", files_secret, _FOLDER)
     if pgbouncer.size.replicas > 1:
-        pod["topologySpreadConstraints"] = spread(selector(spec.name, COMPONENT))
-    return deployment(spec, COMPONENT, pod, pgbouncer.size.replicas)
+        pod["topologySpreadConstraints"] = spread(selector(spec.name, PGBOUNCER))
+    return deployment(spec, PGBOUNCER, pod, pgbouncer.size.replicas)
 
 
 def pgbouncer_service(spec: DeploymentSpec) -> Manifest:
     """The Service that Airflow takes for its database."""
-    return service(spec, COMPONENT, port(COMPONENT, PORT))
+    return service(spec, PGBOUNCER, port(PGBOUNCER, PGBOUNCER_PORT))
 
 
-def pooled_url(spec: DeploymentSpec, url: str) -> str:
-    """The URL of the database as Airflow's processes use it: PgBouncer's, with the same login.
+def secret_files(
+    spec: DeploymentSpec, pool: PgBouncer, database_url: pulumi.Output[str]
+) -> dict[str, pulumi.Output[str]]:
+    """Return the content of PgBouncer's Secret. `database_url` is the plain one."""
+    certificate = getattr(spec.database, "ca_certificate", None)
 
-    What `url` says of TLS is between PgBouncer and the database; its other options are the client's.
-    """
-    parts = urlsplit(url)
-    login = parts.netloc.rpartition("@")[0]
-    host = f"{object_name(spec.name, COMPONENT)}:{PORT}"
-    options = [(k, v) for k, v in parse_qsl(parts.query) if not k.startswith("ssl")]
-    return urlunsplit((parts.scheme, f"{login}@{host}", _DATABASE, urlencode(options), ""))
+    def made(values: list[Any]) -> dict[str, str]:
+        with shown_to_the_user():
+            return files(pool, values[0], values[1])
+
+    content = pulumi.Output.all(database_url, certificate).apply(made)
+    names = ["pgbouncer.ini", "userlist.txt", *([_CA_FILE] if certificate is not None else [])]
+    return {name: content.apply(itemgetter(name)) for name in names}
 
 
 def files(pgbouncer: PgBouncer, url: str, ca_certificate: str | None) -> dict[str, str]:
@@ -88,7 +94,7 @@ def files(pgbouncer: PgBouncer, url: str, ca_certificate: str | None) -> dict[st
     username, password = unquote(parts.username or ""), unquote(parts.password or "")
     settings = {
         "listen_addr": "*",
-        "listen_port": PORT,
+        "listen_port": PGBOUNCER_PORT,
         "unix_socket_dir": "",
         "auth_type": "scram-sha-256",
         "auth_file": f"{_FOLDER}/userlist.txt",
@@ -105,7 +111,7 @@ def files(pgbouncer: PgBouncer, url: str, ca_certificate: str | None) -> dict[st
     database = f"host={_quoted(host)} port={port} dbname={_quoted(unquote(parts.path.lstrip('/')))}"
     lines = [
         "[databases]",
-        f"{_DATABASE} = {database}",
+        f"{POOLED_DATABASE} = {database}",
         "[pgbouncer]",
         *(f"{name} = {value}" for name, value in settings.items()),
     ]
@@ -115,11 +121,6 @@ def files(pgbouncer: PgBouncer, url: str, ca_certificate: str | None) -> dict[st
         "userlist.txt": f"{login}\n",
         **({_CA_FILE: ca_certificate} if ca_certificate is not None else {}),
     }
-
-
-def file_names(has_certificate: bool) -> list[str]:
-    """The names of the files that `files` makes, which are known before their content is."""
-    return ["pgbouncer.ini", "userlist.txt", *([_CA_FILE] if has_certificate else [])]
 
 
 def _address(parts: SplitResult) -> tuple[str, int]:

@@ -8,8 +8,9 @@ from importlib.resources import files
 from types import MappingProxyType
 from typing import Any, Final
 
-from astro_pulumi.airflow.facts import FILES, LOGS, HttpProbe, Process, ScriptProbe
-from astro_pulumi.kubernetes.metadata import NOT_AWAITED, Manifest, labels, object_name, selector
+from astro_pulumi.airflow.facts import CERTIFICATES, FILES, LOGS, HttpProbe, Process, ScriptProbe
+from astro_pulumi.kubernetes.metadata import NOT_AWAITED, Manifest, labels, selector
+from astro_pulumi.naming import object_name
 from astro_pulumi.spec import DeploymentSpec, Placement, PodTemplate, Size
 
 # The uid of `astro` in Astro Runtime and of `airflow` in apache/airflow. Stated, because Astro Runtime's
@@ -18,9 +19,6 @@ _AIRFLOW_UID: Final = 50000
 
 # Seconds that one run of a startup probe waits for the answer.
 _STARTUP_WAIT: Final = 60
-
-# Where the certificates of the user's authorities are mounted.
-CERTIFICATES: Final = "/run/secrets/astro-pulumi"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from astro_pulumi.kubernetes.accounts import service_account
-from astro_pulumi.kubernetes.metadata import Manifest, labels, object_name
+from astro_pulumi.kubernetes.metadata import Manifest, labels
+from astro_pulumi.naming import object_name
 from astro_pulumi.spec import DeploymentSpec
 
 _GROUP: Final = "rbac.authorization.k8s.io"

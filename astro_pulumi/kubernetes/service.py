@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from astro_pulumi.kubernetes.metadata import SKIP_AWAIT, Manifest, labels, object_name, selector
+from astro_pulumi.kubernetes.metadata import SKIP_AWAIT, Manifest, labels, selector
+from astro_pulumi.naming import object_name
 from astro_pulumi.spec import DeploymentSpec
 
 

@@ -5,15 +5,14 @@ from typing import Any, Final
 
 import pulumi
 
-from astro_pulumi.airflow.facts import FILES, Process
 from astro_pulumi.kubernetes import backing
 from astro_pulumi.kubernetes.jobs import job
-from astro_pulumi.kubernetes.metadata import Manifest, object_name
+from astro_pulumi.kubernetes.metadata import Manifest
 from astro_pulumi.kubernetes.pods import AirflowEnvironment, airflow_pod
 from astro_pulumi.kubernetes.rights import rights
+from astro_pulumi.naming import RELEASE_JOB, object_name
 from astro_pulumi.spec import DeploymentSpec, Size
 
-COMPONENT: Final = "release-job"
 # What the Job may do in its namespace, and what for.
 _RULES: Final[list[Manifest]] = [
     # One at a time for each Deployment.
@@ -53,7 +52,7 @@ def release_job(
     :param content: the fingerprint of the release.
     :param consents: annotations, as `one_time` makes them.
     """
-    pod = airflow_pod(process(spec), Size(1, "2", "2Gi"), environment)
+    pod = airflow_pod(spec.facts.release_job, Size(1, "2", "2Gi"), environment)
     grace = max(queue.termination_grace_period_seconds for queue in spec.worker_queues)
     # A downgrade waits for workers that drain.
     deadline = spec.release_job_timeout + grace
@@ -74,18 +73,7 @@ def release_job(
             "valueFrom": {"fieldRef": {"fieldPath": "metadata.labels['job-name']"}},
         },
     ]
-    return job(spec, COMPONENT, pod, deadline, dict(consents))
-
-
-def process(spec: DeploymentSpec) -> Process:
-    """What the Job runs and reads, in the form of Airflow's processes."""
-    return Process(
-        component=COMPONENT,
-        arguments=("python", f"{FILES}/release_job.py"),
-        probe=None,
-        reads=spec.facts.release_job_reads,
-        runs_dag_code=True,
-    )
+    return job(spec, RELEASE_JOB, pod, deadline, dict(consents))
 
 
 def release_job_rights(spec: DeploymentSpec, pull_secret: Any | None) -> list[Manifest]:
@@ -93,4 +81,4 @@ def release_job_rights(spec: DeploymentSpec, pull_secret: Any | None) -> list[Ma
     rules = [*_RULES, *([_BACKUP_RULE] if spec.backup_before_downgrade else [])]
     # It parses the DAGs, which may read a secrets backend of the cloud, as Airflow's processes do.
     identity = spec.pod_template.service_account_annotations
-    return rights(spec, COMPONENT, rules, pull_secret, identity)
+    return rights(spec, RELEASE_JOB, rules, pull_secret, identity)

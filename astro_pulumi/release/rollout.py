@@ -18,9 +18,9 @@ from astro_pulumi.kubernetes.metadata import Manifest
 from astro_pulumi.kubernetes.pods import AirflowEnvironment, airflow_pod, mount_secret
 from astro_pulumi.kubernetes.resources import KubernetesObject
 from astro_pulumi.kubernetes.rights import rights
+from astro_pulumi.naming import ROLLOUT
 from astro_pulumi.spec import DeploymentSpec, Size
 
-COMPONENT: Final = "rollout"
 INPUTS: Final = "astro-pulumi/inputs"
 _SECRETS: Final = "/run/secrets/rollout"
 _SIZE: Final = Size(1, "500m", "128Mi", "100Mi")
@@ -40,7 +40,7 @@ def rollout_job(
     spec: DeploymentSpec, environment: AirflowEnvironment, workloads: Sequence[Manifest]
 ) -> Manifest:
     """Build the Job that watches `workloads`. Pulumi replaces it exactly when one of them changes."""
-    process = Process(component=COMPONENT, arguments=(), probe=None, reads=())
+    process = Process(component=ROLLOUT, arguments=(), probe=None, reads=())
     pod = airflow_pod(process, _SIZE, replace(environment, certificates=None))
     container = pod["containers"][0]
     del container["args"], container["envFrom"]
@@ -54,7 +54,7 @@ def rollout_job(
     ]
     for number, secret in enumerate(_secrets(environment, workloads)):
         mount_secret(pod, f"secret-{number}", secret, f"{_SECRETS}/secret-{number}")
-    made = job(spec, COMPONENT, pod, spec.rollout_timeout + _START)
+    made = job(spec, ROLLOUT, pod, spec.rollout_timeout + _START)
     metadata = made["spec"]["template"]["metadata"]
     metadata["annotations"] = {**metadata.get("annotations", {}), INPUTS: inputs_hash(workloads)}
     return made
@@ -87,7 +87,7 @@ def _dump(workloads: Sequence[Manifest], replace_output: Callable[[Any], Any]) -
 
 def rollout_rights(spec: DeploymentSpec, pull_secret: Any | None) -> list[Manifest]:
     """Build ServiceAccount, Role and RoleBinding of the Jobs: they read, and only what they judge by."""
-    return rights(spec, COMPONENT, _RULES, pull_secret)
+    return rights(spec, ROLLOUT, _RULES, pull_secret)
 
 
 def begins_after(

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from astro_pulumi.airflow.urls import pooled_url
 from astro_pulumi.errors import ArgumentError
-from astro_pulumi.kubernetes.pgbouncer import files, pooled_url
+from astro_pulumi.kubernetes.pgbouncer import files
 from astro_pulumi.spec import PgBouncer, Size
 from tests.mock_engine import Program, deploy, secrets
 from tests.specs import VERSIONS, arguments, spec
@@ -44,7 +45,7 @@ def test_processes_are_pooled_and_migrations_are_not(version: str, database: Any
         assert "@analytics-pgbouncer:6432/airflow" in database_url(made, process.reads)
     result = made["broker"]["AIRFLOW__CELERY__RESULT_BACKEND"]
     assert "@analytics-pgbouncer:6432/airflow" in result
-    direct = database_url(made, pooled.facts.release_job_reads)
+    direct = database_url(made, pooled.facts.release_job.reads)
     assert "pgbouncer" not in direct
     assert ("@db.test" if database else "@analytics-postgresql:5432/airflow") in direct
 
@@ -66,7 +67,7 @@ def test_without_pgbouncer_there_is_one_url() -> None:
     program = deploy(arguments())
     assert not [r for r in program if "pgbouncer" in r.name or "migration" in r.name]
     made = secrets(spec())
-    for reads in (spec().processes[0].reads, spec().facts.release_job_reads):
+    for reads in (spec().processes[0].reads, spec().facts.release_job.reads):
         assert "analytics-postgresql" in database_url(made, reads)
 
 

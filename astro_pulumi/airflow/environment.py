@@ -7,12 +7,11 @@ from typing import Any, Final
 
 import pulumi
 
+from astro_pulumi.airflow.endpoints import STATSD_PORT
 from astro_pulumi.airflow.facts import Process
 from astro_pulumi.errors import ArgumentError
-from astro_pulumi.kubernetes.metadata import object_name
+from astro_pulumi.naming import STATSD, WEBSERVER, object_name
 from astro_pulumi.spec import Connection, DeploymentSpec, Metrics, RemoteLogging
-
-STATSD_PORT: Final = 9125
 
 _NAME = re.compile(r"^[A-Z_][A-Z0-9_]*$")
 # These have always been lower-case, and most programs read them so only.
@@ -118,7 +117,7 @@ def process_settings(spec: DeploymentSpec, process: Process) -> dict[str, str]:
 
 def _filled(spec: DeploymentSpec, templates: Mapping[str, str]) -> dict[str, str]:
     values = {
-        "webserver": object_name(spec.name, "webserver"),
+        "webserver": object_name(spec.name, WEBSERVER),
         "base_path": spec.exposure.base_path,
         "default_queue": spec.default_queue.name,
         # A queued task waits for draining workers at the longest, then for new ones to start.
@@ -202,7 +201,7 @@ def _metrics(name: str, metrics: Metrics) -> dict[str, str]:
         }
     host, port = metrics.statsd_host, metrics.statsd_port
     if metrics.exporter_image:
-        host, port = object_name(name, "statsd"), STATSD_PORT
+        host, port = object_name(name, STATSD), STATSD_PORT
     if not host:
         return {}
     return {

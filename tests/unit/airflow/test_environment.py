@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from astro_pulumi.airflow.facts import AIRFLOW
-from astro_pulumi.airflow.settings import (
+from astro_pulumi.airflow.environment import (
     check_environment_name,
     connections_and_variables,
     process_settings,
     settings,
 )
+from astro_pulumi.airflow.facts import AIRFLOW
 from astro_pulumi.errors import ArgumentError
 from tests.mock_engine import Program, deploy, secrets
 from tests.specs import VERSIONS, arguments, spec
@@ -35,7 +35,7 @@ def test_every_group_that_a_process_reads_is_made(version: str) -> None:
     made = {*facts.secret_settings, "connections", "admin"}
     for process in (*facts.processes, facts.worker):
         assert set(process.reads) <= made
-    assert set(facts.release_job_reads) <= made
+    assert set(facts.release_job.reads) <= made
 
 
 def test_airflow_3_workers_do_not_know_the_database() -> None:

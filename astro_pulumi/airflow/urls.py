@@ -1,22 +1,26 @@
 """URLs of the database and the broker, in the forms that Airflow, Celery and KEDA read."""
 
-from operator import itemgetter
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 import pulumi
 
-from astro_pulumi.kubernetes import backing, pgbouncer
-from astro_pulumi.kubernetes.metadata import object_name
-from astro_pulumi.kubernetes.pods import CERTIFICATES
+from astro_pulumi.airflow.endpoints import (
+    DATABASE_NAME,
+    DATABASE_USER,
+    PGBOUNCER_PORT,
+    POOLED_DATABASE,
+    POSTGRESQL_PORT,
+    REDIS_PORT,
+)
+from astro_pulumi.airflow.facts import CERTIFICATES
+from astro_pulumi.naming import PGBOUNCER, POSTGRESQL, REDIS, object_name
 from astro_pulumi.spec import (
     DeploymentSpec,
     ExternalBroker,
     ExternalDatabase,
     ExternalService,
-    PgBouncer,
 )
-from astro_pulumi.user_errors import shown_to_the_user
 
 DATABASE_CA: Final = "database-ca.pem"
 BROKER_CA: Final = "broker-ca.pem"
@@ -36,7 +40,7 @@ def service_urls(
     direct = pulumi.Output.all(_database_url(spec, passwords), checked).apply(
         lambda values: str(values[0])
     )
-    pooled = direct.apply(lambda url: pgbouncer.pooled_url(spec, url)) if spec.pgbouncer else direct
+    pooled = direct.apply(lambda url: pooled_url(spec, url)) if spec.pgbouncer else direct
     keda = pulumi.Output.all(direct, namespace).apply(
         lambda values: _as_seen_by_keda(spec, *map(str, values))
     )
@@ -51,19 +55,16 @@ def service_urls(
     }
 
 
-def pgbouncer_files(
-    spec: DeploymentSpec, pool: PgBouncer, database_url: pulumi.Output[str]
-) -> dict[str, pulumi.Output[str]]:
-    """The content of PgBouncer's Secret. `database_url` is the plain one."""
-    certificate = getattr(spec.database, "ca_certificate", None)
+def pooled_url(spec: DeploymentSpec, url: str) -> str:
+    """Return the URL of the database as Airflow's processes use it: PgBouncer's, with the same login.
 
-    def files(values: list[Any]) -> dict[str, str]:
-        with shown_to_the_user():
-            return pgbouncer.files(pool, values[0], values[1])
-
-    made = pulumi.Output.all(database_url, certificate).apply(files)
-    names = pgbouncer.file_names(certificate is not None)
-    return {name: made.apply(itemgetter(name)) for name in names}
+    What `url` says of TLS is between PgBouncer and the database; its other options are the client's.
+    """
+    parts = urlsplit(url)
+    login = parts.netloc.rpartition("@")[0]
+    host = f"{object_name(spec.name, PGBOUNCER)}:{PGBOUNCER_PORT}"
+    options = [(k, v) for k, v in parse_qsl(parts.query) if not k.startswith("ssl")]
+    return urlunsplit((parts.scheme, f"{login}@{host}", POOLED_DATABASE, urlencode(options), ""))
 
 
 def certificates(spec: DeploymentSpec) -> dict[str, pulumi.Input[str]]:
@@ -82,11 +83,11 @@ def _database_url(
     if not isinstance(database, ExternalDatabase):
         return pulumi.Output.format(
             "postgresql://{0}:{1}@{2}:{3}/{4}",
-            backing.DATABASE_USER,
+            DATABASE_USER,
             passwords["postgresql"],
-            object_name(spec.name, "postgresql"),
-            backing.POSTGRESQL_PORT,
-            backing.DATABASE_NAME,
+            object_name(spec.name, POSTGRESQL),
+            POSTGRESQL_PORT,
+            DATABASE_NAME,
         )
     options = {"sslmode": database.ssl_mode} if database.ssl_mode else {}
     if database.ca_certificate is not None:
@@ -104,8 +105,8 @@ def _broker_url(
         return pulumi.Output.format(
             "redis://:{0}@{1}:{2}/0",
             passwords["redis"],
-            object_name(spec.name, "redis"),
-            backing.REDIS_PORT,
+            object_name(spec.name, REDIS),
+            REDIS_PORT,
         )
 
     def with_tls(url: str) -> str:
@@ -145,7 +146,7 @@ def _as_seen_by_keda(spec: DeploymentSpec, url: str, namespace: str) -> str:
     """KEDA has neither this namespace's names nor the pods' certificates: TLS, but nobody is verified."""
     parts = urlsplit(url)
     if not isinstance(spec.database, ExternalDatabase):
-        name = object_name(spec.name, "postgresql")
+        name = object_name(spec.name, POSTGRESQL)
         return url.replace(f"@{name}:", f"@{name}.{namespace}:")
     if spec.database.ca_certificate is None:
         return url

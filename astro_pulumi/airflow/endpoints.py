@@ -1,0 +1,16 @@
+"""Ports, user and database of the Deployment's own services, as pods reach them."""
+
+from typing import Final
+
+WEBSERVER_PORT: Final = 8080
+POSTGRESQL_PORT: Final = 5432
+REDIS_PORT: Final = 6379
+PGBOUNCER_PORT: Final = 6432
+STATSD_PORT: Final = 9125  # UDP
+METRICS_PORT: Final = 9102  # where Prometheus reads what came to the StatsD port
+
+# Of the embedded PostgreSQL.
+DATABASE_NAME: Final = "airflow"
+DATABASE_USER: Final = "airflow"
+# PgBouncer's clients call the database so, whatever its name is.
+POOLED_DATABASE: Final = "airflow"
