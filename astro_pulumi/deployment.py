@@ -20,7 +20,6 @@ from astro_pulumi.kept import (
 )
 from astro_pulumi.kubernetes import (
     accounts,
-    airflow,
     autoscaling,
     availability,
     backing,
@@ -28,6 +27,7 @@ from astro_pulumi.kubernetes import (
     monitoring,
     network,
     pgbouncer,
+    workloads,
 )
 from astro_pulumi.kubernetes.interrupted_destroy import replacement_trigger
 from astro_pulumi.kubernetes.metadata import Manifest, labels
@@ -393,16 +393,16 @@ class Deployment(pulumi.ComponentResource):
         trigger = replacement_trigger(spec.name, "workloads", after, self)
         made: list[KubernetesObject] = []
         watches: list[KubernetesObject] = []
-        for turn, manifests in airflow.turns(spec, environment, title).items():
+        for turn, manifests in workloads.turns(spec, environment, title).items():
             begin = rollout.begins_after(is_upgrade, watches[-1:])
-            workloads = [
+            of_turn = [
                 self._objects.make(
                     component, manifest, depends_on=after, turn=begin, trigger=trigger
                 )
                 for component, manifest in manifests.items()
             ]
-            watches.append(self._watch(turn, [*manifests.values()], workloads, environment))
-            made += workloads
+            watches.append(self._watch(turn, [*manifests.values()], of_turn, environment))
+            made += of_turn
         for component, scaler in autoscaling.autoscalers(spec, environment.secrets).items():
             self._objects.make(component, scaler)
         return made + watches

@@ -3,9 +3,9 @@
 from typing import Any
 
 from astro_pulumi.airflow.secrets import KEDA_CONNECTION
-from astro_pulumi.kubernetes.airflow import queue_label, worker_name
 from astro_pulumi.kubernetes.metadata import SKIP_AWAIT, Manifest, labels
 from astro_pulumi.kubernetes.pods import fraction
+from astro_pulumi.kubernetes.workloads import queue_label, worker_name
 from astro_pulumi.naming import object_name
 from astro_pulumi.spec import DeploymentSpec, WorkerQueue
 

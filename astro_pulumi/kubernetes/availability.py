@@ -1,7 +1,7 @@
 """What keeps a Deployment up while nodes are drained: PodDisruptionBudgets."""
 
-from astro_pulumi.kubernetes.airflow import queue_label
 from astro_pulumi.kubernetes.metadata import Manifest, labels, selector
+from astro_pulumi.kubernetes.workloads import queue_label
 from astro_pulumi.naming import PGBOUNCER, object_name
 from astro_pulumi.spec import DeploymentSpec
 

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from astro_pulumi.kubernetes.airflow import worker_workload
 from astro_pulumi.kubernetes.autoscaling import autoscalers
 from astro_pulumi.kubernetes.availability import disruption_budgets
 from astro_pulumi.kubernetes.pods import AirflowEnvironment, fraction
+from astro_pulumi.kubernetes.workloads import worker_workload
 from astro_pulumi.spec import DeploymentSpec
 from tests.specs import spec
 
