@@ -9,8 +9,8 @@ import pulumi
 import pulumi_random as random
 
 from astro_pulumi.errors import ArgumentError
-from astro_pulumi.release import one_time
 from astro_pulumi.naming import object_name
+from astro_pulumi.release import one_time
 from astro_pulumi.spec import BackingService, DeploymentSpec, Registry
 from astro_pulumi.user_errors import shown_to_the_user
 
