@@ -131,7 +131,8 @@ def environment(platform: Platform, paths: Paths) -> dict[str, str]:
     backend = paths.state / "pulumi"
     return {
         **platform.environment(),
-        "PULUMI_BACKEND_URL": f"file://{backend}",
+        # Without files of metadata, which a killed CLI may leave half written: docs/interruptions.md
+        "PULUMI_BACKEND_URL": f"file://{backend}?metadata=skip",
         "PULUMI_CONFIG_PASSPHRASE_FILE": str(backend / "passphrase"),
     }
 

@@ -225,18 +225,29 @@ def _ways_back() -> list[str]:
     if directory is None:
         return []
     lines = []
-    for file in sorted(
-        (directory / "stacks" / str(find_project(Path.cwd()).settings["name"])).glob("*.json")
-    ):
-        try:
-            json.loads(file.read_text())
-        except ValueError:
+    stacks = directory / "stacks" / str(find_project(Path.cwd()).settings["name"])
+    for file in sorted(stacks.glob("*.json")):
+        if not _is_json(file):
             copy = file.with_name(f"{file.name}.bak")
             lines += [
                 f"The state of stack {file.stem} is damaged. To return to the one before it:",
                 f"  cp {shlex.quote(str(copy))} {shlex.quote(str(file))}",
             ]
+    for file in sorted(stacks.glob("*.json*.attrs")):
+        if not _is_json(file):
+            lines += [
+                "A file with attributes of a state is damaged. Pulumi does not need it. To remove it:",
+                f"  rm {shlex.quote(str(file))}",
+            ]
     return lines
+
+
+def _is_json(file: Path) -> bool:
+    try:
+        json.loads(file.read_text())
+    except ValueError:
+        return False
+    return True
 
 
 def _read_yaml(file: Path) -> dict[str, Any]:

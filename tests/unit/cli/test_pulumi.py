@@ -100,6 +100,19 @@ def test_half_a_state_is_named_with_the_way_back(
     assert "good" not in said
 
 
+def test_a_state_with_damaged_attributes_is_said_with_the_way_out(fake: FakePulumi) -> None:
+    """A killed CLI leaves an empty file: it writes the attributes in place."""
+    stacks = fake.backend / ".pulumi" / "stacks" / "demo"
+    stacks.mkdir(parents=True)
+    (stacks / "dev.json").write_text(json.dumps({"version": 3}))
+    (stacks / "dev.json.attrs").write_text("")
+    fake.fails("stack-export", "error: failed to load checkpoint: EOF")
+    with pytest.raises(PulumiError) as caught:
+        pulumi.read_state("dev")
+    assert f"rm {stacks}/dev.json.attrs" in str(caught.value)
+    assert "The state of stack" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("url", "directory"),
     [
