@@ -29,6 +29,48 @@ class RegistryArgs(TypedDict):
     Default: one is made of `username` and `password`, or none without a login."""
 
 
+class ValueFromArgs(TypedDict):
+    """One key of an existing Secret or ConfigMap of the namespace. Pods read it when they start."""
+
+    secret: NotRequired[pulumi.Input[str]]
+    """Name of the Secret. Give this or `config_map`."""
+    config_map: NotRequired[pulumi.Input[str]]
+    """Name of the ConfigMap, for what is no secret."""
+    key: pulumi.Input[str]
+    """Key in it: `password`."""
+
+
+class SecretFromArgs(TypedDict):
+    """One key of an existing Secret of the namespace. Pods read it when they start."""
+
+    secret: pulumi.Input[str]
+    """Name of the Secret."""
+    key: pulumi.Input[str]
+    """Key in it: `password`."""
+
+
+class LoginFromArgs(TypedDict):
+    """User and password in an existing Secret of the namespace. Pods read it when they start."""
+
+    secret: pulumi.Input[str]
+    """Name of the Secret."""
+    username_key: NotRequired[pulumi.Input[str]]
+    """Key of the user name. Default: `username`; for a broker none, since Redis needs no user."""
+    password_key: NotRequired[pulumi.Input[str]]
+    """Key of the password. Default: `password`."""
+
+
+class EnvironmentFromArgs(TypedDict):
+    """All keys of an existing Secret or ConfigMap of the namespace, as environment variables."""
+
+    secret: NotRequired[pulumi.Input[str]]
+    """Name of the Secret. Give this or `config_map`."""
+    config_map: NotRequired[pulumi.Input[str]]
+    """Name of the ConfigMap."""
+    prefix: NotRequired[pulumi.Input[str]]
+    """What stands before each key in the name of its variable: `AIRFLOW_VAR_`. Default: nothing."""
+
+
 class TolerationArgs(TypedDict):
     """Lets pods run on nodes with a taint, as in a pod's `tolerations`."""
 
@@ -113,18 +155,22 @@ class DatabaseArgs(TypedDict):
     """Host of your database, in place of `url`."""
     port: NotRequired[int]
     """Port of your database. Default: 5432."""
-    name: NotRequired[str]
+    name: NotRequired[pulumi.Input[str]]
     """Name of your database. Default: `airflow`."""
     username: NotRequired[pulumi.Input[str]]
     """User of your database. Required with `host`."""
     password: NotRequired[pulumi.Input[str]]
     """Password of `username`. Required with `host`. Kept secret."""
-    ssl_mode: NotRequired[str]
+    login_from: NotRequired[LoginFromArgs]
+    """User and password in an existing Secret, in place of `username` and `password`."""
+    ssl_mode: NotRequired[pulumi.Input[str]]
     """libpq's `sslmode`: `disable`, `allow`, `prefer`, `require`, `verify-ca` or `verify-full`.
     Default: `require` with `host`; with `url` what it says."""
     ca_certificate: NotRequired[pulumi.Input[str]]
     """Certificate of the authority that signed the database's, in PEM, for `verify-ca` and
     `verify-full`."""
+    ca_certificate_from: NotRequired[ValueFromArgs]
+    """The same, in an existing Secret or ConfigMap."""
     image: NotRequired[str]
     """Embedded: image with the contract of the official `postgres` image. Default: `postgres:17`."""
     storage_size: NotRequired[str]
@@ -165,16 +211,20 @@ class BrokerArgs(TypedDict):
     """Host of your Redis, in place of `url`."""
     port: NotRequired[int]
     """Port of your Redis. Default: 6379."""
-    database: NotRequired[int]
+    database: NotRequired[pulumi.Input[int]]
     """Number of the database in your Redis. Default: 0."""
     username: NotRequired[pulumi.Input[str]]
     """User of your Redis. Default: none, for a Redis with a password only."""
     password: NotRequired[pulumi.Input[str]]
     """Password of your Redis. Kept secret. Default: none."""
-    tls: NotRequired[bool]
+    login_from: NotRequired[LoginFromArgs]
+    """Password, and user if there is one, in an existing Secret, in place of `username` and `password`."""
+    tls: NotRequired[pulumi.Input[bool]]
     """Whether to speak TLS with `host`; its certificate is verified. Default: false."""
     ca_certificate: NotRequired[pulumi.Input[str]]
     """Certificate of the authority that signed your Redis's, in PEM. Default: the image's authorities."""
+    ca_certificate_from: NotRequired[ValueFromArgs]
+    """The same, in an existing Secret or ConfigMap."""
     image: NotRequired[str]
     """Embedded: image with the contract of the official `redis` image. Default: `redis:7`."""
     storage_size: NotRequired[str]
@@ -184,10 +234,12 @@ class BrokerArgs(TypedDict):
 
 
 class ConnectionArgs(TypedDict):
-    """An Airflow Connection: either `uri`, or `type` and the fields it needs."""
+    """An Airflow Connection: `uri`, or `value_from`, or `type` and the fields it needs."""
 
     uri: NotRequired[pulumi.Input[str]]
     """The whole Connection: `postgres://user:password@host:5432/schema`."""
+    value_from: NotRequired[ValueFromArgs]
+    """The whole Connection in an existing Secret or ConfigMap, as a URI or as Airflow's JSON."""
     type: NotRequired[str]
     """Connection type: `postgres`, `aws`, `http` ..."""
     host: NotRequired[pulumi.Input[str]]
@@ -252,11 +304,17 @@ class HttpRouteArgs(TypedDict):
 
 
 class AuthArgs(TypedDict):
-    """Who may log in. There is one user, the admin, whose password is generated."""
+    """Who may log in. With `fab` and `simple` there is a user `admin`; other managers have their own."""
 
     manager: NotRequired[str]
     """`fab`: users and roles in the database; its provider must be in the image. `simple`: only the
-    admin, Airflow 3 only, for trial. Default: `fab`."""
+    admin, Airflow 3 only, for trial. Or the class path of another auth manager in the image, with its
+    settings in `environment` and `secret_environment`:
+    `airflow.providers.keycloak.auth_manager.keycloak_auth_manager.KeycloakAuthManager`. Default: `fab`."""
+    admin_password: NotRequired[pulumi.Input[str]]
+    """Password of the user `admin`. Kept secret. Default: generated once."""
+    admin_password_from: NotRequired[SecretFromArgs]
+    """The same, in an existing Secret. There is no output `admin_password` then."""
 
 
 class NetworkPolicyArgs(TypedDict):
@@ -382,12 +440,24 @@ class DeploymentArgs(TypedDict):
     upper-case."""
     secret_environment: NotRequired[Mapping[str, pulumi.Input[str]]]
     """Environment variables of every Airflow process, kept in a Secret. Names are upper-case."""
+    environment_from: NotRequired[Sequence[EnvironmentFromArgs]]
+    """Existing Secrets and ConfigMaps whose keys are environment variables of every Airflow process. Of
+    several with one key the last wins; all that the Deployment sets, and `environment`,
+    `secret_environment`, `connections` and `variables`, win over them."""
     connections: NotRequired[Mapping[str, ConnectionArgs]]
     """Airflow Connections by id, kept in a Secret. They do not show in the UI, and win over those of the
     same id that do."""
     variables: NotRequired[Mapping[str, pulumi.Input[str]]]
     """Airflow Variables by key, kept in a Secret. They do not show in the UI, and win over those of the
     same key that do."""
+    variables_from: NotRequired[Mapping[str, ValueFromArgs]]
+    """Airflow Variables by key, each in an existing Secret or ConfigMap."""
+    fernet_key: NotRequired[pulumi.Input[str]]
+    """Key that Airflow encrypts Connections and Variables in its database with: 32 bytes in url-safe
+    base64. Two keys with a comma between them, the new one first, while keys are rotated. Kept secret.
+    Default: generated once."""
+    fernet_key_from: NotRequired[SecretFromArgs]
+    """The same, in an existing Secret."""
     database: NotRequired[DatabaseArgs]
     """PostgreSQL: yours, or the embedded one for trial and small use."""
     pgbouncer: NotRequired[PgBouncerArgs]

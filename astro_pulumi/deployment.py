@@ -7,7 +7,7 @@ from typing import Any, Final, cast
 import pulumi
 
 from astro_pulumi.airflow.environment import settings
-from astro_pulumi.airflow.secrets import ADMIN, secret_groups
+from astro_pulumi.airflow.secrets import ADMIN, admin_password, references, secret_groups
 from astro_pulumi.airflow.urls import certificates, service_urls
 from astro_pulumi.args import DeploymentArgs
 from astro_pulumi.image import build_and_push
@@ -32,7 +32,7 @@ from astro_pulumi.kubernetes import (
 from astro_pulumi.kubernetes.interrupted_destroy import replacement_trigger
 from astro_pulumi.kubernetes.metadata import Manifest, labels
 from astro_pulumi.kubernetes.objects import Objects
-from astro_pulumi.kubernetes.pods import AirflowEnvironment, pod_files
+from astro_pulumi.kubernetes.pods import AirflowEnvironment, file_source, pod_files
 from astro_pulumi.kubernetes.resources import KubernetesObject
 from astro_pulumi.naming import PGBOUNCER, RELEASE_JOB, ROLLOUT, STATSD, object_name
 from astro_pulumi.pulumi_version import require_pulumi
@@ -46,7 +46,7 @@ from astro_pulumi.release.rollback import (
     release_content,
     release_origin,
 )
-from astro_pulumi.spec import BackingService
+from astro_pulumi.spec import BackingService, ValueFrom
 from astro_pulumi.user_errors import shown_to_the_user
 from astro_pulumi.validation import specify
 
@@ -70,11 +70,11 @@ class Deployment(pulumi.ComponentResource):
     release: pulumi.Output[str]
     """Name of this release's record, a ConfigMap in the namespace."""
 
-    admin_username: pulumi.Output[str]
-    """User that may do everything in the Airflow UI."""
+    admin_username: pulumi.Output[str | None]
+    """User that may do everything in the Airflow UI. Absent if the auth manager has users of its own."""
 
-    admin_password: pulumi.Output[str]
-    """Password of `admin_username`. Secret."""
+    admin_password: pulumi.Output[str | None]
+    """Password of `admin_username`. Secret. Absent if there is no such user, or an existing Secret has it."""
 
     def __init__(
         self, name: str, args: DeploymentArgs, opts: pulumi.ResourceOptions | None = None
@@ -126,8 +126,8 @@ class Deployment(pulumi.ComponentResource):
 
         self.airflow_version = pulumi.Output.from_input(str(spec.airflow_version))
         self.release = record.object_name
-        self.admin_username = pulumi.Output.from_input(ADMIN)
-        self.admin_password = pulumi.Output.secret(passwords["admin"])
+        self.admin_username = pulumi.Output.from_input(ADMIN if spec.has_admin else None)
+        self.admin_password = pulumi.Output.secret(admin_password(spec, passwords))
         self.register_outputs(
             {
                 "webserver_url": self.webserver_url,
@@ -217,12 +217,20 @@ class Deployment(pulumi.ComponentResource):
                 for group, content in groups.items()
             },
             service_account=account.object_name,
-            certificates=self._objects.make_secret("certificates", given)
-            if (given := certificates(spec))
-            else None,
+            certificates=self._certificate_sources(),
+            environment_from=spec.environment_from,
+            references=references(spec),
             template=spec.pod_template,
             base_path=spec.exposure.base_path,
         )
+
+    def _certificate_sources(self) -> tuple[Manifest, ...]:
+        """Return the certificates of authorities, our own Secret and the user's, as sources of a volume."""
+        given = certificates(self._spec)
+        own = {file: text for file, text in given.items() if not isinstance(text, ValueFrom)}
+        existing = [file_source(file, v) for file, v in given.items() if isinstance(v, ValueFrom)]
+        made = [{"secret": {"name": self._objects.make_secret("certificates", own)}}] if own else []
+        return (*made, *existing)
 
     def _run_backing_services(
         self, passwords: dict[str, pulumi.Output[str]], account: pulumi.Output[str]

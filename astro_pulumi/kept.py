@@ -95,11 +95,6 @@ def fernet_key(password: str) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(password.encode()).digest()).decode()
 
 
-def simple_auth_passwords(username: str, password: pulumi.Output[str]) -> pulumi.Output[str]:
-    """The password file of Airflow 3's simple auth manager."""
-    return password.apply(lambda known: json.dumps({username: known}))
-
-
 def docker_config(registry: Registry) -> pulumi.Output[str]:
     """The login to `registry`, in the form of a pull secret."""
     server = registry.pull_server or "https://index.docker.io/v1/"

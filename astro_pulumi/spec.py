@@ -17,6 +17,44 @@ from astro_pulumi.project import Project
 
 
 @dataclass(frozen=True, slots=True)
+class ValueFrom:
+    """One key of an existing Secret or ConfigMap."""
+
+    kind: str  # "secret", "config_map"
+    name: pulumi.Input[str]
+    key: pulumi.Input[str]
+
+
+@dataclass(frozen=True, slots=True)
+class LoginFrom:
+    """The keys of user and password in an existing Secret."""
+
+    secret: pulumi.Input[str]
+    username_key: pulumi.Input[str] | None  # None: there is no user
+    password_key: pulumi.Input[str]
+
+    @property
+    def parts(self) -> dict[str, ValueFrom]:
+        """The parts of the login, by the end of the variable that carries each."""
+        username, password = self.username_key, self.password_key
+        return {
+            **(
+                {} if username is None else {"USERNAME": ValueFrom("secret", self.secret, username)}
+            ),
+            "PASSWORD": ValueFrom("secret", self.secret, password),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentFrom:
+    """An existing Secret or ConfigMap whose keys are environment variables."""
+
+    kind: str  # "secret", "config_map"
+    name: pulumi.Input[str]
+    prefix: pulumi.Input[str] | None
+
+
+@dataclass(frozen=True, slots=True)
 class Registry:
     """Where images live. A server is None for Docker Hub."""
 
@@ -94,15 +132,16 @@ class ExternalService:
     port: int
     username: pulumi.Input[str] | None
     password: pulumi.Input[str] | None
-    ca_certificate: pulumi.Input[str] | None
+    login_from: LoginFrom | None  # in place of `username` and `password`
+    ca_certificate: pulumi.Input[str] | ValueFrom | None
 
 
 @dataclass(frozen=True, slots=True)
 class ExternalDatabase(ExternalService):
     """The user's PostgreSQL."""
 
-    name: str
-    ssl_mode: str | None
+    name: pulumi.Input[str]
+    ssl_mode: pulumi.Input[str] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,15 +159,16 @@ class PgBouncer:
 class ExternalBroker(ExternalService):
     """The user's Redis."""
 
-    database: int
-    tls: bool
+    database: pulumi.Input[int]
+    tls: pulumi.Input[bool]
 
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """An Airflow Connection: `uri`, or fields by the names that Airflow's JSON form has for them."""
+    """An Airflow Connection: `uri`, `value_from`, or fields by the names of Airflow's JSON form."""
 
     uri: pulumi.Input[str] | None
+    value_from: ValueFrom | None
     fields: Mapping[str, pulumi.Input[Any]]
 
 
@@ -180,6 +220,14 @@ class Exposure:
     def behind_proxy(self) -> bool:
         """Whether a proxy stands before the webserver. Airflow itself speaks plain HTTP only."""
         return self.over_https or self.ingress is not None or self.http_route is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Auth:
+    """Who may log in."""
+
+    manager: str  # a key of `AirflowFacts.auth_managers`, or the path of a class
+    admin_password: pulumi.Input[str] | ValueFrom | None  # None: generated
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,14 +298,17 @@ class DeploymentSpec:
     autoscaling: Autoscaling
     environment: dict[str, pulumi.Input[str]]
     secret_environment: dict[str, pulumi.Input[str]]
+    environment_from: tuple[EnvironmentFrom, ...]
     connections: dict[str, Connection]
     variables: dict[str, pulumi.Input[str]]
+    variables_from: dict[str, ValueFrom]
+    fernet_key: pulumi.Input[str] | ValueFrom | None  # None: generated
     database: BackingService | ExternalDatabase
     pgbouncer: PgBouncer | None
     backup_before_downgrade: bool  # only of an embedded database
     broker: BackingService | ExternalBroker
     exposure: Exposure
-    auth_manager: str
+    auth: Auth
     network_policies: NetworkPolicies
     pod_template: PodTemplate
     remote_logging: RemoteLogging | None
@@ -272,6 +323,11 @@ class DeploymentSpec:
     def default_queue(self) -> WorkerQueue:
         """The queue of tasks that name none."""
         return self.worker_queues[0]
+
+    @property
+    def has_admin(self) -> bool:
+        """Whether there is a user `admin`: what other auth managers know of users is theirs."""
+        return self.auth.manager in self.facts.auth_managers
 
     @property
     def processes(self) -> tuple[Process, ...]:

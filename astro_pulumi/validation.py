@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 
 import pulumi
 
-from astro_pulumi import spec
+from astro_pulumi import existing, spec
 from astro_pulumi.airflow.environment import check_environment_name, check_open_name
 from astro_pulumi.airflow.facts import AIRFLOW, AirflowFacts
 from astro_pulumi.airflow.version import AirflowVersion
@@ -91,18 +91,19 @@ def specify(name: str, args: DeploymentArgs, *, may_lack_dags: bool = False) -> 
         autoscaling=_autoscaling(given.section("autoscaling")),
         environment=environment,
         secret_environment=secret_environment,
+        environment_from=existing.read_environment(given),
         connections=_connections(given),
         variables=_distinct(
             given, "variables", "AIRFLOW_VAR_", given.strings("variables", _check_variable_key)
         ),
+        variables_from=_variables_from(given),
+        fernet_key=existing.read_fernet_key(given),
         database=_database(database),
         pgbouncer=_pgbouncer(given) if given.has("pgbouncer") else None,
         backup_before_downgrade=database.plain_flag("backup_before_downgrade"),
         broker=_broker(given.section("broker")),
         exposure=_exposure(given),
-        auth_manager=given.section("auth").plain_choice(
-            "manager", next(iter(facts.auth_managers)), tuple(facts.auth_managers)
-        ),
+        auth=existing.read_auth(given, facts),
         network_policies=_network_policies(given.section("network_policies")),
         pod_template=_pod_template(given.section("pod_template")),
         remote_logging=_remote_logging(given) if given.has("remote_logging") else None,
@@ -296,21 +297,39 @@ def _connections(given: Arguments) -> dict[str, spec.Connection]:
     connections = {}
     for key, args in given.named_sections("connections").items():
         _check_variable_key(key, given.path(f"connections[{key!r}]"))
-        if args.has("uri") == args.has("type"):
-            raise ArgumentError(args.path("uri"), "give either `uri`, or `type` and its fields")
+        whole = [name for name in ("uri", "value_from") if args.has(name)]
+        if len(whole) + args.has("type") != 1:
+            raise ArgumentError(
+                args.path("uri"), "give either `uri`, or `value_from`, or `type` and its fields"
+            )
         texts = ("host", "schema", "login", "password", "extra")
         fields: dict[str, pulumi.Input[Any]] = {
             name: value for name in texts if (value := args.optional_text(name)) is not None
         }
         if args.has("port"):
             fields["port"] = args.plain_number("port", 0, 1, 65535)
-        if args.has("uri") and fields:
-            raise ArgumentError(args.path(next(iter(fields))), "must not be given with `uri`")
+        if whole and fields:
+            raise ArgumentError(
+                args.path(next(iter(fields))), f"must not be given with `{whole[0]}`"
+            )
         if args.has("type"):
             fields["conn_type"] = args.plain_text("type")
         _check_json(fields.get("extra"), args.path("extra"))
-        connections[key] = spec.Connection(args.optional_text("uri"), fields)
+        value_from = existing.read_reference(args, "value_from")
+        connections[key] = spec.Connection(args.optional_text("uri"), value_from, fields)
     return _distinct(given, "connections", "AIRFLOW_CONN_", connections)
+
+
+def _variables_from(given: Arguments) -> dict[str, spec.ValueFrom]:
+    found = {}
+    variables = {key.upper() for key in given.mapping("variables")}
+    for key, args in given.named_sections("variables_from").items():
+        path = given.path(f"variables_from[{key!r}]")
+        _check_variable_key(key, path)
+        if key.upper() in variables:
+            raise ArgumentError(path, "is given in `variables` as well")
+        found[key] = existing.value_from(args)
+    return _distinct(given, "variables_from", "AIRFLOW_VAR_", found)
 
 
 def _distinct(given: Arguments, argument: str, prefix: str, named: dict[str, T]) -> dict[str, T]:
@@ -342,20 +361,26 @@ def _check_variable_key(key: Any, path: str) -> None:
 
 
 def _database(args: Arguments) -> spec.BackingService | spec.ExternalDatabase:
-    yours = ("port", "name", "username", "password", "ssl_mode", "ca_certificate")
+    yours = (
+        *("port", "name", "username", "password", "login_from", "ssl_mode"),
+        *("ca_certificate", "ca_certificate_from"),
+    )
     if not _is_external(args, yours):
         return _backing_service(args, "postgres:17", "8Gi")
-    if args.has("host"):
+    if args.has("host") and not args.has("login_from"):
         for key in ("username", "password"):
             if not args.has(key):
-                raise ArgumentError(args.path(key), "is required with `host`")
+                raise ArgumentError(
+                    args.path(key), "is required with `host`, or `login_from` in its place"
+                )
     _check_url(
         args, r"^postgres(ql)?(\+\w+)?://[^/\s]+/\S+$", "postgresql://user:password@host/name"
     )
     return spec.ExternalDatabase(
         **_address(args, 5432),
-        name=args.plain_text("name", "airflow"),
-        ssl_mode=args.plain_choice("ssl_mode", "require", _SSL_MODES)
+        login_from=existing.read_login(args, "username"),
+        name=args.text("name", "airflow"),
+        ssl_mode=args.choice("ssl_mode", "require", _SSL_MODES)
         if args.has("ssl_mode") or args.has("host")
         else None,
     )
@@ -382,14 +407,18 @@ def _pgbouncer(given: Arguments) -> spec.PgBouncer:
 
 
 def _broker(args: Arguments) -> spec.BackingService | spec.ExternalBroker:
-    yours = ("port", "database", "username", "password", "tls", "ca_certificate")
+    yours = (
+        *("port", "database", "username", "password", "login_from", "tls"),
+        *("ca_certificate", "ca_certificate_from"),
+    )
     if not _is_external(args, yours):
         return _backing_service(args, "redis:7", "1Gi")
     _check_url(args, r"^rediss?://\S+$", "rediss://:password@host:6379/0")
     return spec.ExternalBroker(
         **_address(args, 6379),
-        database=args.plain_number("database", 0, 0, 1000),
-        tls=args.plain_flag("tls"),
+        login_from=existing.read_login(args, None),
+        database=args.number("database", 0, 0, 1000),
+        tls=args.flag("tls"),
     )
 
 
@@ -411,9 +440,10 @@ def _check_url(args: Arguments, pattern: str, example: str) -> None:
 
 def _address(args: Arguments, port: int) -> dict[str, Any]:
     """The fields of `ExternalService`. `port` is the default."""
-    texts = ("url", "host", "username", "password", "ca_certificate")
+    texts = ("url", "host", "username", "password")
     return {
         **{key: args.optional_text(key) for key in texts},
+        "ca_certificate": existing.read_value(args, "ca_certificate"),
         "port": args.plain_number("port", port, 1, 65535),
     }
 
@@ -432,7 +462,7 @@ def _is_external(args: Arguments, yours: tuple[str, ...]) -> bool:
     for key in yours:
         if not external and args.has(key):
             raise ArgumentError(args.path(key), "is of a service of yours; give its `host` too")
-        if args.has("url") and args.has(key) and key != "ca_certificate":
+        if args.has("url") and args.has(key) and not key.startswith("ca_certificate"):
             raise ArgumentError(args.path(key), "must not be given with `url`, which says it")
     return external
 

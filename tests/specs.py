@@ -1,5 +1,6 @@
 """Deployments as tests need them: the least of one, and one that uses everything."""
 
+import base64
 from typing import Any, Final, cast
 
 from astro_pulumi.args import DeploymentArgs
@@ -78,7 +79,8 @@ REQUESTS: Final = {"cpu_request": "700m", "memory_request": "2Gi"}
 SIZE: Final = {"replicas": 3, "cpu": "1500m", "memory": "3Gi", **REQUESTS}
 PROCESSES: Final = ("webserver", "scheduler", "triggerer", "dag_processor")
 
-# Together these three give every argument that needs neither a project on disk nor a cluster.
+FERNET_KEY: Final = base64.urlsafe_b64encode(b"0" * 32).decode()
+# Together these four give every argument that needs neither a project on disk nor a cluster.
 YOURS: Final[dict[str, Any]] = {
     "registry": {
         "repository": REPOSITORY,
@@ -125,6 +127,8 @@ YOURS: Final[dict[str, Any]] = {
         },
     },
     "variables": {"greeting": "hello"},
+    "fernet_key": FERNET_KEY,
+    "auth": {"admin_password": "s3same"},
     "remote_logging": {"folder": "s3://b/p", "connection_id": "aws", "encrypt_s3": True},
     "log_retention_days": 3,
     "metrics": {"statsd_host": "s.test", "statsd_port": 9, "prefix": "p"},
@@ -203,7 +207,44 @@ BY_URL: Final[dict[str, Any]] = {
     "autoscaling": {"type": "keda", "polling_interval_seconds": 5},
     "pod_template": {"tolerations": [{"operator": "Exists"}]},
     "metrics": {"exporter_image": "exporter:1", "service_monitor": True},
-    "database": {"url": "postgresql://u:p@h/n"},
-    "broker": {"url": "redis://:p@h:1/2"},
+    "database": {
+        "url": "postgresql://u:p@h/n",
+        "ca_certificate_from": {"secret": "db-ca", "key": "ca.crt"},
+    },
+    "broker": {
+        "url": "redis://:p@h:1/2",
+        "ca_certificate_from": {"config_map": "authorities", "key": "redis.pem"},
+    },
     "network_policies": {"enabled": False},
+}
+# Everything that can be in an existing Secret or ConfigMap is in one.
+EXISTING: Final[dict[str, Any]] = {
+    "environment_from": [
+        {"secret": "tokens"},
+        {"config_map": "shared", "prefix": "AIRFLOW_VAR_"},
+    ],
+    "connections": {
+        "one": {"value_from": {"secret": "connections", "key": "one"}},
+        "two": {"value_from": {"config_map": "words", "key": "two"}},
+    },
+    "variables_from": {
+        "greeting": {"config_map": "words", "key": "hello"},
+        "password": {"secret": "words", "key": "open"},
+    },
+    "fernet_key_from": {"secret": "fernet", "key": "keys"},
+    "auth": {"admin_password_from": {"secret": "admin", "key": "word"}},
+    "database": {
+        "host": "db.test",
+        "login_from": {"secret": "db-login", "username_key": "user", "password_key": "pass"},
+        "ca_certificate_from": {"config_map": "authorities", "key": "db.pem"},
+    },
+    "broker": {
+        "host": "redis.test",
+        "tls": True,
+        "login_from": {"secret": "redis-login", "username_key": "user", "password_key": "pass"},
+        "ca_certificate_from": {"secret": "redis-ca", "key": "ca.crt"},
+    },
+    "pgbouncer": {"image": "pgbouncer:1"},
+    "worker_queues": [{"name": "a", "max_count": 4}],
+    "autoscaling": {"type": "keda"},
 }

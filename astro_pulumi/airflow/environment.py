@@ -23,7 +23,7 @@ _USE: Final = "is set by the Deployment: use "
 _REFUSED: Final = {
     "AIRFLOW__API_AUTH__JWT_SECRET": _MADE,
     "AIRFLOW__API__SECRET_KEY": _MADE,
-    "AIRFLOW__CORE__FERNET_KEY": _MADE,
+    "AIRFLOW__CORE__FERNET_KEY": _USE + "`fernet_key` or `fernet_key_from`",
     "AIRFLOW__WEBSERVER__SECRET_KEY": _MADE,
     "AIRFLOW__CORE__SQL_ALCHEMY_CONN": _USE + "`database`",
     "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": _USE + "`database`",
@@ -32,12 +32,12 @@ _REFUSED: Final = {
     "AIRFLOW__CELERY__WORKER_CONCURRENCY": _USE + "`concurrency` in `worker_queues`",
     "AIRFLOW__OPERATORS__DEFAULT_QUEUE": _USE + "the first of `worker_queues`",
     "AIRFLOW__CORE__EXECUTOR": _USE + "`executor`",
-    "AIRFLOW__CORE__AUTH_MANAGER": _USE + "`auth`",
+    "AIRFLOW__CORE__AUTH_MANAGER": _USE + "`manager` in `auth`",
     "AIRFLOW__API__BASE_URL": _USE + "`service.base_url`, `ingress` or `http_route`",
     "AIRFLOW__WEBSERVER__BASE_URL": _USE + "`service.base_url`, `ingress` or `http_route`",
     "AIRFLOW__SCHEDULER__STANDALONE_DAG_PROCESSOR": _USE + "`dag_processor`",
     # What the Jobs of a deploy read.
-    "ASTRO_ADMIN_PASSWORD": _MADE,
+    "ASTRO_ADMIN_PASSWORD": _USE + "`admin_password` in `auth`",
     "ASTRO_BACKUP_CLAIM": _USE + "`backup_before_downgrade` in `database`",
     "ASTRO_DATABASE_DOWNGRADE": _USE + "`database_downgrade`",
     "ASTRO_HISTORY_LIMIT": _USE + "`history_limit`",
@@ -46,6 +46,10 @@ _REFUSED: Final = {
     **dict.fromkeys(
         (
             "ASTRO_ADMIN_USERNAME",
+            "ASTRO_BROKER_PASSWORD",
+            "ASTRO_BROKER_USERNAME",
+            "ASTRO_DATABASE_PASSWORD",
+            "ASTRO_DATABASE_USERNAME",
             "ASTRO_DEPLOYMENT",
             "ASTRO_DOWNGRADES_FOR",
             "ASTRO_HEADS",
@@ -100,7 +104,9 @@ def settings(spec: DeploymentSpec) -> dict[str, Any]:
     exposure, facts = spec.exposure, spec.facts
     return {
         **_filled(spec, facts.settings),
-        **facts.auth_managers[spec.auth_manager],
+        **facts.auth_managers.get(
+            spec.auth.manager, {"AIRFLOW__CORE__AUTH_MANAGER": spec.auth.manager}
+        ),
         **({facts.exposure.base_url: exposure.base_url} if exposure.base_url else {}),
         **(facts.exposure.proxy_settings if exposure.behind_proxy else {}),
         **(facts.exposure.https_settings if exposure.over_https else {}),
@@ -145,7 +151,11 @@ def secret_settings(spec: DeploymentSpec) -> dict[str, Any]:
 def connections_and_variables(spec: DeploymentSpec) -> dict[str, Any]:
     """The user's Connections and Variables, as the environment variables that Airflow looks them up in."""
     return {
-        **{f"AIRFLOW_CONN_{key.upper()}": _connection(c) for key, c in spec.connections.items()},
+        **{
+            f"AIRFLOW_CONN_{key.upper()}": _connection(connection)
+            for key, connection in spec.connections.items()
+            if connection.value_from is None
+        },
         **{f"AIRFLOW_VAR_{key.upper()}": value for key, value in spec.variables.items()},
     }
 

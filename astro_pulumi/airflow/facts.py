@@ -284,4 +284,10 @@ _AIRFLOW_3: Final = AirflowFacts(
     default_queue_aliases=("default",),
 )
 
+# Class paths of the auth managers that have a name here. What is derived from them has users of its own.
+AUTH_MANAGER_CLASSES: Final = {
+    "airflow.auth.managers.fab.fab_auth_manager.FabAuthManager": "fab",  # before Airflow 2.9
+    "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager": "fab",
+    "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager": "simple",
+}
 AIRFLOW: Final[dict[int, AirflowFacts]] = {2: _AIRFLOW_2, 3: _AIRFLOW_3}

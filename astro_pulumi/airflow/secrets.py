@@ -1,14 +1,17 @@
 """What Airflow's processes read from Secrets, by group: `AirflowFacts.processes` say who reads which."""
 
+from functools import partial
 from typing import Any, Final
 
 import pulumi
 
 from astro_pulumi.airflow.environment import connections_and_variables, secret_settings
-from astro_pulumi.kept import fernet_key, simple_auth_passwords
-from astro_pulumi.spec import DeploymentSpec
+from astro_pulumi.airflow.urls import composing_command, existing_login
+from astro_pulumi.kept import fernet_key
+from astro_pulumi.spec import DeploymentSpec, ValueFrom
 
 ADMIN: Final = "admin"
+ADMIN_PASSWORD: Final = "ASTRO_ADMIN_PASSWORD"  # noqa: S105 the name of a variable
 # The key, in its Secret, of the URL that KEDA counts tasks by.
 KEDA_CONNECTION: Final = "connection"
 
@@ -18,30 +21,95 @@ def secret_groups(
     passwords: dict[str, pulumi.Output[str]],
     urls: dict[str, pulumi.Output[str]],
 ) -> dict[str, dict[str, Any]]:
-    """Group -> environment variable, or file name, -> value. A group without any has no Secret.
+    """Group -> environment variable -> value. A group without any has no Secret.
 
     :param passwords: as `generate_passwords` makes them.
     :param urls: as `service_urls` makes them.
     """
-    values = {
+    values: dict[str, Any] = {
         **urls,
-        "fernet_key": passwords["fernet"].apply(fernet_key),
+        "fernet_key": passwords["fernet"].apply(fernet_key)
+        if spec.fernet_key is None
+        else spec.fernet_key,
         "jwt_secret": passwords["jwt"],
         "api_secret_key": passwords["api"],
     }
-    groups: dict[str, dict[str, Any]] = {
-        group: {key: values[value] for key, value in named.items() if value in values}
-        for group, named in spec.facts.secret_settings.items()
+    groups = {
+        group: _settings(spec, named, values) for group, named in spec.facts.secret_settings.items()
     }
     groups["connections"] = connections_and_variables(spec)
     groups["user"] = secret_settings(spec)
-    if spec.auth_manager == "simple":
-        groups["simple-auth"] = {"passwords": simple_auth_passwords(ADMIN, passwords["admin"])}
-    else:  # a user in the database, which the release Job makes
-        groups["admin"] = {
-            "ASTRO_ADMIN_USERNAME": ADMIN,
-            "ASTRO_ADMIN_PASSWORD": passwords["admin"],
+    if spec.has_admin:
+        password = admin_password(spec, passwords)
+        groups[_admin_group(spec)] = {
+            # Without a name the release Job makes no user.
+            **({"ASTRO_ADMIN_USERNAME": ADMIN} if _admin_group(spec) == "admin" else {}),
+            **({} if password is None else {ADMIN_PASSWORD: password}),
         }
-    if spec.keda_counts_tasks:
+    if spec.keda_counts_tasks and existing_login(spec, "keda_database_url") is None:
         groups["keda"] = {KEDA_CONNECTION: values["keda_database_url"]}
     return {group: content for group, content in groups.items() if content}
+
+
+def references(spec: DeploymentSpec) -> dict[str, dict[str, ValueFrom]]:
+    """Group -> environment variable -> key of an existing Secret or ConfigMap that has its value."""
+    groups: dict[str, dict[str, ValueFrom]] = {
+        group: _references(spec, named) for group, named in spec.facts.secret_settings.items()
+    }
+    given = {
+        **{
+            f"AIRFLOW_CONN_{key.upper()}": connection.value_from
+            for key, connection in spec.connections.items()
+        },
+        **{f"AIRFLOW_VAR_{key.upper()}": value for key, value in spec.variables_from.items()},
+    }
+    own = {*spec.environment, *spec.secret_environment}  # which win
+    groups["connections"] = {
+        name: value for name, value in given.items() if value is not None and name not in own
+    }
+    if isinstance(spec.auth.admin_password, ValueFrom):
+        groups[_admin_group(spec)] = {ADMIN_PASSWORD: spec.auth.admin_password}
+    return {group: content for group, content in groups.items() if content}
+
+
+def admin_password(
+    spec: DeploymentSpec, passwords: dict[str, pulumi.Output[str]]
+) -> pulumi.Input[str] | None:
+    """Return the password of the user `admin`; None if it is in an existing Secret, or there is no admin."""
+    given = spec.auth.admin_password
+    if not spec.has_admin or isinstance(given, ValueFrom):
+        return None
+    return passwords["admin"] if given is None else given
+
+
+def _settings(
+    spec: DeploymentSpec, named: dict[str, str], values: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the values of a group by their variables, without those that an existing Secret has."""
+    settings: dict[str, Any] = {}
+    for variable, name in named.items():
+        value = values.get(name)
+        if value is None or isinstance(value, ValueFrom):
+            continue
+        login = existing_login(spec, name)
+        if login is None:
+            settings[variable] = value
+        else:
+            settings[f"{variable}_CMD"] = value.apply(partial(composing_command, login[0]))
+    return settings
+
+
+def _references(spec: DeploymentSpec, named: dict[str, str]) -> dict[str, ValueFrom]:
+    found: dict[str, ValueFrom] = {}
+    for variable, name in named.items():
+        if name == "fernet_key" and isinstance(spec.fernet_key, ValueFrom):
+            found[variable] = spec.fernet_key
+        if login := existing_login(spec, name):
+            service, keys = login
+            found |= {f"ASTRO_{service}_{part}": key for part, key in keys.parts.items()}
+    return found
+
+
+def _admin_group(spec: DeploymentSpec) -> str:
+    """Return the group with the admin's password: of the webserver's start, or of the release Job."""
+    return "simple-auth" if spec.auth.manager == "simple" else "admin"

@@ -1,6 +1,7 @@
 """URLs of the database and the broker, in the forms that Airflow, Celery and KEDA read."""
 
-from typing import Any, Final
+import shlex
+from typing import Final
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 import pulumi
@@ -13,17 +14,31 @@ from astro_pulumi.airflow.endpoints import (
     POSTGRESQL_PORT,
     REDIS_PORT,
 )
-from astro_pulumi.airflow.facts import CERTIFICATES
+from astro_pulumi.airflow.facts import CERTIFICATES, FILES
+from astro_pulumi.inputs import computed
 from astro_pulumi.naming import PGBOUNCER, POSTGRESQL, REDIS, object_name
 from astro_pulumi.spec import (
     DeploymentSpec,
     ExternalBroker,
     ExternalDatabase,
     ExternalService,
+    LoginFrom,
+    ValueFrom,
 )
 
 DATABASE_CA: Final = "database-ca.pem"
 BROKER_CA: Final = "broker-ca.pem"
+# Whose login is in a URL, by the URL's name: the part of the names of variables that carry the login.
+_DATABASE: Final = "DATABASE"
+_BROKER: Final = "BROKER"
+_LOGINS: Final = {
+    "keda_database_url": _DATABASE,
+    "database_url": _DATABASE,
+    "direct_database_url": _DATABASE,
+    "async_database_url": _DATABASE,
+    "result_backend": _DATABASE,
+    "broker_url": _BROKER,
+}
 
 
 def service_urls(
@@ -35,7 +50,8 @@ def service_urls(
     """By name of the value in `AirflowFacts.secret_settings`, and two plain URLs, without a driver:
     `plain_database_url`, and `keda_database_url` as KEDA reaches the database from its own namespace.
 
-    None of the database's is known before `checked` is: what must not go on has no URL to go on with.
+    A URL whose login is in an existing Secret has none here: see `existing_login`. None of the database's
+    is known before `checked` is: what must not go on has no URL to go on with.
     """
     direct = pulumi.Output.all(_database_url(spec, passwords), checked).apply(
         lambda values: str(values[0])
@@ -55,20 +71,34 @@ def service_urls(
     }
 
 
+def existing_login(spec: DeploymentSpec, url: str) -> tuple[str, LoginFrom] | None:
+    """Return the service and its login that the URL of this name lacks; None if it lacks none."""
+    service = _LOGINS.get(url)
+    given = spec.broker if service == _BROKER else spec.database
+    if service is None or not isinstance(given, ExternalService) or given.login_from is None:
+        return None
+    return service, given.login_from
+
+
+def composing_command(service: str, url: str) -> str:
+    """Return the command that prints `url` with the login of `service`: see `pod_files/astro_urls.py`."""
+    return shlex.join(["python", "-IS", f"{FILES}/astro_urls.py", service, url])
+
+
 def pooled_url(spec: DeploymentSpec, url: str) -> str:
     """Return the URL of the database as Airflow's processes use it: PgBouncer's, with the same login.
 
     What `url` says of TLS is between PgBouncer and the database; its other options are the client's.
     """
     parts = urlsplit(url)
-    login = parts.netloc.rpartition("@")[0]
+    login = "".join(parts.netloc.rpartition("@")[:2])
     host = f"{object_name(spec.name, PGBOUNCER)}:{PGBOUNCER_PORT}"
     options = [(k, v) for k, v in parse_qsl(parts.query) if not k.startswith("ssl")]
-    return urlunsplit((parts.scheme, f"{login}@{host}", POOLED_DATABASE, urlencode(options), ""))
+    return urlunsplit((parts.scheme, f"{login}{host}", POOLED_DATABASE, urlencode(options), ""))
 
 
-def certificates(spec: DeploymentSpec) -> dict[str, pulumi.Input[str]]:
-    """The certificates to mount, by file name."""
+def certificates(spec: DeploymentSpec) -> dict[str, pulumi.Input[str] | ValueFrom]:
+    """Return the certificates to mount, by file name."""
     found = {
         DATABASE_CA: getattr(spec.database, "ca_certificate", None),
         BROKER_CA: getattr(spec.broker, "ca_certificate", None),
@@ -89,12 +119,20 @@ def _database_url(
             POSTGRESQL_PORT,
             DATABASE_NAME,
         )
-    options = {"sslmode": database.ssl_mode} if database.ssl_mode else {}
-    if database.ca_certificate is not None:
-        options["sslrootcert"] = f"{CERTIFICATES}/{DATABASE_CA}"
-    return _given_url(database, "postgresql", quote(database.name)).apply(
-        lambda url: _with_options(_with_scheme(url, "postgresql"), options)
+    certificate = database.ca_certificate is not None
+
+    def with_tls(url: str, mode: str | None) -> str:
+        options = {"sslmode": mode} if mode else {}
+        if certificate:
+            options["sslrootcert"] = f"{CERTIFICATES}/{DATABASE_CA}"
+        return _with_options(_with_scheme(url, "postgresql"), options)
+
+    url: pulumi.Output[str] = computed(
+        with_tls,
+        _given_url(database, "postgresql", computed(quote, database.name)),
+        database.ssl_mode,
     )
+    return url
 
 
 def _broker_url(
@@ -118,27 +156,33 @@ def _broker_url(
             options["ssl_ca_certs"] = f"{CERTIFICATES}/{BROKER_CA}"
         return _with_options(url, options)
 
-    scheme = "rediss" if broker.tls else "redis"
-    return _given_url(broker, scheme, str(broker.database)).apply(with_tls)
+    scheme = computed(lambda tls: "rediss" if tls else "redis", broker.tls)
+    return _given_url(broker, scheme, computed(str, broker.database)).apply(with_tls)
 
 
-def _given_url(service: ExternalService, scheme: str, path: str) -> pulumi.Output[str]:
-    """The URL of a service of the user's: as it was given, or made of its parts."""
+def _given_url(
+    service: ExternalService, scheme: pulumi.Input[str], path: pulumi.Input[str]
+) -> pulumi.Output[str]:
+    """Return the URL of a service of the user's: as it was given, or made of its parts."""
     if service.url is not None:
         return pulumi.Output.secret(service.url)
-    return pulumi.Output.secret(
-        {"host": service.host, "username": service.username, "password": service.password}
-    ).apply(lambda parts: f"{scheme}://{_login(parts)}{_host(parts)}:{service.port}/{path}")
+    login = service.username, service.password  # neither, if it is in an existing Secret
+    return pulumi.Output.secret(computed(_url_of, scheme, *login, service.host, service.port, path))
 
 
-def _login(parts: dict[str, Any]) -> str:
-    username, password = (quote(parts.get(key) or "", safe="") for key in ("username", "password"))
+def _url_of(
+    scheme: str, username: str | None, password: str | None, host: str, port: int, path: str
+) -> str:
+    return f"{scheme}://{_login(username, password)}{_host(host)}:{port}/{path}"
+
+
+def _login(username: str | None, password: str | None) -> str:
+    username, password = (quote(part or "", safe="") for part in (username, password))
     return f"{username}:{password}@" if password else f"{username}@" if username else ""
 
 
-def _host(parts: dict[str, Any]) -> str:
+def _host(host: str) -> str:
     """Return the host as URLs have it: an IPv6 address in brackets."""
-    host = str(parts["host"])
     return f"[{host}]" if ":" in host and not host.startswith("[") else host
 
 

@@ -1,13 +1,17 @@
 """Autoscaling of worker queues: by CPU, or by their tasks with KEDA."""
 
-from typing import Any
+from typing import Any, Final
 
 from astro_pulumi.airflow.secrets import KEDA_CONNECTION
+from astro_pulumi.airflow.urls import existing_login
+from astro_pulumi.inputs import computed
 from astro_pulumi.kubernetes.metadata import SKIP_AWAIT, Manifest, labels
 from astro_pulumi.kubernetes.pods import fraction
 from astro_pulumi.kubernetes.workloads import queue_label, worker_name
 from astro_pulumi.naming import object_name
-from astro_pulumi.spec import DeploymentSpec, WorkerQueue
+from astro_pulumi.spec import DeploymentSpec, ExternalDatabase, ValueFrom, WorkerQueue
+
+_KEDA_LOGIN: Final = {"USERNAME": "userName", "PASSWORD": "password"}
 
 
 def autoscalers(spec: DeploymentSpec, secrets: dict[str, Any]) -> dict[str, Manifest]:
@@ -16,7 +20,7 @@ def autoscalers(spec: DeploymentSpec, secrets: dict[str, Any]) -> dict[str, Mani
     if spec.autoscaling.type == "cpu":
         return {f"worker-{queue.name}": _cpu_autoscaler(spec, queue) for queue in scaled}
     made = {f"worker-{queue.name}": _keda_autoscaler(spec, queue) for queue in scaled}
-    return {"keda": _keda_authentication(spec, secrets["keda"]), **made} if made else {}
+    return {"keda": _keda_authentication(spec, secrets.get("keda")), **made} if made else {}
 
 
 def _cpu_autoscaler(spec: DeploymentSpec, queue: WorkerQueue) -> Manifest:
@@ -37,15 +41,32 @@ def _cpu_autoscaler(spec: DeploymentSpec, queue: WorkerQueue) -> Manifest:
     }
 
 
-def _keda_authentication(spec: DeploymentSpec, connection_secret: Any) -> Manifest:
-    """Where KEDA finds the database: `connection_secret` is the name of a Secret with key `connection`."""
-    reference = {"parameter": "connection", "name": connection_secret, "key": KEDA_CONNECTION}
+def _keda_authentication(spec: DeploymentSpec, connection_secret: Any | None) -> Manifest:
+    """Where KEDA finds the database: `connection_secret` is the name of a Secret with key `connection`.
+
+    Without one KEDA reads the login in the user's own Secret, and the rest is in the triggers.
+    """
+    keys = (
+        {"connection": ValueFrom("secret", connection_secret, KEDA_CONNECTION)}
+        if connection_secret is not None
+        else {_KEDA_LOGIN[part]: key for part, key in _login_keys(spec).items()}
+    )
     return {
         "apiVersion": "keda.sh/v1alpha1",
         "kind": "TriggerAuthentication",
         "metadata": {"name": object_name(spec.name, "keda"), "labels": labels(spec.name, "worker")},
-        "spec": {"secretTargetRef": [reference]},
+        "spec": {
+            "secretTargetRef": [
+                {"parameter": parameter, "name": key.name, "key": key.key}
+                for parameter, key in keys.items()
+            ]
+        },
     }
+
+
+def _login_keys(spec: DeploymentSpec) -> dict[str, ValueFrom]:
+    found = existing_login(spec, "keda_database_url")
+    return found[1].parts if found else {}
 
 
 def _keda_autoscaler(spec: DeploymentSpec, queue: WorkerQueue) -> Manifest:
@@ -70,11 +91,26 @@ def _keda_autoscaler(spec: DeploymentSpec, queue: WorkerQueue) -> Manifest:
             "triggers": [
                 {
                     "type": "postgresql",
-                    "metadata": {"query": query, "targetQueryValue": "1"},
+                    "metadata": {**_keda_database(spec), "query": query, "targetQueryValue": "1"},
                     "authenticationRef": {"name": object_name(spec.name, "keda")},
                 }
             ],
         },
+    }
+
+
+def _keda_database(spec: DeploymentSpec) -> Manifest:
+    """Where the database is, if its login is in a Secret of the user's; else the connection says it."""
+    database = spec.database
+    if not isinstance(database, ExternalDatabase) or database.login_from is None:
+        return {}
+    # KEDA has no certificates of the user's: TLS, but nobody is verified.
+    mode = "require" if database.ca_certificate is not None else database.ssl_mode
+    return {
+        "host": database.host,
+        "port": computed(str, database.port),
+        "dbName": database.name,
+        "sslmode": mode,
     }
 
 

@@ -6,27 +6,30 @@ that says where the data is.
 
 from collections.abc import Mapping
 from dataclasses import replace
-from operator import itemgetter
+from functools import partial
 from typing import Any, Final
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 import pulumi
 
 from astro_pulumi.airflow.endpoints import PGBOUNCER_PORT, POOLED_DATABASE
+from astro_pulumi.airflow.urls import existing_login
 from astro_pulumi.errors import ArgumentError
+from astro_pulumi.inputs import computed
 from astro_pulumi.kubernetes.metadata import Manifest, selector
 from astro_pulumi.kubernetes.pods import (
     container_security,
     deployment,
-    mount_secret,
+    file_source,
+    mount_files,
     resources,
     service_pod,
     spread,
+    variable_from,
 )
 from astro_pulumi.kubernetes.service import port, service
 from astro_pulumi.naming import PGBOUNCER
-from astro_pulumi.spec import DeploymentSpec, PgBouncer
-from astro_pulumi.user_errors import shown_to_the_user
+from astro_pulumi.spec import DeploymentSpec, PgBouncer, ValueFrom
 
 _FOLDER: Final = "/etc/pgbouncer"
 _CA_FILE: Final = "server-ca.pem"
@@ -35,18 +38,39 @@ _NOBODY: Final = 65534
 # SIGTERM, which Kubernetes sends, breaks transactions off (before 1.23) or waits for clients to go, which
 # Airflow's never do (since 1.23).
 _DRAIN: Final = "sleep 5; kill -INT 1; sleep 55"
+# Where the login is in an existing Secret, the pod writes the list of users itself. In that file a quote is
+# written twice, and all else stands for itself. `$(...)` drops the newline at the end of a file that became a
+# Secret.
+_USERS: Final = "/run/pgbouncer"
+_START_WITH_USERS: Final = r"""
+quoted() {
+  rest=$1 result=
+  while [ "${rest#*\"}" != "$rest" ]; do
+    result="$result${rest%%\"*}\"\""
+    rest=${rest#*\"}
+  done
+  printf '"%s"' "$result$rest"
+}
+username=$(printf %s "$ASTRO_DATABASE_USERNAME")
+password=$(printf %s "$ASTRO_DATABASE_PASSWORD")
+umask 077
+printf '%s %s\n' "$(quoted "$username")" "$(quoted "$password")" > "$1/userlist.txt"
+unset ASTRO_DATABASE_USERNAME ASTRO_DATABASE_PASSWORD
+exec pgbouncer "$0"
+"""
 
 
 def workload(
     spec: DeploymentSpec, pgbouncer: PgBouncer, files_secret: Any, account: Any
 ) -> Manifest:
     """`files_secret` is the name of a Secret with what `files` returns."""
+    configuration = f"{_FOLDER}/pgbouncer.ini"
     probe = {"tcpSocket": {"port": PGBOUNCER_PORT}}
     container: Manifest = {
         "name": PGBOUNCER,
         "image": pgbouncer.image,
         # Images of PgBouncer differ in their entrypoints; what they share is the program.
-        "command": ["pgbouncer", f"{_FOLDER}/pgbouncer.ini"],
+        "command": ["pgbouncer", configuration],
         "ports": [{"name": PGBOUNCER, "containerPort": PGBOUNCER_PORT}],
         "resources": resources(replace(pgbouncer.size, ephemeral_storage="100Mi")),
         "securityContext": container_security(),
@@ -57,7 +81,18 @@ def workload(
         "livenessProbe": {**probe, "periodSeconds": 30, "failureThreshold": 5},
     }
     pod = service_pod(container, account, _NOBODY, volumes=[], terminationGracePeriodSeconds=60)
-    mount_secret(pod, "files", files_secret, _FOLDER)
+    existing = (
+        [file_source(_CA_FILE, ca)] if isinstance(ca := _ca_certificate(spec), ValueFrom) else []
+    )
+    mount_files(pod, "files", [{"secret": {"name": files_secret}}, *existing], _FOLDER)
+    if login := existing_login(spec, "database_url"):
+        service, keys = login
+        container["env"] = [
+            variable_from(f"ASTRO_{service}_{part}", key) for part, key in keys.parts.items()
+        ]
+        container["command"] = ["sh", "-c", _START_WITH_USERS, configuration, _USERS]
+        container["volumeMounts"].append({"name": "users", "mountPath": _USERS})
+        pod["volumes"].append({"name": "users", "emptyDir": {"medium": "Memory"}})
     if pgbouncer.size.replicas > 1:
         pod["topologySpreadConstraints"] = spread(selector(spec.name, PGBOUNCER))
     return deployment(spec, PGBOUNCER, pod, pgbouncer.size.replicas)
@@ -72,32 +107,40 @@ def secret_files(
     spec: DeploymentSpec, pool: PgBouncer, database_url: pulumi.Output[str]
 ) -> dict[str, pulumi.Output[str]]:
     """Return the content of PgBouncer's Secret. `database_url` is the plain one."""
-    certificate = getattr(spec.database, "ca_certificate", None)
+    certificate = _ca_certificate(spec)
+    has_certificate, has_login = certificate is not None, not existing_login(spec, "database_url")
+    settings = partial(
+        configuration_file, pool, has_certificate=has_certificate, has_login=has_login
+    )
+    return {
+        "pgbouncer.ini": computed(settings, database_url),
+        **({"userlist.txt": database_url.apply(users_file)} if has_login else {}),
+        **(
+            {}
+            if certificate is None or isinstance(certificate, ValueFrom)
+            else {_CA_FILE: certificate}
+        ),
+    }
 
-    def made(values: list[Any]) -> dict[str, str]:
-        with shown_to_the_user():
-            return files(pool, values[0], values[1])
 
-    content = pulumi.Output.all(database_url, certificate).apply(made)
-    names = ["pgbouncer.ini", "userlist.txt", *([_CA_FILE] if certificate is not None else [])]
-    return {name: content.apply(itemgetter(name)) for name in names}
-
-
-def files(pgbouncer: PgBouncer, url: str, ca_certificate: str | None) -> dict[str, str]:
-    """`pgbouncer.ini`, the users that may log in, and the certificate of the database's authority.
+def configuration_file(
+    pgbouncer: PgBouncer, url: str, *, has_certificate: bool, has_login: bool
+) -> str:
+    """Return `pgbouncer.ini`.
 
     :param url: the database's own URL.
+    :param has_certificate: whether there is a certificate of the database's authority.
+    :param has_login: whether `url` has a login. Without one the pod writes the list of users.
     :raises ArgumentError: when the URL has what PgBouncer cannot do.
     """
     parts = urlsplit(url)
-    host, port = _address(parts)
-    username, password = unquote(parts.username or ""), unquote(parts.password or "")
+    host, port = _address(parts, has_login)
     settings = {
         "listen_addr": "*",
         "listen_port": PGBOUNCER_PORT,
         "unix_socket_dir": "",
         "auth_type": "scram-sha-256",
-        "auth_file": f"{_FOLDER}/userlist.txt",
+        "auth_file": f"{_FOLDER if has_login else _USERS}/userlist.txt",
         "pool_mode": "transaction",
         "default_pool_size": pgbouncer.pool_size,
         "max_client_conn": pgbouncer.max_client_connections,
@@ -105,7 +148,7 @@ def files(pgbouncer: PgBouncer, url: str, ca_certificate: str | None) -> dict[st
         # Airflow connects all the time; errors are still logged.
         "log_connections": 0,
         "log_disconnections": 0,
-        **_tls(dict(parse_qsl(parts.query)), ca_certificate),
+        **_tls(dict(parse_qsl(parts.query)), has_certificate),
         **pgbouncer.settings,
     }
     database = f"host={_quoted(host)} port={port} dbname={_quoted(unquote(parts.path.lstrip('/')))}"
@@ -115,38 +158,45 @@ def files(pgbouncer: PgBouncer, url: str, ca_certificate: str | None) -> dict[st
         "[pgbouncer]",
         *(f"{name} = {value}" for name, value in settings.items()),
     ]
-    login = " ".join('"{}"'.format(text.replace('"', '""')) for text in (username, password))
-    return {
-        "pgbouncer.ini": "\n".join(lines) + "\n",
-        "userlist.txt": f"{login}\n",
-        **({_CA_FILE: ca_certificate} if ca_certificate is not None else {}),
-    }
+    return "\n".join(lines) + "\n"
 
 
-def _address(parts: SplitResult) -> tuple[str, int]:
+def users_file(url: str) -> str:
+    """Return `userlist.txt`, with the login in the database's own URL."""
+    parts = urlsplit(url)
+    login = unquote(parts.username or ""), unquote(parts.password or "")
+    return " ".join('"{}"'.format(text.replace('"', '""')) for text in login) + "\n"
+
+
+def _ca_certificate(spec: DeploymentSpec) -> Any | None:
+    return getattr(spec.database, "ca_certificate", None)
+
+
+def _address(parts: SplitResult, has_login: bool) -> tuple[str, int]:
     try:
         host, port = parts.hostname, parts.port or 5432
     except ValueError:  # several hosts
         host, port = None, 0
-    if not host or "," in host or not parts.username or not parts.path.strip("/"):
+    user_is_missing = has_login and not parts.username
+    if not host or "," in host or user_is_missing or not parts.path.strip("/"):
         raise ArgumentError(
             "database.url", "must have one host, a user and a database name to be used by PgBouncer"
         )
     return host, port
 
 
-def _tls(options: Mapping[str, str], ca_certificate: str | None) -> dict[str, str]:
+def _tls(options: Mapping[str, str], has_certificate: bool) -> dict[str, str]:
     """The same modes as libpq's, under the names of PgBouncer."""
     mode = options.get("sslmode", "prefer")
     if "sslcert" in options or "sslkey" in options:
         raise ArgumentError("database.url", "has a client certificate, which PgBouncer cannot use")
-    if mode.startswith("verify") and ca_certificate is None:
+    if mode.startswith("verify") and not has_certificate:
         raise ArgumentError(
             "database.ca_certificate", f"is required with sslmode {mode} and `pgbouncer`"
         )
     return {
         "server_tls_sslmode": mode,
-        **({"server_tls_ca_file": f"{_FOLDER}/{_CA_FILE}"} if ca_certificate is not None else {}),
+        **({"server_tls_ca_file": f"{_FOLDER}/{_CA_FILE}"} if has_certificate else {}),
     }
 
 

@@ -1,8 +1,8 @@
 """What every pod of a Deployment has in common: security, resources, settings, probes, placement."""
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
@@ -11,7 +11,14 @@ from typing import Any, Final
 from astro_pulumi.airflow.facts import CERTIFICATES, FILES, LOGS, HttpProbe, Process, ScriptProbe
 from astro_pulumi.kubernetes.metadata import NOT_AWAITED, Manifest, labels, selector
 from astro_pulumi.naming import object_name
-from astro_pulumi.spec import DeploymentSpec, Placement, PodTemplate, Size
+from astro_pulumi.spec import (
+    DeploymentSpec,
+    EnvironmentFrom,
+    Placement,
+    PodTemplate,
+    Size,
+    ValueFrom,
+)
 
 # The uid of `astro` in Astro Runtime and of `airflow` in apache/airflow. Stated, because Astro Runtime's
 # USER is a name, of which Kubernetes cannot tell that it is not root.
@@ -19,6 +26,9 @@ _AIRFLOW_UID: Final = 50000
 
 # Seconds that one run of a startup probe waits for the answer.
 _STARTUP_WAIT: Final = 60
+
+
+_KINDS: Final = {"secret": "secret", "config_map": "configMap"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,19 +40,50 @@ class AirflowEnvironment:
     files: Any  # ConfigMap with probes, the release Job's script, airflow.cfg
     secrets: dict[str, Any]  # group -> Secret; "user" is the user's own secret environment
     service_account: Any
-    certificates: Any | None  # Secret, None without any
     template: PodTemplate
     base_path: str
+    certificates: tuple[Manifest, ...] = ()  # sources of a projected volume
+    environment_from: tuple[EnvironmentFrom, ...] = ()  # existing Secrets and ConfigMaps
+    # Group -> variable -> key of an existing object.
+    references: Mapping[str, Mapping[str, ValueFrom]] = field(default_factory=dict)
 
     def sources(self, groups: tuple[str, ...]) -> list[Manifest]:
         """`envFrom`: later ones win, so that the user's own come last."""
         named = [self.secrets[group] for group in groups if group in self.secrets]
         user = [self.secrets["user"]] if "user" in self.secrets else []
         return [
+            # Nobody knows their keys, so that these must not replace what the Deployment is built around.
+            *map(environment_source, self.environment_from),
             *({"secretRef": {"name": name}} for name in named),
             {"configMapRef": {"name": self.config}},
             *({"secretRef": {"name": name}} for name in user),
         ]
+
+    def variables(self, groups: tuple[str, ...]) -> list[Manifest]:
+        """Return the variables whose values are in existing Secrets and ConfigMaps."""
+        found: dict[str, ValueFrom] = {}
+        for group in groups:
+            found |= self.references.get(group, {})
+        # Other languages send mappings in any order; another order would roll the pods.
+        return [variable_from(name, value) for name, value in sorted(found.items())]
+
+
+def environment_source(source: EnvironmentFrom) -> Manifest:
+    """Return all keys of an existing object as an entry of `envFrom`."""
+    prefix = {} if source.prefix is None else {"prefix": source.prefix}
+    return {**prefix, f"{_KINDS[source.kind]}Ref": {"name": source.name}}
+
+
+def variable_from(name: str, value: ValueFrom) -> Manifest:
+    """Return a key of an existing object as an entry of `env`."""
+    reference = {"name": value.name, "key": value.key}
+    return {"name": name, "valueFrom": {f"{_KINDS[value.kind]}KeyRef": reference}}
+
+
+def file_source(file: str, value: ValueFrom) -> Manifest:
+    """Return a key of an existing object as a file of a projected volume."""
+    items = [{"key": value.key, "path": file}]
+    return {_KINDS[value.kind]: {"name": value.name, "items": items}}
 
 
 @cache
@@ -211,7 +252,10 @@ def airflow_pod(
         "image": environment.image,
         # Never `command`: it would replace the image's init, and signals would not arrive as they must.
         "args": list(process.arguments),
-        "env": [{"name": "HOME", "value": "/tmp"}],  # noqa: S108 an emptyDir of this pod
+        "env": [
+            {"name": "HOME", "value": "/tmp"},  # noqa: S108 an emptyDir of this pod
+            *environment.variables(process.reads),
+        ],
         "envFrom": environment.sources(process.reads),
         "resources": resources(size),
         "securityContext": container_security(),
@@ -244,14 +288,20 @@ def airflow_pod(
         "enableServiceLinks": False,
         **placement(environment.template, own_placement),
     }
-    if environment.certificates is not None:
-        mount_secret(pod, "certificates", environment.certificates, CERTIFICATES)
+    if environment.certificates:
+        mount_files(pod, "certificates", environment.certificates, CERTIFICATES)
     return pod
 
 
 def mount_secret(pod: Manifest, volume: str, secret: Any, path: str) -> None:
     """Mount a Secret as files in every container, which needs no right to read it."""
-    pod["volumes"].append({"name": volume, "secret": {"secretName": secret, "defaultMode": 0o440}})
+    mount_files(pod, volume, [{"secret": {"name": secret}}], path)
+
+
+def mount_files(pod: Manifest, volume: str, sources: Iterable[Manifest], path: str) -> None:
+    """Mount the `sources` of a projected volume in every container."""
+    projected = {"sources": [*sources], "defaultMode": 0o440}
+    pod["volumes"].append({"name": volume, "projected": projected})
     for container in pod["containers"]:
         container["volumeMounts"].append({"name": volume, "mountPath": path, "readOnly": True})
 

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from astro_pulumi.airflow.environment import process_settings
 from astro_pulumi.airflow.facts import FILES, LOGS, SIMPLE_AUTH_PASSWORDS, Process, ScriptProbe
+from astro_pulumi.airflow.secrets import ADMIN, ADMIN_PASSWORD
 from astro_pulumi.kubernetes.metadata import Manifest, selector
 from astro_pulumi.kubernetes.pods import (
     AirflowEnvironment,
@@ -19,7 +20,11 @@ from astro_pulumi.naming import object_name
 from astro_pulumi.spec import DeploymentSpec, Size, WorkerQueue
 
 _DEFAULT_GRACE_PERIOD: Final = 30
-_SIMPLE_AUTH: Final = "/run/secrets/simple-auth"
+_WRITE_PASSWORDS: Final = f"""
+import json, os
+with open({SIMPLE_AUTH_PASSWORDS!r}, "w") as file:
+    json.dump({{{ADMIN!r}: os.environ[{ADMIN_PASSWORD!r}]}}, file)
+"""
 
 
 def turns(
@@ -51,8 +56,8 @@ def process_workload(
         process = replace(process, arguments=arguments)
     pod = airflow_pod(process, size, environment)
     pod["terminationGracePeriodSeconds"] = _DEFAULT_GRACE_PERIOD + process.drain_seconds
-    if process.component == "webserver" and "simple-auth" in environment.secrets:
-        _add_simple_auth_passwords(pod, environment.secrets["simple-auth"])
+    if process.component == "webserver" and spec.auth.manager == "simple":
+        _add_simple_auth_passwords(pod, environment)
     settings: dict[str, Any] = {**process_settings(spec, process)}
     if process.component == "webserver" and title is not None:
         settings = {spec.facts.exposure.instance_name: title, **settings}
@@ -121,22 +126,20 @@ def _workload(
     return made
 
 
-def _add_simple_auth_passwords(pod: Manifest, secret: Any) -> None:
-    """The simple auth manager opens its password file for writing, so it gets a copy of the Secret's."""
-    webserver = pod["containers"][0]
-    pod["volumes"].append({"name": "simple-auth", "secret": {"secretName": secret}})
-    copy = f"import shutil; shutil.copyfile('{_SIMPLE_AUTH}/passwords', '{SIMPLE_AUTH_PASSWORDS}')"
+def _add_simple_auth_passwords(pod: Manifest, environment: AirflowEnvironment) -> None:
+    """The simple auth manager opens its password file for writing, so an init container makes the file."""
+    group = "simple-auth"
+    secrets = [environment.secrets[group]] if group in environment.secrets else []
     pod["initContainers"] = [
         {
-            "name": "simple-auth",
-            "image": webserver["image"],
-            "args": ["python", "-c", copy],
+            "name": group,
+            "image": pod["containers"][0]["image"],
+            "args": ["python", "-c", _WRITE_PASSWORDS],
+            "env": environment.variables((group,)),
+            "envFrom": [{"secretRef": {"name": name}} for name in secrets],
             "resources": resources(Size(1, "1", "256Mi", "100Mi")),
             "securityContext": container_security(),
-            "volumeMounts": [
-                {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
-                {"name": "simple-auth", "mountPath": _SIMPLE_AUTH, "readOnly": True},
-            ],
+            "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108
         }
     ]
 

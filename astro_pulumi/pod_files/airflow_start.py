@@ -1,4 +1,4 @@
-"""Runs `airflow` with few garbage collections while it starts.
+"""Runs `airflow` with composed URLs, and with few garbage collections while it starts.
 
 Importing Airflow makes objects by the hundred thousand, none of which is garbage, and Python looks through
 them again and again: more than a fourth of the webserver's start-up, a seventh of the scheduler's.
@@ -30,6 +30,9 @@ def collect_rarely() -> None:
 
 
 if __name__ == "__main__":  # and not in a process that multiprocessing spawns
+    from astro_urls import compose_urls
+
+    compose_urls(os.environ)
     collect_rarely()
     # As if it were the command `airflow`: the files beside this one are no modules.
     sys.path[:] = [path for path in sys.path if path != os.path.dirname(__file__)]  # noqa: PTH120

@@ -12,12 +12,14 @@ import sys
 from urllib.parse import urlsplit, urlunsplit
 
 from astro_probe import answer
+from astro_urls import compose_urls
 
 try:
     import psycopg2 as driver
 except ImportError:
     import psycopg as driver
 
+compose_urls(os.environ)
 job_type, wait = sys.argv[1], float((*sys.argv[2:], "0")[0])
 url = urlsplit(os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"])
 dsn = urlunsplit(url._replace(scheme="postgresql"))

@@ -29,10 +29,12 @@ import astro_workloads as workloads
 from astro_cluster import Cluster, Lease
 from astro_migrations import run_airflow
 from astro_refusal import ReleaseRefusedError, StoppedError, leave_message, raise_when_stopped
+from astro_urls import compose_urls
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+compose_urls(os.environ)
 # As in the scheduler: DAGs that read Variables while they are parsed find those in the database.
 os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
 # Airflow keeps two lines of a traceback, which are often a library's: the user's own line is wanted.

@@ -12,8 +12,10 @@ import socket
 import sys
 
 from astro_probe import answer
+from astro_urls import compose_urls
 from celery import Celery
 
+compose_urls(os.environ)
 queue, wait = sys.argv[1], float((*sys.argv[2:], "0")[0])
 worker = f"celery@{socket.gethostname()}"
 application = Celery(broker=os.environ["AIRFLOW__CELERY__BROKER_URL"])

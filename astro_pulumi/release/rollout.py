@@ -15,7 +15,7 @@ import pulumi
 from astro_pulumi.airflow.facts import FILES, Process
 from astro_pulumi.kubernetes.jobs import job
 from astro_pulumi.kubernetes.metadata import Manifest
-from astro_pulumi.kubernetes.pods import AirflowEnvironment, airflow_pod, mount_secret
+from astro_pulumi.kubernetes.pods import AirflowEnvironment, airflow_pod, mount_files
 from astro_pulumi.kubernetes.resources import KubernetesObject
 from astro_pulumi.kubernetes.rights import rights
 from astro_pulumi.naming import ROLLOUT
@@ -41,7 +41,7 @@ def rollout_job(
 ) -> Manifest:
     """Build the Job that watches `workloads`. Pulumi replaces it exactly when one of them changes."""
     process = Process(component=ROLLOUT, arguments=(), probe=None, reads=())
-    pod = airflow_pod(process, _SIZE, replace(environment, certificates=None))
+    pod = airflow_pod(process, _SIZE, replace(environment, certificates=()))
     container = pod["containers"][0]
     del container["args"], container["envFrom"]
     # No init of the image, which may look for a database, and no package that the user has installed.
@@ -52,8 +52,8 @@ def rollout_job(
         {"name": "ASTRO_WORKLOADS", "value": json.dumps(names)},
         {"name": "ASTRO_ROLLOUT_TIMEOUT", "value": str(spec.rollout_timeout)},
     ]
-    for number, secret in enumerate(_secrets(environment, workloads)):
-        mount_secret(pod, f"secret-{number}", secret, f"{_SECRETS}/secret-{number}")
+    for volume, sources in _secrets(environment, workloads).items():
+        mount_files(pod, volume, sources, f"{_SECRETS}/{volume}")
     made = job(spec, ROLLOUT, pod, spec.rollout_timeout + _START)
     metadata = made["spec"]["template"]["metadata"]
     metadata["annotations"] = {**metadata.get("annotations", {}), INPUTS: inputs_hash(workloads)}
@@ -109,23 +109,55 @@ def begins_after(
     return is_upgrade.apply(wait)
 
 
-def _secrets(environment: AirflowEnvironment, workloads: Sequence[Manifest]) -> list[Any]:
-    """Return the names of the Secrets whose values must not be in a message.
+def _secrets(
+    environment: AirflowEnvironment, workloads: Sequence[Manifest]
+) -> dict[str, list[Manifest]]:
+    """Return the Secrets whose values must not be in a message: volume -> sources.
 
     These are what the workloads' pods read, since nothing else can be in their logs. With all Secrets of
     the Deployment a new password of the broker would run the Job of the webserver, which has none.
     """
-    found = [name for workload in workloads for name in _read_by(workload)]
-    found += [environment.secrets[group] for group in _GENERATED if group in environment.secrets]
-    return list({id(name): name for name in found}.values())  # Outputs have no equality
+    found = [source for workload in workloads for source in _read_by(workload)]
+    found += [
+        {"name": environment.secrets[group]} for group in _GENERATED if group in environment.secrets
+    ]
+    distinct = {_identity(source): source for source in found}
+    # What is missing keeps a workload from starting, which this Job is to say.
+    sources = [{"secret": {**source, "optional": True}} for source in distinct.values()]
+    whole = [source for source in sources if "items" not in source["secret"]]
+    keys = [source for source in sources if "items" in source["secret"]]
+    return {
+        **{f"secret-{number}": [source] for number, source in enumerate(whole)},
+        **({"keys": keys} if keys else {}),
+    }
 
 
-def _read_by(workload: Manifest) -> Iterator[Any]:
+def _identity(source: Manifest) -> tuple[Any, ...]:
+    """Return the Secret and the files that are made of it. Outputs have no equality."""
+    name = source["name"]
+    paths = (item["path"] for item in source.get("items", ()))
+    return (id(name) if isinstance(name, pulumi.Output) else name, *paths)
+
+
+def _read_by(workload: Manifest) -> Iterator[Manifest]:
+    """Return the Secrets that the pods of a workload read, each whole or the keys that they read of it."""
     pod = workload["spec"]["template"]["spec"]
     for container in (*pod["containers"], *pod.get("initContainers", [])):
         for source in container.get("envFrom", []):
             if "secretRef" in source:
-                yield source["secretRef"]["name"]
+                yield {"name": source["secretRef"]["name"]}
+        for variable in container.get("env", []):
+            if reference := variable.get("valueFrom", {}).get("secretKeyRef"):
+                # By the variable's name the filter knows what is only a user's name.
+                items = [{"key": reference["key"], "path": variable["name"]}]
+                yield {"name": reference["name"], "items": items}
     for volume in pod.get("volumes", []):
         if "secret" in volume:
-            yield volume["secret"]["secretName"]
+            yield {"name": volume["secret"]["secretName"]}
+        for source in volume.get("projected", {}).get("sources", []):
+            if "secret" in source:
+                yield {
+                    key: source["secret"][key]
+                    for key in ("name", "items")
+                    if key in source["secret"]
+                }

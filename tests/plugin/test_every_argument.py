@@ -10,7 +10,7 @@ import pytest
 
 from tests.mock_engine import UNKNOWN, Resource, deploy
 from tests.plugin.fake_engine import Plugin, output, started_plugin
-from tests.specs import BY_URL, EMBEDDED, YOURS, arguments, everything
+from tests.specs import BY_URL, EMBEDDED, EXISTING, YOURS, arguments, everything
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "schema.json").read_text())
 INPUTS = SCHEMA["resources"]["astro:index:Deployment"]["inputProperties"]
@@ -20,6 +20,7 @@ CASES: dict[str, Any] = {
     "yours": arguments(**YOURS),
     "embedded": arguments(**EMBEDDED),
     "by_url": arguments(**BY_URL),
+    "existing": arguments(**EXISTING),
 }
 # Given elsewhere: what needs a project on disk, or a release in a cluster.
 NOT_HERE = {"project", "rollbackTo"}

@@ -21,7 +21,7 @@ from typing import (
 import pulumi
 import pytest
 
-from astro_pulumi.args import DeploymentArgs, RegistryArgs
+from astro_pulumi.args import BrokerArgs, DeploymentArgs, RegistryArgs
 from astro_pulumi.errors import ArgumentError, AstroError
 from astro_pulumi.validation import specify
 from tests.unit.project.projects import write_project
@@ -40,6 +40,20 @@ REQUIRED: Final[dict[str, dict[str, Any]]] = {
     "http_route": {"gateway": "public", "host": "airflow.acme.com"},
     "connections['warehouse']": {"type": "postgres"},
     "remote_logging": {"folder": "s3://logs/a"},
+    "environment_from[0]": {"secret": "s"},
+    **{
+        name: {"secret": "s", "key": "k"}
+        for name in (
+            "connections['warehouse'].value_from",
+            "variables_from['warehouse']",
+            "fernet_key_from",
+            "database.ca_certificate_from",
+            "broker.ca_certificate_from",
+            "auth.admin_password_from",
+        )
+    },
+    "database.login_from": {"secret": "s"},
+    "broker.login_from": {"secret": "s"},
 }
 # What has to be there besides, or must not (None), for an argument to be looked at.
 A_DATABASE: Final = {"host": "db", "username": "u", "password": "p"}
@@ -49,13 +63,26 @@ BESIDES: Final[dict[str, dict[str, Any]]] = {
     "service.node_port": {"type": "NodePort"},
     **{
         f"database.{name}": A_DATABASE
-        for name in ("host", "port", "name", "username", "password", "ssl_mode", "ca_certificate")
+        for name in (
+            *("host", "port", "name", "username", "password", "ssl_mode"),
+            *("ca_certificate", "ca_certificate_from"),
+        )
     },
+    "database.login_from": {"host": "db"},
     **{
         f"broker.{name}": {"host": "redis"}
-        for name in ("port", "database", "username", "password", "tls", "ca_certificate")
+        for name in (
+            *("port", "database", "username", "password", "login_from", "tls"),
+            *("ca_certificate", "ca_certificate_from"),
+        )
     },
     "connections['warehouse'].uri": {"type": None},
+    "connections['warehouse'].value_from": {"type": None},
+    "environment_from[0].config_map": {"secret": None},
+    "connections['warehouse'].value_from.config_map": {"secret": None},
+    "variables_from['warehouse'].config_map": {"secret": None},
+    "database.ca_certificate_from.config_map": {"secret": None},
+    "broker.ca_certificate_from.config_map": {"secret": None},
     "metrics.statsd_port": {"statsd_host": "statsd"},
     "metrics.otel_port": {"otel_host": "otel"},
     "metrics.service_monitor": {"exporter_image": "exporter:1"},
@@ -75,6 +102,8 @@ QUANTITIES: Final = {
 }
 A_MAPPING: Final = {"a": "b"}
 INPUT_TEXT: Final = get_args(RegistryArgs.__annotations__["username"])[0]  # pulumi.Input[str]
+INPUT_NUMBER: Final = get_args(BrokerArgs.__annotations__["database"])[0]  # pulumi.Input[int]
+INPUT_FLAG: Final = get_args(BrokerArgs.__annotations__["tls"])[0]  # pulumi.Input[bool]
 WRONG: Final[dict[Any, tuple[Any, ...]]] = {
     str: (5, True, ["x"], A_MAPPING, "", "  ", pulumi.Output.from_input("later")),
     INPUT_TEXT: (5, True, ["x"], A_MAPPING, "", "  "),
@@ -90,6 +119,8 @@ WRONG: Final[dict[Any, tuple[Any, ...]]] = {
         A_MAPPING,
         pulumi.Output.from_input(5),
     ),
+    INPUT_NUMBER: ("5", 1.5, math.nan, math.inf, True, -1, 10**12, [5], A_MAPPING),
+    INPUT_FLAG: ("yes", 1, 0.0, ["x"], A_MAPPING),
     bool: ("yes", 1, 0.0, ["x"], A_MAPPING, pulumi.Output.from_input(True)),
     Mapping: ("x", 5, True, ["x"], pulumi.Output.from_input(A_MAPPING)),
     Sequence: ("x", 5, True, A_MAPPING, pulumi.Output.from_input(["x"])),
@@ -179,8 +210,7 @@ def with_value(path: Path, value: Any) -> dict[str, Any]:
             built = [built]
             continue
         siblings = {**REQUIRED.get(shown(above), {}), **(LEAST if not above else {})}
-        if depth == len(path) - 1:
-            siblings |= BESIDES.get(shown(path), {})
+        siblings |= BESIDES.get(shown(path[: depth + 1]), {})
         built = {**{key: each for key, each in siblings.items() if each is not None}, step: built}
     assert isinstance(built, dict)
     return built

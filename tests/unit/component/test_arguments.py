@@ -13,7 +13,16 @@ from typing import Any, Final, NamedTuple
 import pytest
 
 from tests.mock_engine import Program, deploy, write_project
-from tests.specs import BY_URL, EMBEDDED, PROCESSES, REPOSITORY, YOURS, arguments
+from tests.specs import (
+    BY_URL,
+    EMBEDDED,
+    EXISTING,
+    FERNET_KEY,
+    PROCESSES,
+    REPOSITORY,
+    YOURS,
+    arguments,
+)
 from tests.unit.test_bad_arguments import all_arguments
 
 PROJECT: Final = "project"  # below the folder that the tests run in
@@ -62,6 +71,7 @@ def _rows() -> Iterator[Row]:
     yield from _placement_rows()
     yield from _setting_rows()
     yield from _service_rows()
+    yield from _existing_rows()
     yield from _exposure_rows()
     yield from _operation_rows()
 
@@ -178,7 +188,7 @@ def _setting_rows() -> Iterator[Row]:
 def _service_rows() -> Iterator[Row]:
     url = "Secret metadata stringData AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
     certificate = "Secret certificates stringData"
-    yield Row("database.url", BY_URL, url, "postgresql+psycopg2://u:p@h/n")
+    yield Row("database.url", BY_URL, url, Contains("postgresql+psycopg2://u:p@h/n?"))
     yield Row("database.host", YOURS, url, Contains("@db.test:"))
     yield Row("database.port", YOURS, url, Contains(":5433/"))
     yield Row("database.name", YOURS, url, Contains(":5433/n?"))
@@ -211,6 +221,47 @@ def _service_rows() -> Iterator[Row]:
     yield Row(f"{pool}.settings", EMBEDDED, ini, Contains("max_prepared_statements = 200\n"))
 
 
+def _existing_rows() -> Iterator[Row]:
+    yield Row(
+        "fernet_key", YOURS, "Secret metadata stringData AIRFLOW__CORE__FERNET_KEY", FERNET_KEY
+    )
+    scheduler, job = f"Deployment scheduler {CONTAINER}", f"Job release-job {CONTAINER}"
+    source = f"{scheduler} envFrom"
+    yield Row("environment_from.secret", EXISTING, f"{source} 0 secretRef name", "tokens")
+    yield Row("environment_from.config_map", EXISTING, f"{source} 1 configMapRef name", "shared")
+    yield Row("environment_from.prefix", EXISTING, f"{source} 1 prefix", "AIRFLOW_VAR_")
+    for argument, variable, name, key in (
+        ("connections.value_from", f"{job} env AIRFLOW_CONN_ONE", "connections", "one"),
+        ("variables_from", f"{job} env AIRFLOW_VAR_PASSWORD", "words", "open"),
+        ("fernet_key_from", f"{scheduler} env AIRFLOW__CORE__FERNET_KEY", "fernet", "keys"),
+        ("auth.admin_password_from", f"{job} env ASTRO_ADMIN_PASSWORD", "admin", "word"),
+    ):
+        reference = f"{variable} valueFrom secretKeyRef"
+        yield Row(f"{argument}.secret", EXISTING, f"{reference} name", name)
+        yield Row(f"{argument}.key", EXISTING, f"{reference} key", key)
+    reference = f"{job} env AIRFLOW_VAR_GREETING valueFrom configMapKeyRef name"
+    yield Row("variables_from.config_map", EXISTING, reference, "words")
+    reference = f"{job} env AIRFLOW_CONN_TWO valueFrom configMapKeyRef name"
+    yield Row("connections.value_from.config_map", EXISTING, reference, "words")
+    for section, secret in (("database", "db-login"), ("broker", "redis-login")):
+        variable = f"{scheduler} env ASTRO_{section.upper()}_"
+        username = f"{variable}USERNAME valueFrom secretKeyRef"
+        password = f"{variable}PASSWORD valueFrom secretKeyRef key"
+        yield Row(f"{section}.login_from.secret", EXISTING, f"{username} name", secret)
+        yield Row(f"{section}.login_from.username_key", EXISTING, f"{username} key", "user")
+        yield Row(f"{section}.login_from.password_key", EXISTING, password, "pass")
+    files = f"Deployment scheduler {POD} volumes certificates projected sources"
+    of_database, of_broker = f"{files} 0 configMap", f"{files} 1 secret"
+    name = "ca_certificate_from"
+    yield Row(f"database.{name}.config_map", EXISTING, f"{of_database} name", "authorities")
+    yield Row(f"database.{name}.key", EXISTING, f"{of_database} items 0 key", "db.pem")
+    yield Row(f"broker.{name}.secret", EXISTING, f"{of_broker} name", "redis-ca")
+    yield Row(f"broker.{name}.key", EXISTING, f"{of_broker} items 0 key", "ca.crt")
+    of_database, of_broker = f"{files} 0 secret", f"{files} 1 configMap"
+    yield Row(f"database.{name}.secret", BY_URL, f"{of_database} name", "db-ca")
+    yield Row(f"broker.{name}.config_map", BY_URL, f"{of_broker} name", "authorities")
+
+
 def _exposure_rows() -> Iterator[Row]:
     base_url = f"{SETTINGS} AIRFLOW__API__BASE_URL"
     found = "Service webserver"
@@ -233,6 +284,8 @@ def _exposure_rows() -> Iterator[Row]:
     yield Row("http_route.tls", EMBEDDED, base_url, "http://a.b/c")
     manager = f"{SETTINGS} AIRFLOW__CORE__AUTH_MANAGER"
     yield Row("auth.manager", EMBEDDED, manager, Contains("SimpleAuthManager"))
+    password = "Secret admin stringData ASTRO_ADMIN_PASSWORD"
+    yield Row("auth.admin_password", YOURS, password, "s3same")
     callers = "NetworkPolicy webserver spec ingress -1 from"
     yield Row("network_policies.webserver_from", EMBEDDED, callers, [{"podSelector": {}}])
     yield Row("network_policies.enabled", BY_URL, "NetworkPolicy webserver spec", None)

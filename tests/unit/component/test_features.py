@@ -183,11 +183,15 @@ def test_airflow_2_is_probed_below_its_base_url() -> None:
 
 def test_the_simple_auth_manager_gets_the_generated_password() -> None:
     program = deploy(arguments(auth={"manager": "simple"}))
-    passwords = program.get("analytics-simple-auth", "Secret").inputs["stringData"]["passwords"]
-    assert passwords == '{"admin": "password-of-analytics-admin-password"}'
+    secret = program.get("analytics-simple-auth", "Secret")
+    generated = "password-of-analytics-admin-password"
+    assert secret.inputs["stringData"] == {"ASTRO_ADMIN_PASSWORD": generated}
     assert ("Secret", "admin") not in kinds(program), "the release Job makes no user then"
-    (copies,) = program.get("analytics-webserver", "Deployment").pod["initContainers"]
-    assert copies["securityContext"]["readOnlyRootFilesystem"] is True
+    webserver = program.get("analytics-webserver", "Deployment")
+    (writes,) = webserver.pod["initContainers"]
+    assert writes["securityContext"]["readOnlyRootFilesystem"] is True
+    assert writes["envFrom"] == [{"secretRef": {"name": secret.object_name}}]
+    assert secret.object_name not in str(webserver.container), "the process reads the file alone"
 
 
 def test_replicas_are_spread_and_kept() -> None:

@@ -72,7 +72,10 @@ from tests.specs import VERSIONS, everything, spec
         ),
         ({"environment": {"A": 1}}, "environment['A']: must be a string, not a number (1)"),
         ({"connections": {"a-b": {"uri": "x://"}}}, "connections['a-b']: must have a name of"),
-        ({"connections": {"a": {}}}, "connections['a'].uri: give either `uri`, or `type`"),
+        (
+            {"connections": {"a": {}}},
+            "connections['a'].uri: give either `uri`, or `value_from`, or `type`",
+        ),
         (
             {"connections": {"a": {"uri": "x://", "host": "h"}}},
             "connections['a'].host: must not be given with `uri`",
@@ -161,10 +164,14 @@ from tests.specs import VERSIONS, everything, spec
         ({"ingress": {"host": "a b"}}, "ingress.host: 'a b' is not a host name"),
         ({"ingress": {"host": "a.b", "path": "x"}}, "ingress.path: 'x' must start with /"),
         ({"http_route": {"host": "a.b"}}, "http_route.gateway: is required"),
-        ({"auth": {"manager": "ldap"}}, "auth.manager: must be one of fab, simple, not 'ldap'"),
+        (
+            {"auth": {"manager": "ldap"}},
+            "auth.manager: must be one of fab, simple, or the class path of another auth manager, "
+            "not 'ldap'",
+        ),
         (
             {"airflow_version": "2.11", "auth": {"manager": "simple"}},
-            "auth.manager: must be one of fab, not 'simple'",
+            "auth.manager: must be one of fab, or the class path of another auth manager, not 'simple'",
         ),
         # the rest
         ({"airflow_version": "2.6"}, "airflow_version: 2.6 cannot be deployed; Airflow from 2.7"),

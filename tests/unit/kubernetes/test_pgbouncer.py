@@ -7,7 +7,7 @@ import pytest
 
 from astro_pulumi.airflow.urls import pooled_url
 from astro_pulumi.errors import ArgumentError
-from astro_pulumi.kubernetes.pgbouncer import files
+from astro_pulumi.kubernetes.pgbouncer import configuration_file
 from astro_pulumi.spec import PgBouncer, Size
 from tests.mock_engine import Program, deploy, secrets
 from tests.specs import VERSIONS, arguments, spec
@@ -96,11 +96,9 @@ def test_login_and_address_come_from_the_database() -> None:
 
 def test_tls_is_spoken_with_the_database() -> None:
     url = "postgresql://u:p@h/d?sslmode=verify-full&sslrootcert=/x&application_name=a"
-    made = files(POOL, url, "PEM")
-    ini = read(made["pgbouncer.ini"])
+    ini = read(configuration_file(POOL, url, has_certificate=True, has_login=True))
     assert ini["pgbouncer"]["server_tls_sslmode"] == "verify-full"
     assert ini["pgbouncer"]["server_tls_ca_file"] == "/etc/pgbouncer/server-ca.pem"
-    assert made["server-ca.pem"] == "PEM"
     assert pooled_url(spec(), url) == (
         "postgresql://u:p@analytics-pgbouncer:6432/airflow?application_name=a"
     )
@@ -142,4 +140,4 @@ def test_several_pods_are_spread_and_kept() -> None:
 )
 def test_what_pgbouncer_cannot_do_is_said(url: str, says: str) -> None:
     with pytest.raises(ArgumentError, match=says):
-        files(POOL, url, None)
+        configuration_file(POOL, url, has_certificate=False, has_login=True)

@@ -17,7 +17,7 @@ ONE_TO_FIVE = [{"name": "default", "min_count": 1, "max_count": 5, "cpu": "2"}]
 def workload(deployment: DeploymentSpec, index: int = 0) -> dict[str, Any]:
     secrets = {"broker": "broker", "api": "api"}
     template = deployment.pod_template
-    environment = AirflowEnvironment("image", "c", "f", secrets, "sa", None, template, "")
+    environment = AirflowEnvironment("image", "c", "f", secrets, "sa", template, "")
     return worker_workload(deployment, deployment.worker_queues[index], environment)
 
 

@@ -97,8 +97,13 @@ def test_it_may_read_what_it_judges_by_and_nothing_else(program: Program) -> Non
 
 
 def mounted(program: Program, turn: str) -> set[str]:
-    volumes = watch(program, turn).pod["volumes"]
-    return {v["secret"]["secretName"] for v in volumes if "secret" in v}
+    sources = [
+        source["secret"]
+        for volume in watch(program, turn).pod["volumes"]
+        for source in volume.get("projected", {}).get("sources", [])
+    ]
+    assert all(source["optional"] for source in sources), "what is missing is to be said"
+    return {source["name"] for source in sources}
 
 
 @pytest.mark.parametrize("turn", ["pgbouncer", *TURNS])
@@ -113,7 +118,7 @@ def test_it_knows_every_secret_that_its_workloads_read(program: Program, turn: s
     assert {"analytics-jwt-abc123", "analytics-admin-abc123"} <= mounted(program, turn)
     mounts = {m["name"]: m for m in job.container["volumeMounts"]}
     for volume in job.pod["volumes"]:
-        if "secret" in volume:
+        if "projected" in volume:
             assert mounts[volume["name"]]["mountPath"].startswith("/run/secrets/rollout/")
             assert mounts[volume["name"]]["readOnly"] is True
     assert "analytics-registry-abc123" not in mounted(program, turn), "a login restarts nothing"
