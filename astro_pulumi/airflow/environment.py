@@ -53,6 +53,7 @@ _REFUSED: Final = {
             "ASTRO_DEPLOYMENT",
             "ASTRO_DOWNGRADES_FOR",
             "ASTRO_HEADS",
+            "ASTRO_IMAGE_NEEDS",
             "ASTRO_JOB",
             "ASTRO_RELEASE_CONTENT",
             "ASTRO_TARGET_AIRFLOW",

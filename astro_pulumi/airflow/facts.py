@@ -82,6 +82,8 @@ class AirflowFacts:
     auth_managers: dict[str, dict[str, str]]  # settings of each; the first is the default
     # What tasks may call the default queue, besides its name.
     default_queue_aliases: tuple[str, ...]
+    # Distributions that every image needs, each with its purpose. Of names with "|" between them one.
+    packages: dict[str, str]
 
 
 # The command `airflow`, started so that it is up sooner.
@@ -152,6 +154,11 @@ _SECRETS_OF_EVERY_VERSION: Final = {
         "AIRFLOW__CELERY__RESULT_BACKEND": "result_backend",
     },
 }
+_PACKAGES_OF_EVERY_VERSION: Final = {
+    "apache-airflow-providers-celery": "the Celery executor",
+    "redis": "Celery's broker",
+    "psycopg2-binary|psycopg2": "the database",
+}
 
 # Airflow 2.7 to 2.11: the webserver's configuration, the Celery commands and the triggerer's log server
 # are since 2.7 as they are here (config.yml of 2.11 says since when each setting exists).
@@ -208,6 +215,7 @@ _AIRFLOW_2: Final = AirflowFacts(
     ),
     auth_managers={"fab": {}},
     default_queue_aliases=("default", "celery"),
+    packages=_PACKAGES_OF_EVERY_VERSION,
 )
 
 _AIRFLOW_3: Final = AirflowFacts(
@@ -282,6 +290,7 @@ _AIRFLOW_3: Final = AirflowFacts(
         },
     },
     default_queue_aliases=("default",),
+    packages={**_PACKAGES_OF_EVERY_VERSION, "asyncpg": "the api-server"},
 )
 
 # Class paths of the auth managers that have a name here. What is derived from them has users of its own.

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import astro_consents as consents
 import astro_downgrade as downgrade
+import astro_image
 import astro_jobs as jobs
 import astro_migrations as migrations
 import astro_parse
@@ -70,6 +71,8 @@ def phase(name: str) -> Iterator[None]:
 
 def main() -> None:
     raise_when_stopped(describe_stop)
+    with phase("check image"):  # before there are threads, which a fork would lose
+        check_image()
     cluster = Cluster.of_this_pod()
     deployment, job = os.environ["ASTRO_DEPLOYMENT"], os.environ["ASTRO_JOB"]
     # The Job that downgrades for another one goes on under that one's lease.
@@ -90,6 +93,18 @@ def main() -> None:
             downgrade.carry_out(cluster, deployment, json.loads(os.environ["ASTRO_HEADS"]), say)
         else:
             release(cluster, deployment, own_job)
+
+
+def check_image() -> None:
+    """Refuses an image that does not have what the Deployment's pods assume."""
+    if "ASTRO_DOWNGRADES_FOR" in os.environ:
+        return  # that of an older release, which nothing runs after this
+    needs = json.loads(os.environ["ASTRO_IMAGE_NEEDS"])
+    lines = astro_image.mismatches(needs, os.environ)
+    if lines:
+        raise ReleaseRefusedError(
+            "\n".join(["The image does not fit the Deployment; nothing was changed.", *lines])
+        )
 
 
 def owners(own_job: dict[str, Any]) -> list[dict[str, Any]]:

@@ -1,10 +1,12 @@
 """The release Job: parses the DAGs and brings the database up, in the new image, before the rollout."""
 
+import json
 from collections.abc import Mapping
 from typing import Any, Final
 
 import pulumi
 
+from astro_pulumi.airflow.image_needs import image_needs
 from astro_pulumi.kubernetes import backing
 from astro_pulumi.kubernetes.jobs import job
 from astro_pulumi.kubernetes.metadata import Manifest
@@ -33,6 +35,14 @@ _RULES: Final[list[Manifest]] = [
     {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["list", "patch"]},
     {"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]},
 ]
+# The entry point of apache/airflow waits for the database before the Job can say why it cannot be used, and
+# migrates it before the Job can refuse to, if its image or Dockerfile says so.
+_IMAGE_SWITCHES: Final = {
+    "CONNECTION_CHECK_MAX_COUNT": "0",
+    "_AIRFLOW_DB_MIGRATE": "",
+    "_AIRFLOW_DB_UPGRADE": "",
+    "_AIRFLOW_WWW_USER_CREATE": "",
+}
 # A dump is made by a Job like the database's own pod.
 _BACKUP_RULE: Final[Manifest] = {
     "apiGroups": ["apps"],
@@ -62,6 +72,8 @@ def release_job(
         "ASTRO_DATABASE_DOWNGRADE": spec.database_downgrade,
         "ASTRO_HISTORY_LIMIT": str(spec.history_limit),
         "ASTRO_LEASE_PATIENCE": str(deadline // 2),
+        "ASTRO_IMAGE_NEEDS": json.dumps(image_needs(spec), sort_keys=True),
+        **_IMAGE_SWITCHES,
     }
     if spec.backup_before_downgrade:
         values["ASTRO_BACKUP_CLAIM"] = object_name(spec.name, backing.BACKUPS)

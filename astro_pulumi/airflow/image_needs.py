@@ -1,0 +1,61 @@
+"""What a Deployment's pods assume of their image. The release Job compares it with what the image has."""
+
+from typing import Any, Final
+
+from astro_pulumi.spec import DeploymentSpec
+
+_PROVIDER: Final = "apache-airflow-providers-"
+_LOG_PROVIDERS: Final = {
+    "s3": "amazon",
+    "cloudwatch": "amazon",
+    "gs": "google",
+    "stackdriver": "google",
+    "wasb": "microsoft-azure",
+    "oss": "alibaba",
+    "hdfs": "apache-hdfs",
+}
+
+
+def image_needs(spec: DeploymentSpec) -> dict[str, Any]:
+    """Return the Airflow version, the packages with their purposes, and what to do about each.
+
+    Of packages with "|" between them one is enough. JSON as it is.
+    """
+    version = spec.airflow_version
+    built = spec.source is not None
+    minor = f"{version.major}.{version.minor}"
+    return {
+        "airflow": minor,
+        "declared": str(version),
+        "other_airflow": (
+            f"requirements.txt or a RUN in the Dockerfile installs another one than FROM has: pin "
+            f"apache-airflow=={minor}.* there, or change FROM."
+            if built
+            else f'Set airflow_version="{{minor}}", or give an image with Airflow {minor}.'
+        ),
+        "no_airflow": (
+            "Start FROM an image with Airflow, and leave its PATH alone."
+            if built
+            else "Give an image with Airflow as `image`."
+        ),
+        "add": "requirements.txt" if built else "the image",
+        "packages": {**spec.facts.packages, **_packages(spec)},
+    }
+
+
+def _packages(spec: DeploymentSpec) -> dict[str, str]:
+    """Return what single settings need."""
+    found = {}
+    if spec.auth_manager == "fab" and spec.facts.auth_managers["fab"]:
+        found[f"{_PROVIDER}fab"] = 'auth.manager "fab"'
+    if spec.metrics.otel_host:
+        found["opentelemetry-exporter-otlp-proto-http"] = "metrics.otel_host"
+    elif spec.metrics.statsd_host or spec.metrics.exporter_image:
+        given = "statsd_host" if spec.metrics.statsd_host else "exporter_image"
+        found["statsd"] = f"metrics.{given}"
+    if logging := spec.remote_logging:
+        if logging.folder is None:
+            found[f"{_PROVIDER}elasticsearch"] = "remote_logging.elasticsearch_host"
+        elif provider := _LOG_PROVIDERS.get(logging.folder.partition("://")[0]):
+            found[f"{_PROVIDER}{provider}"] = f"remote_logging.folder {logging.folder!r}"
+    return found
