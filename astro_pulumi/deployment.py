@@ -116,7 +116,7 @@ class Deployment(pulumi.ComponentResource):
         content = release_content(recorded, spec, rollback)
         migrated = self._run_release_job(environment, pull_secret, content, rollback, database)
         findings = migrated.metadata.apply(ledger.read_findings)
-        self._warn_of_ignored_decisions(findings)
+        self._show_warnings(findings)
         origin = self._keep_origin(findings, rollback)
         title = ledger.title(name, origin, findings)
         self.webserver_url = self._expose_webserver()
@@ -315,11 +315,13 @@ class Deployment(pulumi.ComponentResource):
         manifest = release_job.release_job(self._spec, environment, content, consents)
         return self._objects.make("release-job", manifest, depends_on=[*database, *rights])
 
-    def _warn_of_ignored_decisions(self, findings: pulumi.Output[Mapping[str, Any]]) -> None:
+    def _show_warnings(self, findings: pulumi.Output[Mapping[str, Any]]) -> None:
+        """Warn of decisions that are ignored, and of what the release Job has found."""
         database = database_kind(self._spec)
 
         def warn(found: Mapping[str, Any]) -> None:
-            for warning in self._decisions.warnings(int(found["number"]), database):
+            ignored = self._decisions.warnings(int(found["number"]), database)
+            for warning in (*ignored, *found.get("warnings", ())):
                 pulumi.log.warn(f"{self._spec.name}: {warning}", self)
 
         findings.apply(warn)

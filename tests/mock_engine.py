@@ -30,7 +30,7 @@ _SIGNATURE = "4dabf18193072939515e22adb298388d"
 _SECRET = "1b47061264138c4ac30d75fd1eb44270"
 _OUTPUT = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
 # What a release Job annotates itself with.
-RELEASE_JOB_FOUND = {
+RELEASE_JOB_FOUND: dict[str, Any] = {
     "number": "7",
     "airflow": "3.1.5",
     "heads": {"core": "d2f4e1b3c5a7"},

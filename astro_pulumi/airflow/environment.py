@@ -48,6 +48,7 @@ _REFUSED: Final = {
             "ASTRO_ADMIN_USERNAME",
             "ASTRO_BROKER_PASSWORD",
             "ASTRO_BROKER_USERNAME",
+            "ASTRO_DATABASE_NEEDS",
             "ASTRO_DATABASE_PASSWORD",
             "ASTRO_DATABASE_USERNAME",
             "ASTRO_DEPLOYMENT",

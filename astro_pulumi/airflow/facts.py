@@ -50,6 +50,11 @@ class Process:
     calls_webserver: bool = False
     # Settings that no other process reads; values as in `AirflowFacts.settings`.
     settings: dict[str, str] = field(default_factory=dict)
+    # Engines of SQLAlchemy in one replica, each with a pool of connections to the database: one for each
+    # process that goes on, and one more for asyncpg.
+    database_pools: int = 1
+    # Connections of each task that runs, which are not of a pool.
+    connections_of_task: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +87,8 @@ class AirflowFacts:
     auth_managers: dict[str, dict[str, str]]  # settings of each; the first is the default
     # What tasks may call the default queue, besides its name.
     default_queue_aliases: tuple[str, ...]
+    # Minor version -> oldest PostgreSQL that it works with, as its README says; others are as the one before.
+    oldest_postgresql: dict[int, int]
     # Distributions that every image needs, each with its purpose. Of names with "|" between them one.
     packages: dict[str, str]
 
@@ -117,6 +124,7 @@ _WORKER: Final = Process(
     reads=("broker", "api", "connections"),
     ports={"logs": 8793},
     runs_dag_code=True,
+    database_pools=0,
 )
 _RELEASE_JOB: Final = Process(
     component=RELEASE_JOB,
@@ -171,6 +179,7 @@ _AIRFLOW_2: Final = AirflowFacts(
             arguments=(*_AIRFLOW, "webserver", "--pid", "/tmp/airflow-webserver.pid"),  # noqa: S108
             probe=HttpProbe("/health", WEBSERVER_PORT, under_base_url=True),
             reads=("metadata", "api", "connections"),
+            database_pools=2,
             ports={"http": WEBSERVER_PORT},
             drain_seconds=5,
         ),
@@ -189,7 +198,8 @@ _AIRFLOW_2: Final = AirflowFacts(
         replace(_DAG_PROCESSOR, on_request=True),
     ),
     # An Airflow 2 task writes to the database itself.
-    worker=replace(_WORKER, reads=("metadata", *_WORKER.reads)),
+    # A task and its supervisor have one connection each, without a pool.
+    worker=replace(_WORKER, reads=("metadata", *_WORKER.reads), connections_of_task=2),
     settings={
         **_SETTINGS_OF_EVERY_VERSION,
         "AIRFLOW__LOGGING__DAG_PROCESSOR_MANAGER_LOG_LOCATION": f"{LOGS}/dag_processor_manager.log",
@@ -215,6 +225,7 @@ _AIRFLOW_2: Final = AirflowFacts(
     ),
     auth_managers={"fab": {}},
     default_queue_aliases=("default", "celery"),
+    oldest_postgresql={7: 11, 8: 12},
     packages=_PACKAGES_OF_EVERY_VERSION,
 )
 
@@ -227,6 +238,7 @@ _AIRFLOW_3: Final = AirflowFacts(
             # 200 even when the scheduler is dead: right for a probe, useless as a proof.
             probe=HttpProbe("/api/v2/monitor/health", WEBSERVER_PORT),
             reads=("metadata", "metadata-async", "jwt", "api", "connections"),
+            database_pools=2,
             ports={"http": WEBSERVER_PORT},
             # The api-server is in the path of every running task: let the endpoints change first.
             drain_seconds=5,
@@ -290,6 +302,7 @@ _AIRFLOW_3: Final = AirflowFacts(
         },
     },
     default_queue_aliases=("default",),
+    oldest_postgresql={0: 13, 2: 14},
     packages={**_PACKAGES_OF_EVERY_VERSION, "asyncpg": "the api-server"},
 )
 

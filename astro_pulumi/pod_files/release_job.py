@@ -19,7 +19,9 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import astro_admin
 import astro_consents as consents
+import astro_database
 import astro_downgrade as downgrade
 import astro_image
 import astro_jobs as jobs
@@ -123,6 +125,10 @@ def release(cluster: Cluster, deployment: str, own_job: dict[str, Any]) -> None:
         given = consents.Consents.read(own_job, number)
         for text in given.void:
             say(text)
+    with phase("check database"):
+        database, warnings = astro_database.check(
+            os.environ, json.loads(os.environ["ASTRO_DATABASE_NEEDS"])
+        )
     with phase("import"):
         gc.disable()  # nothing of it is garbage, and looking for some takes a seventh of the time
         import airflow.settings
@@ -130,8 +136,9 @@ def release(cluster: Cluster, deployment: str, own_job: dict[str, Any]) -> None:
 
         gc.freeze()
         gc.enable()
-    with phase("check database"):
+    with phase("check migrations"):
         direction = migrations.direction()
+        astro_database.check_change(database, direction, image_airflow())
     if direction == "create":  # nothing runs yet, and parsing may read Variables
         with phase("create database"):
             run_airflow("db", "migrate")
@@ -157,9 +164,11 @@ def release(cluster: Cluster, deployment: str, own_job: dict[str, Any]) -> None:
         with phase("migrate database"):
             run_airflow("db", "migrate")
     with phase("admin user"):
-        ensure_admin()
+        warnings += ensure_admin()
+    for text in warnings:
+        say(text)
     with phase("report"):
-        report(cluster, deployment, own_job, records, dags)
+        report(cluster, deployment, own_job, records, dags, warnings)
 
 
 def report(
@@ -168,6 +177,7 @@ def report(
     own_job: dict[str, Any],
     records: list[dict[str, Any]],
     dags: list[str] | None,
+    warnings: list[str],
 ) -> None:
     """Annotates this Job with what only it knows. Pulumi reads it there and writes the record."""
     import airflow
@@ -183,6 +193,7 @@ def report(
         "airflowChanged": ledger.is_other_version(current, airflow.__version__),
         "heads": migrations.current_heads(),
         "releases": ledger.summary(records),
+        "warnings": warnings,
     }
     if dags is not None and len(json.dumps(dags)) <= MOST_DAG_IDS_BYTES:
         findings["dags"] = dags
@@ -223,24 +234,29 @@ def dags_folder() -> str:
     return str(DAGS_FOLDER)
 
 
-def ensure_admin() -> None:
+def ensure_admin() -> list[str]:
+    """Makes the admin user where there is none; -> what to tell of one who was there."""
     if "ASTRO_ADMIN_USERNAME" not in os.environ:
-        return  # the simple auth manager has its users in a file
-    from airflow.settings import Session
-    from sqlalchemy import text
+        return []  # the simple auth manager has its users in a file
+    username, password = os.environ["ASTRO_ADMIN_USERNAME"], os.environ["ASTRO_ADMIN_PASSWORD"]
+    is_given = json.loads(os.environ["ASTRO_DATABASE_NEEDS"]).get("admin_password_is_given", False)
 
-    username = os.environ["ASTRO_ADMIN_USERNAME"]
-    with Session() as session:
-        known = session.execute(
-            text("SELECT 1 FROM ab_user WHERE username = :username"), {"username": username}
-        ).first()
-    if not known:
+    def create() -> None:
         # The password never leaves this process: no command line carries it.
         run_airflow(
             *("users", "create", "--role", "Admin", "--username", username),
-            *("--firstname", "Admin", "--lastname", "User", "--email", f"{username}@localhost"),
-            *("--password", os.environ["ASTRO_ADMIN_PASSWORD"]),
+            *("--firstname", "Admin", "--lastname", "User"),
+            *("--email", astro_admin.own_email(username), "--password", password),
         )
+
+    said: list[str] = astro_admin.ensure_admin(username, password, is_given, create)
+    return said
+
+
+def image_airflow() -> str:
+    from airflow import __version__
+
+    return str(__version__)
 
 
 if __name__ == "__main__":

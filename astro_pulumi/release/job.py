@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import pulumi
 
+from astro_pulumi.airflow.database_needs import database_needs
 from astro_pulumi.airflow.image_needs import image_needs
 from astro_pulumi.kubernetes import backing
 from astro_pulumi.kubernetes.jobs import job
@@ -72,6 +73,7 @@ def release_job(
         "ASTRO_DATABASE_DOWNGRADE": spec.database_downgrade,
         "ASTRO_HISTORY_LIMIT": str(spec.history_limit),
         "ASTRO_LEASE_PATIENCE": str(deadline // 2),
+        "ASTRO_DATABASE_NEEDS": json.dumps(database_needs(spec), sort_keys=True),
         "ASTRO_IMAGE_NEEDS": json.dumps(image_needs(spec), sort_keys=True),
         **_IMAGE_SWITCHES,
     }

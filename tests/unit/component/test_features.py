@@ -7,7 +7,7 @@ import pytest
 
 import astro_pulumi as astro
 from astro_pulumi.kubernetes import backing, exposure
-from tests.mock_engine import Program, deploy, run
+from tests.mock_engine import RELEASE_JOB_FOUND, Program, deploy, run
 from tests.specs import IMAGE, arguments, everything, spec
 
 EXTERNAL = {"host": "db.test", "username": "u", "password": "p"}
@@ -284,3 +284,9 @@ def test_everything_at_once_can_be_previewed(version: str) -> None:
         everything(airflow_version=version, image=pulumi.Output.from_input(IMAGE)), preview=True
     )
     assert planned.result["airflow_version"] == version
+
+
+def test_what_the_release_job_has_found_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(RELEASE_JOB_FOUND, "warnings", ["The database has a user admin already"])
+    program = deploy(arguments())
+    assert "analytics: The database has a user admin already" in program.warnings

@@ -1,0 +1,45 @@
+"""What a Deployment needs of its database. The release Job compares it with what the database is."""
+
+from typing import Any
+
+from astro_pulumi.spec import DeploymentSpec
+
+
+def database_needs(spec: DeploymentSpec) -> dict[str, Any]:
+    """Return the oldest PostgreSQL, and how many connections the processes keep. JSON as it is."""
+    version = spec.airflow_version
+    oldest = spec.facts.oldest_postgresql
+    return {
+        "airflow": f"{version.major}.{version.minor}",
+        "postgresql": oldest[max(minor for minor in oldest if minor <= version.minor)],
+        "least_connections": _connections(spec, 1, scaled=False),
+        "most_connections": _connections(spec, 2, scaled=True),
+    }
+
+
+def _connections(spec: DeploymentSpec, generations: int, *, scaled: bool) -> dict[str, int | None]:
+    """Return how many connections the Deployment keeps open, and how many PgBouncer may have.
+
+    :param generations: 2 while new processes run beside old ones.
+    :param scaled: whether all workers run that an autoscaler may start.
+    """
+    processes = [
+        (process, spec.sizes[process.component].replicas * generations)
+        for process in spec.processes
+    ]
+    slots = sum(
+        (queue.max_count if scaled else queue.size.replicas) * queue.concurrency
+        for queue in spec.worker_queues
+    )
+    pool = spec.pgbouncer
+    bouncers = pool.size.replicas * generations if pool else 0
+    return {
+        "pools": sum(count * process.database_pools for process, count in processes),
+        "tasks": slots * spec.facts.worker.connections_of_task,
+        "clients": bouncers * pool.max_client_connections if pool else None,
+        "servers": bouncers * pool.pool_size if pool else None,
+        # asyncpg goes past PgBouncer.
+        "direct_pools": sum(
+            count for process, count in processes if "metadata-async" in process.reads
+        ),
+    }
