@@ -401,6 +401,10 @@ class ProjectImageArgs(TypedDict):
     """Where the image is pushed to."""
     platform: NotRequired[str]
     """Platform that the image is built for, that of the cluster's nodes. Default: `linux/amd64`."""
+    build_secrets: NotRequired[Mapping[str, pulumi.Input[str]]]
+    """Variables for the installation of `requirements.txt`, such as the password of a private package index:
+    pip replaces `${NAME}` in that file, and reads its own, such as `PIP_EXTRA_INDEX_URL`. They are in
+    neither the image nor its history. The base image must be one without `ONBUILD`. Kept secret."""
 
 
 class DeploymentArgs(TypedDict):
@@ -414,6 +418,10 @@ class DeploymentArgs(TypedDict):
     """Where the image of `project` is pushed to, and the login to pull it with."""
     platform: NotRequired[str]
     """Platform that the image is built for, that of the cluster's nodes. Default: `linux/amd64`."""
+    build_secrets: NotRequired[Mapping[str, pulumi.Input[str]]]
+    """Variables for the installation of `requirements.txt`, such as the password of a private package index:
+    pip replaces `${NAME}` in that file, and reads its own, such as `PIP_EXTRA_INDEX_URL`. They are in
+    neither the image nor its history. The base image must be one without `ONBUILD`. Kept secret."""
     namespace: NotRequired[pulumi.Input[str]]
     """An existing namespace. Default: one is made, named after the Deployment with a random suffix."""
     airflow_version: NotRequired[str]

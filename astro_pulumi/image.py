@@ -6,6 +6,8 @@ import pulumi
 import pulumi_docker as docker
 
 from astro_pulumi.args import ProjectImageArgs
+from astro_pulumi.inputs import computed
+from astro_pulumi.project import build_secrets
 from astro_pulumi.project.context import write_build_context
 from astro_pulumi.spec import ImageSource, Registry
 from astro_pulumi.user_errors import shown_to_the_user
@@ -56,10 +58,18 @@ def build_and_push(name: str, source: ImageSource, opts: pulumi.ResourceOptions)
         build=docker.DockerBuildArgs(
             context=write_build_context(source.project),
             platform=source.platform,
+            args=_build_arguments(source),
         ),
         registry=_login(source.registry),
         opts=opts,
     )
+
+
+def _build_arguments(source: ImageSource) -> dict[str, pulumi.Output[str]] | None:
+    if not source.build_secrets:
+        return None
+    packed = computed(build_secrets.pack, source.build_secrets)
+    return {build_secrets.CARRIER: pulumi.Output.secret(packed)}
 
 
 def _login(registry: Registry) -> docker.RegistryArgs | None:

@@ -280,6 +280,7 @@ class ImageSource:
     project: Project
     registry: Registry
     platform: str
+    build_secrets: dict[str, pulumi.Input[str]]
 
 
 @dataclass(frozen=True, slots=True)

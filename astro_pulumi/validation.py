@@ -19,7 +19,7 @@ from astro_pulumi.args import DeploymentArgs, ProjectImageArgs
 from astro_pulumi.arguments import Arguments, amount_of, check_label
 from astro_pulumi.errors import ArgumentError
 from astro_pulumi.once import once_in_a_run
-from astro_pulumi.project import read_project, runtime
+from astro_pulumi.project import build_secrets, read_project, runtime
 
 T = TypeVar("T")
 
@@ -68,6 +68,7 @@ def specify(name: str, args: DeploymentArgs, *, may_lack_dags: bool = False) -> 
         )
     accept = frozenset({"AP501"}) if may_lack_dags else frozenset()
     source = _image_source(given, accept) if given.has("project") else None
+    _build_secrets(given)  # checked also with `image`, which builds nothing
     version = _airflow_version(given, source)
     facts = AIRFLOW[version.major]
     given.plain_choice("executor", "celery", ("celery",))
@@ -119,11 +120,24 @@ def specify(name: str, args: DeploymentArgs, *, may_lack_dags: bool = False) -> 
 def _image_source(given: Arguments, accept: frozenset[str] = frozenset()) -> spec.ImageSource:
     if not given.has("registry"):
         raise ArgumentError("registry", "is required with `project`: the image is pushed there")
+    project = _read_project(Path(given.plain_text("project")), accept)
+    secrets = _build_secrets(given)
+    if secrets and project.no_build_secrets:
+        raise ArgumentError("build_secrets", project.no_build_secrets)
     return spec.ImageSource(
-        project=_read_project(Path(given.plain_text("project")), accept),
+        project=project,
         registry=_registry(given),
         platform=given.plain_text("platform", "linux/amd64"),
+        build_secrets=secrets,
     )
+
+
+def _build_secrets(given: Arguments) -> dict[str, pulumi.Input[str]]:
+    def check_name(name: str, path: str) -> None:
+        if not build_secrets.NAME.fullmatch(name):
+            raise ArgumentError(path, "must be upper-case letters, digits and `_`, as pip wants it")
+
+    return given.strings("build_secrets", check_name)
 
 
 def _registry(given: Arguments) -> spec.Registry:

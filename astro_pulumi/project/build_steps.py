@@ -10,6 +10,7 @@ from collections.abc import Collection
 from typing import Final
 
 from astro_pulumi.project import runtime
+from astro_pulumi.project.build_secrets import PIP_WITH_SECRETS
 from astro_pulumi.project.dockerfile import BaseImage, Dockerfile, Instruction
 from astro_pulumi.project.files import PACKAGES, REQUIREMENTS
 
@@ -26,11 +27,11 @@ RUN packages=$(sed -e 's/\\r$//' -e 's/#.*//' packages.txt | tr -s '[:space:]' '
  && rm -rf /var/lib/apt/lists/*; fi
 """
 # Airflow's own version is a requirement too, so that no other requirement replaces Airflow.
-_INSTALL_REQUIREMENTS: Final = """\
+_INSTALL_REQUIREMENTS: Final = f"""\
 COPY requirements.txt ./
 RUN if sed -e 's/\\r$//' -e 's/#.*//' requirements.txt | grep -q '[^[:space:]]'; then \\
     airflow=$(python -c 'from importlib.metadata import version; print(version("apache-airflow"))') \\
- && python -m pip install --no-cache-dir --disable-pip-version-check \\
+ && python -c '{PIP_WITH_SECRETS}' install --no-cache-dir --disable-pip-version-check \\
     --requirement requirements.txt "apache-airflow==$airflow"; fi
 """
 _COPY_PROJECT: Final = """\

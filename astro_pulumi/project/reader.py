@@ -10,6 +10,7 @@ from pathlib import Path
 from astro_pulumi.airflow.version import AirflowVersion
 from astro_pulumi.errors import ProjectError
 from astro_pulumi.project import runtime
+from astro_pulumi.project.build_secrets import why_no_secrets
 from astro_pulumi.project.dockerfile import BaseImage
 from astro_pulumi.project.files import ProjectFile, content_of, list_files
 from astro_pulumi.project.findings import Finding
@@ -26,6 +27,7 @@ class Project:
     files: tuple[ProjectFile, ...]  # sorted by path
     findings: tuple[Finding, ...] = ()  # warnings
     build_steps: str = ""  # appended to the Dockerfile
+    no_build_secrets: str | None = None  # why its build cannot take secrets
 
     @cached_property
     def file_digests(self) -> tuple[bytes, ...]:
@@ -89,6 +91,7 @@ def read_project(directory: Path, accept: Collection[str] = ()) -> Project:
         files=listing.files,
         findings=tuple(findings),
         build_steps=subject.build_steps,
+        no_build_secrets=why_no_secrets(subject),
     )
 
 

@@ -19,6 +19,7 @@ NOT_RESTORED: Final[Mapping[str, str]] = {
     "project": "the release has its image",
     "image": "the release has its image",
     "platform": "the release has its image",
+    "build_secrets": "the release has its image",
     "airflow_version": "recorded with the image",
     "registry": "where images are pulled from, with a login",
     "namespace": "where it runs",

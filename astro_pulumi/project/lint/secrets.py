@@ -27,9 +27,9 @@ from astro_pulumi.project.lint.secret_values import (
 
 _REMEDIES: Final = {
     rules.PASSWORD_IN_DOCKERFILE: "Give it to the Deployment: secret_environment or connections. If only the "
-    "build needs it, build an image of your own where secrets can be mounted, and name that image in FROM.",
-    rules.PASSWORD_IN_REQUIREMENTS: "Install the package in an image of your own, built where secrets can be "
-    "mounted, and name that image in FROM.",
+    "installation of requirements.txt needs it: build_secrets.",
+    rules.PASSWORD_IN_REQUIREMENTS: "Write a variable in its place, such as ${PYPI_PASSWORD}, and give its "
+    "value to the Deployment: build_secrets.",
     rules.PASSWORD_LITERAL: "Read it from a Connection, a Variable or the environment. To allow it, add the "
     "comment # astro-pulumi: allow AP408",
 }

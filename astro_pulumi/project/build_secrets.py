@@ -1,0 +1,80 @@
+"""Give secrets, such as the password of a package index, to the installation of requirements.txt.
+
+pulumi-docker has no secret mounts: the session that it opens for BuildKit offers registry logins only
+(provider/image.go). A declared build argument is in the image's history. Docker's predefined proxy arguments
+are not: both of its builders give them to every RUN, and leave them out of history and cache keys
+(https://docs.docker.com/reference/dockerfile/#predefined-args). So all secrets together are packed into
+FTP_PROXY, which pip and apt read for `ftp://` addresses only.
+"""
+
+import base64
+import json
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+from astro_pulumi.project.files import REQUIREMENTS
+from astro_pulumi.project.requirements import logical_lines
+
+if TYPE_CHECKING:
+    from astro_pulumi.project.lint.subject import Subject
+
+CARRIER: Final = "FTP_PROXY"
+_MARK: Final = "astro-pulumi:"  # not a proxy, which a base image may set
+# pip replaces `${NAME}` in requirements.txt for such names only.
+NAME: Final = re.compile(r"[A-Z][A-Z0-9_]*")
+
+# The secrets become variables of pip's process. Python unpacks them, since Astro Runtime's shell prints each
+# command with its values (`-x`). One line without single quotes: it stands in a RUN.
+PIP_WITH_SECRETS: Final = (
+    "import base64, json, os, sys; "
+    f'_, _, packed = os.environ.pop("{CARRIER}", "").partition("{_MARK}"); '
+    'os.environ.update(json.loads(base64.b64decode(packed) or "{}")); '
+    'os.execv(sys.executable, [sys.executable, "-m", "pip", *sys.argv[1:]])'
+)
+# git keeps the address that it clones from, login included, in the clone.
+_KEPT_CLONE = re.compile(r"^(?:-e|--editable)\b.*\$\{")
+
+
+def pack(secrets: Mapping[str, str]) -> str:
+    """Return the value of the build argument `CARRIER`."""
+    return _MARK + base64.b64encode(json.dumps(secrets).encode()).decode()
+
+
+def why_no_secrets(subject: "Subject") -> str | None:
+    """Return why the build of a project cannot take secrets and what to do, or None if it can."""
+    if REQUIREMENTS not in subject.listing.by_path:
+        return "only the installation of requirements.txt gets them, and there is no such file"
+    if f"COPY {REQUIREMENTS}" not in subject.build_steps:
+        return _why_no_step(subject)
+    for instruction in subject.dockerfile.built:
+        if instruction.keyword == "ARG" and CARRIER in dict(instruction.assignments):
+            return (
+                f"the Dockerfile declares `ARG {CARRIER}` (line {instruction.line}), which carries them, and "
+                "Docker writes declared arguments into the image's history. Remove the line"
+            )
+    for line in logical_lines(subject.listing.text(REQUIREMENTS) or ""):
+        if _KEPT_CLONE.search(line.text):
+            return (
+                f"{REQUIREMENTS}:{line.number}: the image keeps the clone of an editable requirement, and "
+                "the clone keeps the login. Leave out -e"
+            )
+    return None
+
+
+def _why_no_step(subject: "Subject") -> str:
+    base = subject.base
+    if base is not None and subject.has_onbuild:
+        return (
+            f"{base.reference} installs requirements.txt by itself (ONBUILD), where they cannot be passed. "
+            f"Write FROM {base.name}:{base.tag}-base; the build then gets the same steps"
+        )
+    if subject.installs(REQUIREMENTS):
+        return (
+            "the Dockerfile installs requirements.txt by itself, where they cannot be passed. Remove its "
+            "COPY and RUN of that file; the build then gets such steps"
+        )
+    return (
+        "the Dockerfile brings DAGs by itself or its base image is unknown, so that no step which installs "
+        "requirements.txt is added to the build. Build the image elsewhere and give `image`"
+    )
