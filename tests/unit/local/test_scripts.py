@@ -80,10 +80,11 @@ class TestRequirements:
         (sandbox.directory / "requirements.txt").write_text(text)
         return sandbox.run(BUILD, "requirements", AIRFLOW_VERSION="3.3.2")
 
-    def test_are_installed_within_constraints(self, sandbox: Sandbox) -> None:
+    def test_are_installed_together_with_airflow(self, sandbox: Sandbox) -> None:
         assert self.run(sandbox, "pandas\n").returncode == 0
         (call,) = sandbox.called
         assert "--constraint /usr/local/venv/constraints.txt" in call
+        assert "--requirement /usr/local/venv/airflow.txt --requirement requirements.txt" in call
         assert "--compile-bytecode" in call
 
     @pytest.mark.parametrize("text", ["", "# none\n", "  \r\n# a\r\n"])
