@@ -34,9 +34,10 @@ from astro_pulumi.kubernetes.metadata import Manifest, labels
 from astro_pulumi.kubernetes.objects import Objects
 from astro_pulumi.kubernetes.pods import AirflowEnvironment, file_source, pod_files
 from astro_pulumi.kubernetes.resources import KubernetesObject
-from astro_pulumi.naming import PGBOUNCER, RELEASE_JOB, ROLLOUT, STATSD, object_name
+from astro_pulumi.naming import PGBOUNCER, PYTEST, RELEASE_JOB, ROLLOUT, STATSD, object_name
+from astro_pulumi.project.tests import missing_tests
 from astro_pulumi.pulumi_version import require_pulumi
-from astro_pulumi.release import changes, configuration, ledger, rollout
+from astro_pulumi.release import changes, configuration, ledger, rollout, tests_job
 from astro_pulumi.release import job as release_job
 from astro_pulumi.release import rollback as rollbacks
 from astro_pulumi.release.one_time import OneTimeDecisions
@@ -91,6 +92,9 @@ class Deployment(pulumi.ComponentResource):
             )
             if rollback:
                 rollbacks.require_image(rollback, spec.registry)
+            self._tests = None
+            if decisions.run_tests and spec.source:
+                self._tests = missing_tests(spec.source.project)
 
         self.image = self._build_and_push()
         passwords = generate_passwords(spec, self)
@@ -114,7 +118,10 @@ class Deployment(pulumi.ComponentResource):
             self._objects.make(STATSD, manifest)
         recorded = configuration.recorded(args)
         content = release_content(recorded, spec, rollback)
-        migrated = self._run_release_job(environment, pull_secret, content, rollback, database)
+        tested = self._run_tests(environment, account) if not rollback else []
+        migrated = self._run_release_job(
+            environment, pull_secret, content, rollback, [*database, *tested]
+        )
         findings = migrated.metadata.apply(ledger.read_findings)
         self._show_warnings(findings)
         origin = self._keep_origin(findings, rollback)
@@ -300,20 +307,34 @@ class Deployment(pulumi.ComponentResource):
         )
         return pulumi.Output.from_input(spec.exposure.base_url or within_cluster)
 
+    def _run_tests(
+        self, environment: AirflowEnvironment, account: pulumi.Output[str]
+    ) -> list[KubernetesObject]:
+        """Run the project's tests if the stack's configuration asks for it. A rollback has no project."""
+        spec = self._spec
+        if not self._decisions.run_tests:
+            return []
+        tests = None
+        if self._tests is not None:
+            manifest = tests_job.tests_config_map(spec, self._tests)
+            tests = self._objects.make("tests", manifest).object_name
+        manifest = tests_job.tests_job(spec, environment, account, tests)
+        return [self._objects.make(PYTEST, manifest)]
+
     def _run_release_job(
         self,
         environment: AirflowEnvironment,
         pull_secret: pulumi.Output[str] | None,
         content: pulumi.Output[str],
         rollback: Rollback | None,
-        database: list[KubernetesObject],
+        after: list[KubernetesObject],
     ) -> KubernetesObject:
         rights = self._objects.make_rights(
             RELEASE_JOB, release_job.release_job_rights(self._spec, pull_secret)
         )
         consents = self._decisions.job_annotations(is_rollback=rollback is not None)
         manifest = release_job.release_job(self._spec, environment, content, consents)
-        return self._objects.make("release-job", manifest, depends_on=[*database, *rights])
+        return self._objects.make("release-job", manifest, depends_on=[*after, *rights])
 
     def _show_warnings(self, findings: pulumi.Output[Mapping[str, Any]]) -> None:
         """Warn of decisions that are ignored, and of what the release Job has found."""

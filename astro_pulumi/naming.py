@@ -8,6 +8,7 @@ REDIS: Final = "redis"
 PGBOUNCER: Final = "pgbouncer"
 STATSD: Final = "statsd"
 RELEASE_JOB: Final = "release-job"
+PYTEST: Final = "pytest"
 ROLLOUT: Final = "rollout"
 
 

@@ -13,6 +13,7 @@ DESCRIPTION: Final = "description"
 SKIP_DAG_PARSE: Final = "skipDagParse"
 MAX_REMOVED_DAGS: Final = "maxRemovedDags"
 CONFIRM_DATABASE_CHANGE: Final = "confirmDatabaseChange"
+PYTEST: Final = "pytest"
 
 
 def value_for(text: str, deployment: str) -> str | None:

@@ -25,6 +25,12 @@ def deploy(
         str | None,
         typer.Option("--description", "-m", help="Description to keep with the release."),
     ] = None,
+    pytest: Annotated[
+        bool,
+        typer.Option(
+            "--pytest", help="Run the project's tests in the new image before anything changes."
+        ),
+    ] = False,
     skip_dag_parse: Annotated[
         bool, typer.Option("--skip-dag-parse", help="Do not parse the DAGs in the new image.")
     ] = False,
@@ -62,7 +68,7 @@ def deploy(
     say(_announced(stack))
     adopt = not dry_run and updates.prepare(project, stack, yes=yes)
     pin = updates.pin(project, stack)
-    flags = Flags(description, skip_dag_parse, max_removed_dags, confirm_database_change)
+    flags = Flags(description, pytest, skip_dag_parse, max_removed_dags, confirm_database_change)
     settings = configuration(flags, stack, name, in_stack(stack), project.config(stack))
     phases = Phases()
     try:

@@ -11,7 +11,7 @@ from astro_pulumi.cli.deployments import COMPONENTS, Context, Deployed, NameOpti
 from astro_pulumi.cli.options import StackName
 from astro_pulumi.errors import ArgumentError, ClusterError
 
-_COMPONENTS = (*COMPONENTS, "release-job", "postgresql", "redis")
+_COMPONENTS = (*COMPONENTS, "release-job", "pytest", "postgresql", "redis")
 
 
 def logs(

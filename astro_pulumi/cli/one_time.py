@@ -21,9 +21,10 @@ class DatabaseKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Flags:
-    """The flags as given. All but the description are consents."""
+    """The flags as given. Three of them are consents."""
 
     description: str | None = None
+    pytest: bool = False
     skip_dag_parse: bool = False
     max_removed_dags: int | None = None
     confirm_database_change: DatabaseKind | None = None
@@ -68,6 +69,8 @@ def configuration(
             value = stack_config.with_value(value, one, part, names)
         values[key] = value
 
+    if flags.pytest:
+        decide(stack_config.PYTEST, "true")
     if flags.skip_dag_parse:
         decide(stack_config.SKIP_DAG_PARSE, "{}")
     if flags.max_removed_dags is not None:

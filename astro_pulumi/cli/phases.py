@@ -13,6 +13,7 @@ from typing import Any, Final
 
 _RELEASE_JOB: Final = "-release-job"
 _ROLLOUT: Final = "-rollout-"
+_PYTEST: Final = "-pytest"
 _MADE: Final = ("create", "update", "create-replacement")
 _CHANGES: Final = (*_MADE, "delete", "delete-replaced", "import", "import-replacement")
 
@@ -113,6 +114,8 @@ def _phase(step: Mapping[str, Any]) -> str | None:
         return "image"
     if kind == "Job" and name.endswith(_RELEASE_JOB):
         return "release Job"
+    if kind == "Job" and name.endswith(_PYTEST):
+        return "tests"
     is_workload = step["type"] == "kubernetes:apps/v1:Deployment"
     return "roll-out" if is_workload or (kind == "Job" and _ROLLOUT in name) else None
 

@@ -41,3 +41,17 @@ def leave_message(text: str) -> None:
         data = data[: TERMINATION_BYTES - len(end)].decode(errors="ignore").encode() + end
     with contextlib.suppress(OSError):
         TERMINATION_MESSAGE.write_bytes(data)
+
+
+def last_that_fit(lines: list[str], room: int) -> list[str]:
+    """Return as many of the last lines as fit into so many bytes, part of a line rather than none."""
+    chosen: list[str] = []
+    for line in reversed(lines):
+        size = len(line.encode()) + 1
+        if size > room:
+            if not chosen and room > 100:
+                chosen.append(line.encode()[1 - room :].decode(errors="ignore"))
+            break
+        chosen.insert(0, line)
+        room -= size
+    return chosen

@@ -19,7 +19,13 @@ from typing import TYPE_CHECKING
 import astro_filter
 import astro_rollout as rollout
 from astro_cluster import ApiError, Cluster
-from astro_refusal import TERMINATION_BYTES, StoppedError, leave_message, raise_when_stopped
+from astro_refusal import (
+    TERMINATION_BYTES,
+    StoppedError,
+    last_that_fit,
+    leave_message,
+    raise_when_stopped,
+)
 from astro_workloads import WORKLOADS, instance_labels
 
 if TYPE_CHECKING:
@@ -121,20 +127,6 @@ class Watch:
         log = self.cluster.log(problem.pod, problem.container, problem.previous_log, LOG_LINES)
         # The whole log at once: a secret may have several lines.
         return [line for line in self.clean(log).splitlines() if line.strip()]
-
-
-def last_that_fit(lines: list[str], room: int) -> list[str]:
-    """The last lines that have room in so many bytes, each with its end; half of a line rather than none."""
-    chosen: list[str] = []
-    for line in reversed(lines):
-        size = len(line.encode()) + 1
-        if size > room:
-            if not chosen and room > 100:
-                chosen.append(line.encode()[1 - room :].decode(errors="ignore"))
-            break
-        chosen.insert(0, line)
-        room -= size
-    return chosen
 
 
 def say(text: str) -> None:

@@ -37,6 +37,7 @@ class OneTimeDecisions:
     skip_dag_parse: int | None = None  # the release that it allows
     max_removed_dags: RemovedDags | None = None
     database_change: str | None = None  # the kind of database that it allows to change to
+    run_tests: bool = False
 
     @classmethod
     def read(cls, deployment: str) -> "OneTimeDecisions":
@@ -63,11 +64,13 @@ class OneTimeDecisions:
             f"({'|'.join(DATABASE_KINDS)})",
             f"the kind of database to change to, {' or '.join(DATABASE_KINDS)}",
         )
+        tests = _match(deployment, stack_config.PYTEST, "(true|false)", "true or false")
         return cls(
             description=pulumi.Config(stack_config.NAMESPACE).get(stack_config.DESCRIPTION),
             skip_dag_parse=int(skip[1]) if skip else None,
             max_removed_dags=RemovedDags(int(removed[1]), int(removed[2])) if removed else None,
             database_change=change[1] if change else None,
+            run_tests=tests is not None and tests[1] == "true",
         )
 
     def job_annotations(self, *, is_rollback: bool) -> dict[str, str]:

@@ -52,6 +52,14 @@ def test_a_consent_is_for_all_deployments_of_the_stack_unless_one_is_named() -> 
     assert values(flags, TWO, "prod") == {"skipDagParse": "analytics=12,reports=10,new=1"}
 
 
+def test_tests_are_run_for_this_deploy_only_and_ask_no_cluster(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr(one_time, "connect")
+    assert values(Flags(pytest=True), TWO[:1]) == {"pytest": "true"}
+    assert values(Flags(pytest=True), TWO, "reports") == {"pytest": "reports=true"}
+
+
 def test_the_first_deploy_of_a_stack_makes_release_1() -> None:
     flags = Flags(max_removed_dags=0, confirm_database_change=DatabaseKind.external)
     expected = {"maxRemovedDags": "1:0", "confirmDatabaseChange": "external"}

@@ -1,0 +1,56 @@
+"""The Job that runs the tests of the project in the new image, before the release Job."""
+
+import base64
+from dataclasses import replace
+from typing import Any, Final
+
+from astro_pulumi.airflow.facts import FILES, Process
+from astro_pulumi.kubernetes.jobs import job
+from astro_pulumi.kubernetes.metadata import Manifest, labels
+from astro_pulumi.kubernetes.pods import AirflowEnvironment, airflow_pod
+from astro_pulumi.naming import PYTEST
+from astro_pulumi.spec import DeploymentSpec, Size
+
+# As in `pod_files/pytest_job.py`.
+_ARCHIVE: Final = "tests.tar.gz"
+_MOUNT: Final = "/run/astro-tests"
+
+
+def tests_config_map(spec: DeploymentSpec, tests: bytes) -> Manifest:
+    """Build the ConfigMap with the tests, for an image that does not contain them."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"labels": labels(spec.name, PYTEST)},
+        "binaryData": {_ARCHIVE: base64.b64encode(tests).decode()},
+    }
+
+
+def tests_job(
+    spec: DeploymentSpec, environment: AirflowEnvironment, account: Any, tests: Any | None
+) -> Manifest:
+    """Build the Job. It reads the settings and no secret.
+
+    Args:
+        spec: The Deployment.
+        environment: The image and the settings of its Airflow processes.
+        account: A service account without rights and without an identity in a cloud.
+        tests: Name of the ConfigMap with the tests, if the image does not contain them.
+    """
+    process = Process(
+        component=PYTEST,
+        arguments=("python", f"{FILES}/pytest_job.py"),
+        probe=None,
+        reads=(),
+    )
+    pod = airflow_pod(process, Size(1, "2", "2Gi"), replace(environment, certificates=None))
+    container = pod["containers"][0]
+    container["envFrom"] = [{"configMapRef": {"name": environment.config}}]
+    if tests is not None:
+        pod["volumes"].append({"name": "tests", "configMap": {"name": tests}})
+        container["volumeMounts"].append({"name": "tests", "mountPath": _MOUNT, "readOnly": True})
+    made = job(spec, PYTEST, pod, spec.release_job_timeout)
+    made["spec"]["template"]["spec"].update(
+        serviceAccountName=account, automountServiceAccountToken=False
+    )
+    return made
