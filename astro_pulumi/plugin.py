@@ -13,7 +13,6 @@ from importlib.metadata import version
 from typing import Any, Final
 
 import pulumi
-import pulumi.provider
 from pulumi.provider.experimental.component import ComponentProvider
 from pulumi.provider.server import ComponentInitError
 
@@ -28,7 +27,7 @@ _COMPONENTS: Final = [Deployment, ProjectImage]
 
 def serve() -> None:
     """Serves the components to the Pulumi engine whose address is on the command line, until it goes."""
-    pulumi.provider.main(AstroProvider(), sys.argv[1:])
+    pulumi_internals.serve(AstroProvider(), _explained)
 
 
 def schema() -> str:
@@ -103,6 +102,12 @@ class AstroProvider(ComponentProvider):
                 for key, item in value.items()
             }
         return value
+
+
+def _explained(error: pulumi.RunError) -> Exception:
+    """Return the error of an Output's value as that of a plain value."""
+    cause = error.__cause__
+    return _as_property_error(cause) if isinstance(cause, AstroError) else error
 
 
 def _as_property_error(error: AstroError) -> pulumi.InputPropertyError:

@@ -3,10 +3,12 @@
 A new SDK may change these without notice. They are used through this module only.
 """
 
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import pulumi
+from pulumi.provider import Provider, server
 from pulumi.provider.experimental.analyzer import (
     ComponentDefinition,
     PropertyDefinition,
@@ -32,6 +34,26 @@ def is_unknown(value: Any) -> bool:
     A provider gets it as it is, in the place of an Output.
     """
     return isinstance(value, pulumi.output.Unknown)
+
+
+def serve(provider: Provider, explain: Callable[[pulumi.RunError], Exception]) -> None:
+    """Serve `provider` to the engine whose address is on the command line, until the engine goes.
+
+    The SDK's server (3.272) answers an error of an `apply` as an unexpected exception. It creates its
+    servicer by name, so that the name is given another class.
+
+    :param explain: returns what to answer in the place of such an error.
+    """
+
+    class Servicer(server.ProviderServicer):
+        async def _construct(self, request: Any, context: Any) -> Any:
+            try:
+                return await super()._construct(request, context)
+            except pulumi.RunError as error:
+                raise explain(error) from error
+
+    server.ProviderServicer = Servicer  # type: ignore[misc]
+    server.main(provider, sys.argv[1:])
 
 
 def component_definition(provider: ComponentProvider, resource_type: str) -> ComponentDefinition:

@@ -23,10 +23,12 @@ def plugin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plugin]:
         yield running
 
 
-def refused(plugin: Plugin, inputs: dict[str, Any], component: str = "Deployment") -> str:
+def refused(
+    plugin: Plugin, inputs: dict[str, Any], component: str = "Deployment", preview: bool = False
+) -> str:
     """What the user reads when these inputs are refused."""
     with pytest.raises(grpc.RpcError) as caught:
-        plugin.construct(inputs, component)
+        plugin.construct(inputs, component, preview=preview)
     error = caught.value
     assert error.code() == grpc.StatusCode.INVALID_ARGUMENT, error.details()
     metadata: dict[str, Any] = dict(error.trailing_metadata())  # type: ignore[arg-type]
@@ -66,6 +68,16 @@ def test_a_yaml_program_deploys_a_project(plugin: Plugin) -> None:
     assert made.outputs["image"].startswith("ghcr.io/acme/analytics@sha256:")
     assert made.outputs["airflowVersion"] == "3.3"
     assert made.secret_outputs == {"adminPassword"}
+
+
+@pytest.mark.parametrize("preview", [False, True])
+def test_an_output_is_refused_like_a_plain_value(plugin: Plugin, preview: bool) -> None:
+    for value in (5, output(5), output(5, secret=True)):
+        details = refused(
+            plugin, {**BUILT, "registry": {**REGISTRY, "pullSecret": value}}, preview=preview
+        )
+        assert "registry.pullSecret: must be a string, not a number (5.0)" in details
+    assert plugin.construct(BUILT).outputs["airflowVersion"] == "3.1"
 
 
 def test_children_belong_to_the_component(plugin: Plugin) -> None:
