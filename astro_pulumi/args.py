@@ -15,13 +15,13 @@ import pulumi
 class RegistryArgs(TypedDict):
     """Where the image is pushed to and pulled from."""
 
-    repository: str
+    repository: pulumi.Input[str]
     """Repository without a tag: `ghcr.io/acme/analytics`. The tag is made from the project's content."""
     username: NotRequired[pulumi.Input[str]]
     """User to push as. A pull secret is made of the same login. Default: no login."""
     password: NotRequired[pulumi.Input[str]]
     """Password or token of `username`. Kept secret."""
-    pull_repository: NotRequired[str]
+    pull_repository: NotRequired[pulumi.Input[str]]
     """Name of the same repository as the cluster reaches it, where it has another name there than
     where the image is pushed from. Default: `repository`."""
     pull_secret: NotRequired[pulumi.Input[str]]

@@ -153,10 +153,11 @@ class Deployment(pulumi.ComponentResource):
             return pulumi.Output.from_input(spec.image or "")
         opts = pulumi.ResourceOptions(parent=self)
         pushed = build_and_push(object_name(spec.name, "image"), spec.source, opts).repo_digest
-        registry = spec.source.registry
-        if registry.pull_repository == registry.repository:
+        pulled_from = spec.source.registry.pull_repository
+        if pulled_from is None:
             return pushed
-        return pushed.apply(lambda image: f"{registry.pull_repository}@{image.rpartition('@')[2]}")
+        digest = pushed.apply(lambda image: image.rpartition("@")[2])
+        return pulumi.Output.format("{0}@{1}", pulled_from, digest)
 
     def _find_release_to_restore(self, name: str, args: DeploymentArgs) -> Rollback | None:
         """The release that `rollback_to` asks for; its record is in the Deployment's namespace."""

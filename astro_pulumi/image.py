@@ -54,7 +54,7 @@ def build_and_push(name: str, source: ImageSource, opts: pulumi.ResourceOptions)
             pulumi.log.warn(f"{source.project.directory / finding.place}: {finding.text}")
     return docker.Image(
         name,
-        image_name=f"{source.registry.repository}:{image_tag(source)}",
+        image_name=pulumi.Output.format("{0}:{1}", source.registry.repository, image_tag(source)),
         build=docker.DockerBuildArgs(
             context=write_build_context(source.project),
             platform=source.platform,

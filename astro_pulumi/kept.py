@@ -97,12 +97,13 @@ def fernet_key(password: str) -> str:
 
 def docker_config(registry: Registry) -> pulumi.Output[str]:
     """The login to `registry`, in the form of a pull secret."""
-    server = registry.pull_server or "https://index.docker.io/v1/"
 
-    def config(login: dict[str, Any]) -> str:
-        token = base64.b64encode(f"{login['username']}:{login['password']}".encode()).decode()
-        return json.dumps({"auths": {server: {**login, "auth": token}}})
+    def config(known: list[Any]) -> str:
+        server, username, password = known
+        token = base64.b64encode(f"{username}:{password}".encode()).decode()
+        login = {"username": username, "password": password, "auth": token}
+        return json.dumps({"auths": {server or "https://index.docker.io/v1/": login}})
 
-    return pulumi.Output.secret(
-        {"username": registry.username, "password": registry.password}
-    ).apply(config)
+    return pulumi.Output.secret([registry.pull_server, registry.username, registry.password]).apply(
+        config
+    )

@@ -58,10 +58,10 @@ class EnvironmentFrom:
 class Registry:
     """Where images live. A server is None for Docker Hub."""
 
-    repository: str
-    pull_repository: str
-    server: str | None
-    pull_server: str | None
+    repository: pulumi.Input[str]
+    pull_repository: pulumi.Input[str] | None  # None: `repository`
+    server: pulumi.Input[str | None] | None
+    pull_server: pulumi.Input[str | None] | None
     username: pulumi.Input[str] | None
     password: pulumi.Input[str] | None
     pull_secret: pulumi.Input[str] | None  # an existing one

@@ -18,6 +18,7 @@ from astro_pulumi.airflow.version import AirflowVersion
 from astro_pulumi.args import DeploymentArgs, ProjectImageArgs
 from astro_pulumi.arguments import Arguments, amount_of, check_label
 from astro_pulumi.errors import ArgumentError
+from astro_pulumi.inputs import computed
 from astro_pulumi.once import once_in_a_run
 from astro_pulumi.project import build_secrets, read_project, runtime
 
@@ -142,16 +143,16 @@ def _build_secrets(given: Arguments) -> dict[str, pulumi.Input[str]]:
 
 def _registry(given: Arguments) -> spec.Registry:
     args = given.section("registry")
-    repository = _repository(args, "repository")
+    repository = args.text("repository", check=_check_repository)
     if args.has("username") != args.has("password"):
         missing = "password" if args.has("username") else "username"
         raise ArgumentError(args.path(missing), "is required: a login is a username and a password")
-    pull_repository = _repository(args, "pull_repository", repository)
+    pull_repository = args.optional_text("pull_repository", _check_repository)
     return spec.Registry(
         repository=repository,
         pull_repository=pull_repository,
-        server=_server(repository),
-        pull_server=_server(pull_repository),
+        server=computed(_server, repository),
+        pull_server=computed(_server, repository if pull_repository is None else pull_repository),
         username=args.optional_text("username"),
         password=args.optional_text("password"),
         pull_secret=args.optional_text("pull_secret"),
@@ -164,16 +165,15 @@ def _server(repository: str) -> str | None:
     return host if is_host else None
 
 
-def _repository(args: Arguments, key: str, default: str | None = None) -> str:
-    repository = args.plain_text(key, default)
+def _check_repository(repository: str, path: str) -> str:
     last = repository.rsplit("/", 1)[-1]
     if ":" in last or "@" in repository:
         raise ArgumentError(
-            args.path(key),
+            path,
             f"{repository!r} must not carry a tag or digest: the tag is made from the content",
         )
     if repository != repository.lower():
-        raise ArgumentError(args.path(key), f"{repository!r} must be lower-case")
+        raise ArgumentError(path, f"{repository!r} must be lower-case")
     return repository
 
 
