@@ -262,11 +262,11 @@ class ServiceArgs(TypedDict):
     type: NotRequired[str]
     """`ClusterIP`, `NodePort` or `LoadBalancer`; a deploy waits until that has an address, unless
     `base_url` is given. Default: `ClusterIP`."""
-    node_port: NotRequired[int]
+    node_port: NotRequired[pulumi.Input[int]]
     """Port on every node, 30000 to 32767, with type `NodePort`. Default: Kubernetes chooses."""
-    annotations: NotRequired[Mapping[str, str]]
+    annotations: NotRequired[Mapping[str, pulumi.Input[str]]]
     """Annotations of the Service, which load balancers are set up by."""
-    base_url: NotRequired[str]
+    base_url: NotRequired[pulumi.Input[str]]
     """URL under which people open the UI: `https://airflow.acme.com`. Default: that of `ingress` or
     `http_route`, else the load balancer's address, else the Service's DNS name."""
 
@@ -274,32 +274,32 @@ class ServiceArgs(TypedDict):
 class IngressArgs(TypedDict):
     """An Ingress in front of the webserver."""
 
-    host: str
+    host: pulumi.Input[str]
     """Host name that people use: `airflow.acme.com`."""
-    path: NotRequired[str]
+    path: NotRequired[pulumi.Input[str]]
     """Path below which the UI is. Default: `/`."""
-    class_name: NotRequired[str]
+    class_name: NotRequired[pulumi.Input[str]]
     """IngressClass. Default: the cluster's default."""
-    tls_secret: NotRequired[str]
+    tls_secret: NotRequired[pulumi.Input[str]]
     """Secret of the namespace with the certificate of `host`. Default: no TLS."""
-    annotations: NotRequired[Mapping[str, str]]
+    annotations: NotRequired[Mapping[str, pulumi.Input[str]]]
     """Annotations of the Ingress, which controllers and cert-manager are set up by."""
 
 
 class HttpRouteArgs(TypedDict):
     """A Gateway API HTTPRoute to the webserver."""
 
-    gateway: str
+    gateway: pulumi.Input[str]
     """Name of the Gateway."""
-    gateway_namespace: NotRequired[str]
+    gateway_namespace: NotRequired[pulumi.Input[str]]
     """Namespace of the Gateway. Default: that of the Deployment."""
-    listener: NotRequired[str]
+    listener: NotRequired[pulumi.Input[str]]
     """Name of the Gateway's listener. Default: every one that allows it."""
-    host: str
+    host: pulumi.Input[str]
     """Host name that people use: `airflow.acme.com`."""
-    path: NotRequired[str]
+    path: NotRequired[pulumi.Input[str]]
     """Path below which the UI is. Default: `/`."""
-    tls: NotRequired[bool]
+    tls: NotRequired[pulumi.Input[bool]]
     """Whether the Gateway serves `host` with TLS. Default: true."""
 
 

@@ -303,10 +303,11 @@ class Deployment(pulumi.ComponentResource):
             )
         if exposure.url_is_of_load_balancer(spec):
             return service.status.apply(exposure.load_balancer_url)
-        within_cluster = pulumi.Output.format(
+        if spec.exposure.base_url is not None:
+            return pulumi.Output.from_input(spec.exposure.base_url)
+        return pulumi.Output.format(
             "http://{0}.{1}:8080", object_name(spec.name, "webserver"), self.namespace
         )
-        return pulumi.Output.from_input(spec.exposure.base_url or within_cluster)
 
     def _run_tests(
         self, environment: AirflowEnvironment, account: pulumi.Output[str]

@@ -1,6 +1,7 @@
 """Functions of Pulumi inputs: a plain value gives a plain result, an Output gives an Output."""
 
 from collections.abc import Callable, Mapping
+from string import Formatter
 from typing import Any
 
 import pulumi
@@ -30,6 +31,17 @@ def computed(function: Callable[..., Any], *inputs: Any) -> Any:
     return pulumi.Output.all(*(inputs[index] for index in pending)).apply(
         lambda values: call(dict(zip(pending, values, strict=True)))
     )
+
+
+def formatted(template: str, **values: Any) -> Any:
+    """Return `template.format(**values)`; the values may be Outputs."""
+    fields = (field for _, field, _, _ in Formatter().parse(template) if field)
+    names = list(dict.fromkeys(fields))
+
+    def fill(*known: Any) -> str:
+        return template.format(**dict(zip(names, known, strict=True)))
+
+    return computed(fill, *(values[name] for name in names))
 
 
 def has_output(value: Any) -> bool:

@@ -13,6 +13,7 @@ import pulumi
 
 from astro_pulumi.airflow.facts import AirflowFacts, Process
 from astro_pulumi.airflow.version import AirflowVersion
+from astro_pulumi.inputs import computed
 from astro_pulumi.project import Project
 
 
@@ -176,23 +177,22 @@ class Connection:
 class Ingress:
     """An Ingress."""
 
-    host: str
-    path: str
-    class_name: str | None
-    tls_secret: str | None
-    annotations: Mapping[str, str]
+    host: pulumi.Input[str]
+    path: pulumi.Input[str]
+    class_name: pulumi.Input[str] | None
+    tls_secret: pulumi.Input[str] | None
+    annotations: Mapping[str, pulumi.Input[str]]
 
 
 @dataclass(frozen=True, slots=True)
 class HttpRoute:
     """A Gateway API HTTPRoute."""
 
-    gateway: str
-    gateway_namespace: str | None
-    listener: str | None
-    host: str
-    path: str
-    tls: bool
+    gateway: pulumi.Input[str]
+    gateway_namespace: pulumi.Input[str] | None
+    listener: pulumi.Input[str] | None
+    host: pulumi.Input[str]
+    path: pulumi.Input[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,26 +200,30 @@ class Exposure:
     """How the webserver is reached."""
 
     type: str
-    node_port: int | None
-    annotations: Mapping[str, str]
-    base_url: str | None  # without a slash at its end
+    node_port: pulumi.Input[int] | None
+    annotations: Mapping[str, pulumi.Input[str]]
+    base_url: pulumi.Input[str] | None  # without a slash at its end
     ingress: Ingress | None
     http_route: HttpRoute | None
 
     @property
-    def base_path(self) -> str:
+    def base_path(self) -> pulumi.Input[str]:
         """The path of the base URL, without a slash at its end: "" or `/airflow`."""
-        return urlsplit(self.base_url or "").path.rstrip("/")
+        path: pulumi.Input[str] = computed(lambda url: urlsplit(url).path, self.base_url or "")
+        return path
 
     @property
-    def over_https(self) -> bool:
+    def over_https(self) -> pulumi.Input[bool]:
         """Whether people come by HTTPS."""
-        return bool(self.base_url and self.base_url.startswith("https:"))
+        https: pulumi.Input[bool] = computed(
+            lambda url: url.startswith("https:"), self.base_url or ""
+        )
+        return https
 
     @property
-    def behind_proxy(self) -> bool:
+    def behind_proxy(self) -> pulumi.Input[bool]:
         """Whether a proxy stands before the webserver. Airflow itself speaks plain HTTP only."""
-        return self.over_https or self.ingress is not None or self.http_route is not None
+        return True if self.ingress or self.http_route else self.over_https
 
 
 @dataclass(frozen=True, slots=True)

@@ -494,64 +494,72 @@ def _exposure(given: Arguments) -> spec.Exposure:
     kind = args.plain_choice("type", "ClusterIP", ("ClusterIP", "NodePort", "LoadBalancer"))
     if args.has("node_port") and kind != "NodePort":
         raise ArgumentError(args.path("node_port"), f"needs type NodePort, not {kind}")
-    base_url = args.optional_plain_text("base_url")
-    if base_url and not re.match(r"^https?://[^/\s]+", base_url):
-        raise ArgumentError(args.path("base_url"), f"{base_url!r} is not a URL such as https://...")
-    ingress = _ingress(given) if given.has("ingress") else None
-    http_route = _http_route(given) if given.has("http_route") else None
-    if not base_url and http_route:
-        scheme = "https" if http_route.tls else "http"
-        base_url = f"{scheme}://{http_route.host}{http_route.path}"
-    if not base_url and ingress:
-        scheme = "https" if ingress.tls_secret else "http"
-        base_url = f"{scheme}://{ingress.host}{ingress.path}"
     return spec.Exposure(
         type=kind,
-        node_port=args.optional_plain_number("node_port", 30000, 32767),
-        annotations=args.plain_strings("annotations"),
-        base_url=base_url and base_url.rstrip("/"),
-        ingress=ingress,
-        http_route=http_route,
+        node_port=args.optional_number("node_port", 30000, 32767),
+        annotations=args.strings("annotations"),
+        base_url=_base_url(given),
+        ingress=_ingress(given) if given.has("ingress") else None,
+        http_route=_http_route(given) if given.has("http_route") else None,
     )
+
+
+def _base_url(given: Arguments) -> pulumi.Input[str] | None:
+    """Return the URL that people use, without a slash at its end. None if nothing says it."""
+    service = given.section("service")
+    if service.has("base_url"):
+        return service.optional_text("base_url", _check_base_url)
+    for key in ("http_route", "ingress"):
+        if given.has(key):
+            args = given.section(key)
+            url: pulumi.Input[str] = computed(
+                lambda https, host, path: f"http{'s' * https}://{host}{path}".rstrip("/"),
+                args.flag("tls", True) if key == "http_route" else args.has("tls_secret"),
+                args.text("host", check=_check_host),
+                args.text("path", "/", _check_path),
+            )
+            return url
+    return None
+
+
+def _check_base_url(url: str, path: str) -> str:
+    if not re.match(r"^https?://[^/\s]+", url):
+        raise ArgumentError(path, f"{url!r} is not a URL such as https://...")
+    return url.rstrip("/")
 
 
 def _ingress(given: Arguments) -> spec.Ingress:
     args = given.section("ingress")
     return spec.Ingress(
-        host=_host(args),
-        path=_path(args),
-        class_name=args.optional_plain_text("class_name"),
-        tls_secret=args.optional_plain_text("tls_secret"),
-        annotations=args.plain_strings("annotations"),
+        host=args.text("host", check=_check_host),
+        path=args.text("path", "/", _check_path),
+        class_name=args.optional_text("class_name"),
+        tls_secret=args.optional_text("tls_secret"),
+        annotations=args.strings("annotations"),
     )
 
 
 def _http_route(given: Arguments) -> spec.HttpRoute:
     args = given.section("http_route")
     return spec.HttpRoute(
-        gateway=args.plain_text("gateway"),
-        gateway_namespace=args.optional_plain_text("gateway_namespace"),
-        listener=args.optional_plain_text("listener"),
-        host=_host(args),
-        path=_path(args),
-        tls=args.plain_flag("tls", True),
+        gateway=args.text("gateway"),
+        gateway_namespace=args.optional_text("gateway_namespace"),
+        listener=args.optional_text("listener"),
+        host=args.text("host", check=_check_host),
+        path=args.text("path", "/", _check_path),
     )
 
 
-def _host(args: Arguments) -> str:
-    host = args.plain_text("host")
+def _check_host(host: str, path: str) -> str:
     if not _HOST.match(host):
-        raise ArgumentError(
-            args.path("host"), f"{host!r} is not a host name such as airflow.acme.com"
-        )
+        raise ArgumentError(path, f"{host!r} is not a host name such as airflow.acme.com")
     return host
 
 
-def _path(args: Arguments) -> str:
-    path = args.plain_text("path", "/")
-    if not path.startswith("/") or re.search(r"[\s?#]", path):
-        raise ArgumentError(args.path("path"), f"{path!r} must start with / and be a path only")
-    return path
+def _check_path(url_path: str, path: str) -> str:
+    if not url_path.startswith("/") or re.search(r"[\s?#]", url_path):
+        raise ArgumentError(path, f"{url_path!r} must start with / and be a path only")
+    return url_path
 
 
 def _network_policies(args: Arguments) -> spec.NetworkPolicies:

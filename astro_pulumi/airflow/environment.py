@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
 import pulumi
@@ -10,6 +11,7 @@ import pulumi
 from astro_pulumi.airflow.endpoints import STATSD_PORT
 from astro_pulumi.airflow.facts import Process
 from astro_pulumi.errors import ArgumentError
+from astro_pulumi.inputs import computed, formatted
 from astro_pulumi.naming import STATSD, WEBSERVER, object_name
 from astro_pulumi.spec import Connection, DeploymentSpec, Metrics, RemoteLogging
 
@@ -109,32 +111,42 @@ def settings(spec: DeploymentSpec) -> dict[str, Any]:
         **facts.auth_managers.get(
             spec.auth.manager, {"AIRFLOW__CORE__AUTH_MANAGER": spec.auth.manager}
         ),
-        **({facts.exposure.base_url: exposure.base_url} if exposure.base_url else {}),
-        **(facts.exposure.proxy_settings if exposure.behind_proxy else {}),
-        **(facts.exposure.https_settings if exposure.over_https else {}),
+        **({} if exposure.base_url is None else {facts.exposure.base_url: exposure.base_url}),
+        **_switched(facts.exposure.proxy_settings, exposure.behind_proxy),
+        **_switched(facts.exposure.https_settings, exposure.over_https),
         **(_remote_logging(spec.remote_logging) if spec.remote_logging else {}),
         **_metrics(spec.name, spec.metrics),
         **spec.environment,
     }
 
 
-def process_settings(spec: DeploymentSpec, process: Process) -> dict[str, str]:
+def _switched(values: Mapping[str, tuple[str, str]], on: pulumi.Input[bool]) -> dict[str, Any]:
+    """Return each setting with its first value if `on`, otherwise with its second."""
+
+    def choose(pair: tuple[str, str], is_on: bool) -> str:
+        return pair[0] if is_on else pair[1]
+
+    return {name: computed(partial(choose, pair), on) for name, pair in values.items()}
+
+
+def process_settings(spec: DeploymentSpec, process: Process) -> dict[str, Any]:
     """The environment variables of one process alone; the user's own win."""
     return _filled(spec, process.settings)
 
 
-def _filled(spec: DeploymentSpec, templates: Mapping[str, str]) -> dict[str, str]:
+def _filled(spec: DeploymentSpec, templates: Mapping[str, str]) -> dict[str, Any]:
+    grace_periods = (queue.termination_grace_period_seconds for queue in spec.worker_queues)
     values = {
         "webserver": object_name(spec.name, WEBSERVER),
         "base_path": spec.exposure.base_path,
         "default_queue": spec.default_queue.name,
         # A queued task waits for draining workers at the longest, then for new ones to start.
-        "task_queued_timeout": str(
-            max(600, 300 + max(q.termination_grace_period_seconds for q in spec.worker_queues))
+        "task_queued_timeout": computed(
+            lambda *periods: max(600, 300 + max(periods)), *grace_periods
         ),
         "standalone_dag_processor": str("dag-processor" in spec.sizes),
     }
-    return {key: value.format(**values) for key, value in templates.items()}
+    return {key: formatted(value, **values) for key, value in templates.items()}
 
 
 def secret_settings(spec: DeploymentSpec) -> dict[str, Any]:

@@ -63,9 +63,9 @@ class Exposure:
 
     base_url: str  # the setting that carries the URL
     instance_name: str  # the setting that carries the title of the UI
-    proxy_arguments: tuple[str, ...]
-    proxy_settings: dict[str, str]
-    https_settings: dict[str, str]
+    # Setting -> value behind a proxy, or when people come by HTTPS, and otherwise: Airflow's default.
+    proxy_settings: dict[str, tuple[str, str]]
+    https_settings: dict[str, tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,9 +219,8 @@ _AIRFLOW_2: Final = AirflowFacts(
     exposure=Exposure(
         base_url="AIRFLOW__WEBSERVER__BASE_URL",
         instance_name="AIRFLOW__WEBSERVER__INSTANCE_NAME",
-        proxy_arguments=(),
-        proxy_settings={"AIRFLOW__WEBSERVER__ENABLE_PROXY_FIX": "True"},
-        https_settings={"AIRFLOW__WEBSERVER__COOKIE_SECURE": "True"},
+        proxy_settings={"AIRFLOW__WEBSERVER__ENABLE_PROXY_FIX": ("True", "False")},
+        https_settings={"AIRFLOW__WEBSERVER__COOKIE_SECURE": ("True", "False")},
     ),
     auth_managers={"fab": {}},
     default_queue_aliases=("default", "celery"),
@@ -234,7 +233,8 @@ _AIRFLOW_3: Final = AirflowFacts(
     processes=(
         Process(
             component="webserver",
-            arguments=(*_AIRFLOW, "api-server"),
+            # The headers count if they come from FORWARDED_ALLOW_IPS.
+            arguments=(*_AIRFLOW, "api-server", "--proxy-headers"),
             # 200 even when the scheduler is dead: right for a probe, useless as a proof.
             probe=HttpProbe("/api/v2/monitor/health", WEBSERVER_PORT),
             reads=("metadata", "metadata-async", "jwt", "api", "connections"),
@@ -281,11 +281,13 @@ _AIRFLOW_3: Final = AirflowFacts(
     exposure=Exposure(
         base_url="AIRFLOW__API__BASE_URL",
         instance_name="AIRFLOW__API__INSTANCE_NAME",
-        proxy_arguments=("--proxy-headers",),
         # Whoever may open a connection to the webserver may say whom it speaks for; NetworkPolicies
         # and the Service decide who may.
-        proxy_settings={"FORWARDED_ALLOW_IPS": "*", "AIRFLOW__FAB__ENABLE_PROXY_FIX": "True"},
-        https_settings={"AIRFLOW__FAB__COOKIE_SECURE": "True"},
+        proxy_settings={
+            "FORWARDED_ALLOW_IPS": ("*", "127.0.0.1"),
+            "AIRFLOW__FAB__ENABLE_PROXY_FIX": ("True", "False"),
+        },
+        https_settings={"AIRFLOW__FAB__COOKIE_SECURE": ("True", "False")},
     ),
     auth_managers={
         "fab": {

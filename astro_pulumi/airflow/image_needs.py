@@ -46,7 +46,7 @@ def image_needs(spec: DeploymentSpec) -> dict[str, Any]:
 def _packages(spec: DeploymentSpec) -> dict[str, str]:
     """Return what single settings need."""
     found = {}
-    if spec.auth_manager == "fab" and spec.facts.auth_managers["fab"]:
+    if spec.auth.manager == "fab" and spec.facts.auth_managers["fab"]:
         found[f"{_PROVIDER}fab"] = 'auth.manager "fab"'
     if spec.metrics.otel_host:
         found["opentelemetry-exporter-otlp-proto-http"] = "metrics.otel_host"

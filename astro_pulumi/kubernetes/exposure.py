@@ -14,7 +14,7 @@ _HAS_ADDRESS = {"pulumi.com/waitFor": "jsonpath={.status.loadBalancer.ingress[0]
 
 def url_is_of_load_balancer(spec: DeploymentSpec) -> bool:
     """Whether people reach the webserver at an address that the cluster chooses."""
-    return spec.exposure.type == "LoadBalancer" and not spec.exposure.base_url
+    return spec.exposure.type == "LoadBalancer" and spec.exposure.base_url is None
 
 
 def load_balancer_url(status: dict[str, Any]) -> str:
@@ -27,7 +27,7 @@ def load_balancer_url(status: dict[str, Any]) -> str:
 def webserver_service(spec: DeploymentSpec) -> Manifest:
     """The Service that people and tasks reach the webserver through."""
     exposure = spec.exposure
-    node_port = {"nodePort": exposure.node_port} if exposure.node_port else {}
+    node_port = {} if exposure.node_port is None else {"nodePort": exposure.node_port}
     awaited = _HAS_ADDRESS if url_is_of_load_balancer(spec) else SKIP_AWAIT
     return service(
         spec,
@@ -52,8 +52,8 @@ def webserver_ingress(spec: DeploymentSpec, ingress: Ingress) -> Manifest:
             "annotations": {**SKIP_AWAIT, **ingress.annotations},
         },
         "spec": {
-            **({"ingressClassName": ingress.class_name} if ingress.class_name else {}),
-            **({"tls": tls} if ingress.tls_secret else {}),
+            **({} if ingress.class_name is None else {"ingressClassName": ingress.class_name}),
+            **({} if ingress.tls_secret is None else {"tls": tls}),
             "rules": [{"host": ingress.host, "http": {"paths": [path]}}],
         },
     }
@@ -63,8 +63,8 @@ def webserver_route(spec: DeploymentSpec, route: HttpRoute) -> Manifest:
     """The HTTPRoute to that Service."""
     parent = {
         "name": route.gateway,
-        **({"namespace": route.gateway_namespace} if route.gateway_namespace else {}),
-        **({"sectionName": route.listener} if route.listener else {}),
+        **({} if route.gateway_namespace is None else {"namespace": route.gateway_namespace}),
+        **({} if route.listener is None else {"sectionName": route.listener}),
     }
     return {
         "apiVersion": "gateway.networking.k8s.io/v1",

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from astro_pulumi.airflow.facts import CERTIFICATES, FILES, LOGS, HttpProbe, Process, ScriptProbe
+from astro_pulumi.inputs import formatted
 from astro_pulumi.kubernetes.metadata import NOT_AWAITED, Manifest, labels, selector
 from astro_pulumi.naming import object_name
 from astro_pulumi.spec import (
@@ -41,7 +42,7 @@ class AirflowEnvironment:
     secrets: dict[str, Any]  # group -> Secret; "user" is the user's own secret environment
     service_account: Any
     template: PodTemplate
-    base_path: str
+    base_path: Any  # perhaps an Output
     certificates: tuple[Manifest, ...] = ()  # sources of a projected volume
     environment_from: tuple[EnvironmentFrom, ...] = ()  # existing Secrets and ConfigMaps
     # Group -> variable -> key of an existing object.
@@ -306,9 +307,10 @@ def mount_files(pod: Manifest, volume: str, sources: Iterable[Manifest], path: s
         container["volumeMounts"].append({"name": volume, "mountPath": path, "readOnly": True})
 
 
-def _probes(probe: HttpProbe | ScriptProbe, base_path: str) -> Manifest:
+def _probes(probe: HttpProbe | ScriptProbe, base_path: Any) -> Manifest:
     if isinstance(probe, HttpProbe):
-        path = base_path + probe.path if probe.under_base_url else probe.path
+        prefix = base_path if probe.under_base_url else ""
+        path = formatted("{prefix}{path}", prefix=prefix, path=probe.path)
         action: Manifest = {"httpGet": {"path": path, "port": probe.port}}
         # Asked often, so that a deploy does not wait for the question.
         startup = {**action, "periodSeconds": 1, "timeoutSeconds": 10, "failureThreshold": 300}

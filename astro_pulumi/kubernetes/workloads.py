@@ -51,9 +51,6 @@ def process_workload(
 ) -> Manifest:
     """Webserver, scheduler, triggerer or dag-processor. `title` is for the webserver's pages."""
     size = spec.sizes[process.component]
-    if process.component == "webserver" and spec.exposure.behind_proxy:
-        arguments = (*process.arguments, *spec.facts.exposure.proxy_arguments)
-        process = replace(process, arguments=arguments)
     pod = airflow_pod(process, size, environment)
     pod["terminationGracePeriodSeconds"] = _DEFAULT_GRACE_PERIOD + process.drain_seconds
     if process.component == "webserver" and spec.auth.manager == "simple":

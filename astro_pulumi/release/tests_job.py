@@ -43,7 +43,7 @@ def tests_job(
         probe=None,
         reads=(),
     )
-    pod = airflow_pod(process, Size(1, "2", "2Gi"), replace(environment, certificates=None))
+    pod = airflow_pod(process, Size(1, "2", "2Gi"), replace(environment, certificates=()))
     container = pod["containers"][0]
     container["envFrom"] = [{"configMapRef": {"name": environment.config}}]
     if tests is not None:

@@ -6,7 +6,7 @@ import pulumi
 import pytest
 
 from astro_pulumi.errors import ArgumentError
-from astro_pulumi.inputs import computed, has_output
+from astro_pulumi.inputs import computed, formatted, has_output
 from tests.mock_engine import run
 
 
@@ -76,6 +76,14 @@ def test_an_error_is_shown_as_its_message(preview: bool) -> None:
     with pytest.raises(pulumi.RunError, match=r"^port: must not be 0$") as caught:
         outcome(lambda: computed(url, "a", pulumi.Output.from_input(0)), preview)
     assert isinstance(caught.value.__cause__, ArgumentError)
+
+
+def test_templates_are_filled() -> None:
+    assert formatted("{a}-{b}-{a}", a=1, b="x", c="unused") == "1-x-1"
+    filled = lambda: formatted("{a}-{b}", a=pulumi.Output.from_input(1), b="x")  # noqa: E731
+    assert outcome(filled) == ["1-x", False]
+    only_what_is_used = formatted("{a}", a=1, b=pulumi.Output.from_input("x"))
+    assert only_what_is_used == "1"
 
 
 def test_outputs_are_found_inside_of_values() -> None:
