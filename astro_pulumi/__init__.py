@@ -30,15 +30,25 @@ if TYPE_CHECKING:
         TolerationArgs,
         WorkerQueueArgs,
     )
+    from astro_pulumi.choices import (
+        AutoscalingType,
+        DatabaseDowngrade,
+        ServiceType,
+        SslMode,
+        TaintEffect,
+        TolerationOperator,
+    )
     from astro_pulumi.deployment import Deployment
     from astro_pulumi.image import ProjectImage
 
 __all__ = [
     "AuthArgs",
     "AutoscalingArgs",
+    "AutoscalingType",
     "BrokerArgs",
     "ConnectionArgs",
     "DatabaseArgs",
+    "DatabaseDowngrade",
     "Deployment",
     "DeploymentArgs",
     "HttpRouteArgs",
@@ -53,12 +63,25 @@ __all__ = [
     "RegistryArgs",
     "RemoteLoggingArgs",
     "ServiceArgs",
+    "ServiceType",
+    "SslMode",
+    "TaintEffect",
     "TimeoutArgs",
     "TolerationArgs",
+    "TolerationOperator",
     "WorkerQueueArgs",
 ]
 
-_MODULES = {"Deployment": "deployment", "ProjectImage": "image"}
+_MODULES = {
+    "Deployment": "deployment",
+    "ProjectImage": "image",
+    "AutoscalingType": "choices",
+    "DatabaseDowngrade": "choices",
+    "ServiceType": "choices",
+    "SslMode": "choices",
+    "TaintEffect": "choices",
+    "TolerationOperator": "choices",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -11,6 +11,14 @@ from typing import Any, NotRequired, TypedDict
 
 import pulumi
 
+from astro_pulumi.choices import (
+    AutoscalingType,
+    Choice,
+    DatabaseDowngrade,
+    ServiceType,
+    SslMode,
+)
+
 
 class RegistryArgs(TypedDict):
     """Where the image is pushed to and pulled from."""
@@ -91,7 +99,7 @@ class WorkerQueueArgs(TypedDict):
 
     name: str
     """Name of the queue, as tasks name it in `queue=`. The first one is the default queue of all tasks."""
-    concurrency: NotRequired[int]
+    concurrency: NotRequired[pulumi.Input[int]]
     """Tasks that one worker runs at the same time. Default: 5."""
     min_count: NotRequired[int]
     """Number of workers, the least of them with autoscaling. 0 needs KEDA. Default: 1."""
@@ -108,7 +116,7 @@ class WorkerQueueArgs(TypedDict):
     ephemeral_storage: NotRequired[str]
     """Disk that one worker may use for logs and temporary files, a Kubernetes quantity. A worker that
     uses more is evicted. Default: `10Gi`."""
-    termination_grace_period_seconds: NotRequired[int]
+    termination_grace_period_seconds: NotRequired[pulumi.Input[int]]
     """How long a worker of this queue may go on with its tasks when it is replaced, in seconds.
     Default: that of the Deployment."""
     node_selector: NotRequired[Mapping[str, str]]
@@ -120,14 +128,14 @@ class WorkerQueueArgs(TypedDict):
 class AutoscalingArgs(TypedDict):
     """How worker queues with a `max_count` above their `min_count` are scaled."""
 
-    type: NotRequired[str]
+    type: NotRequired[Choice[AutoscalingType]]
     """`cpu`: a HorizontalPodAutoscaler, which needs the metrics server. `keda`: a KEDA ScaledObject by
     queued and running tasks, which needs KEDA. Default: `cpu`."""
-    target_cpu_percent: NotRequired[int]
+    target_cpu_percent: NotRequired[pulumi.Input[int]]
     """With `cpu`: average use to aim at, in percent of the worker's CPU limit, 1 to 100. Default: 70."""
-    polling_interval_seconds: NotRequired[int]
+    polling_interval_seconds: NotRequired[pulumi.Input[int]]
     """With `keda`: how often tasks are counted, in seconds. Default: 10."""
-    cooldown_period_seconds: NotRequired[int]
+    cooldown_period_seconds: NotRequired[pulumi.Input[int]]
     """How long less work must last before workers are stopped, in seconds. Default: 300."""
 
 
@@ -163,7 +171,7 @@ class DatabaseArgs(TypedDict):
     """Password of `username`. Required with `host`. Kept secret."""
     login_from: NotRequired[LoginFromArgs]
     """User and password in an existing Secret, in place of `username` and `password`."""
-    ssl_mode: NotRequired[pulumi.Input[str]]
+    ssl_mode: NotRequired[pulumi.Input[Choice[SslMode]]]
     """libpq's `sslmode`: `disable`, `allow`, `prefer`, `require`, `verify-ca` or `verify-full`.
     Default: `require` with `host`; with `url` what it says."""
     ca_certificate: NotRequired[pulumi.Input[str]]
@@ -259,7 +267,7 @@ class ConnectionArgs(TypedDict):
 class ServiceArgs(TypedDict):
     """How the webserver is reached."""
 
-    type: NotRequired[str]
+    type: NotRequired[Choice[ServiceType]]
     """`ClusterIP`, `NodePort` or `LoadBalancer`; a deploy waits until that has an address, unless
     `base_url` is given. Default: `ClusterIP`."""
     node_port: NotRequired[pulumi.Input[int]]
@@ -386,9 +394,9 @@ class MetricsArgs(TypedDict):
 class TimeoutArgs(TypedDict):
     """How long the steps of a deploy may take, in seconds."""
 
-    release_job: NotRequired[int]
+    release_job: NotRequired[pulumi.Input[int]]
     """Parsing the DAGs and migrating the database. Default: 1800."""
-    rollout: NotRequired[int]
+    rollout: NotRequired[pulumi.Input[int]]
     """One workload becoming ready. Default: 600."""
 
 
@@ -441,7 +449,7 @@ class DeploymentArgs(TypedDict):
     """Celery queues with their workers. Default: one queue named `default`."""
     autoscaling: NotRequired[AutoscalingArgs]
     """How worker queues with a `max_count` are scaled."""
-    termination_grace_period_seconds: NotRequired[int]
+    termination_grace_period_seconds: NotRequired[pulumi.Input[int]]
     """How long a worker may go on with its tasks when it is replaced, in seconds. Default: 600."""
     environment: NotRequired[Mapping[str, pulumi.Input[str]]]
     """Environment variables of every Airflow process, in a ConfigMap: not for secrets. Names are
@@ -494,10 +502,10 @@ class DeploymentArgs(TypedDict):
     rollback_to: NotRequired[str]
     """Deploy an earlier release again, image and configuration: its number, `previous`, or an image digest
     (`sha256:...`). The project is not built then. Also as `astro:rollbackTo` in the stack's configuration."""
-    database_downgrade: NotRequired[str]
+    database_downgrade: NotRequired[pulumi.Input[Choice[DatabaseDowngrade]]]
     """`allow`, or `refuse` a deploy of an older Airflow that needs the database to be downgraded, which drops
     what only the newer Airflow stores. Default: `allow`."""
-    history_limit: NotRequired[int]
+    history_limit: NotRequired[pulumi.Input[int]]
     """Number of releases that are kept to go back to, 2 to 1000. Default: 50."""
     timeouts: NotRequired[TimeoutArgs]
     """How long the steps of a deploy may take."""

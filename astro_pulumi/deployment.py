@@ -11,6 +11,7 @@ from astro_pulumi.airflow.secrets import ADMIN, admin_password, references, secr
 from astro_pulumi.airflow.urls import certificates, service_urls
 from astro_pulumi.args import DeploymentArgs
 from astro_pulumi.image import build_and_push
+from astro_pulumi.inputs import computed
 from astro_pulumi.kept import (
     check_database_change,
     database_kind,
@@ -166,8 +167,12 @@ class Deployment(pulumi.ComponentResource):
             return None
         self.namespace = self._find_or_make_namespace(name, args.get("namespace"))
         rollback = rollbacks.read(name, wanted, self.namespace, self)
-        if warning := rollbacks.downgrade_warning(rollback, args.get("database_downgrade")):
-            pulumi.log.warn(f"{name}: {warning}", self)
+
+        def warn(policy: str | None) -> None:
+            if warning := rollbacks.downgrade_warning(rollback, policy):
+                pulumi.log.warn(f"{name}: {warning}", self)
+
+        computed(warn, args.get("database_downgrade"))
         return rollback
 
     def _find_or_make_namespace(

@@ -93,10 +93,10 @@ class WorkerQueue:
     """One Celery queue. It is scaled between `size.replicas` and `max_count`."""
 
     name: str
-    concurrency: int
+    concurrency: pulumi.Input[int]
     size: Size
     max_count: int
-    termination_grace_period_seconds: int
+    termination_grace_period_seconds: pulumi.Input[int]
     placement: Placement
 
     @property
@@ -110,9 +110,9 @@ class Autoscaling:
     """How queues are scaled."""
 
     type: str  # "cpu", "keda"
-    target_cpu_percent: int
-    polling_interval: int
-    cooldown_period: int
+    target_cpu_percent: pulumi.Input[int]
+    polling_interval: pulumi.Input[int]
+    cooldown_period: pulumi.Input[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,10 +319,10 @@ class DeploymentSpec:
     remote_logging: RemoteLogging | None
     log_retention_days: int
     metrics: Metrics
-    database_downgrade: str
-    history_limit: int
-    release_job_timeout: int
-    rollout_timeout: int
+    database_downgrade: pulumi.Input[str]
+    history_limit: pulumi.Input[int]
+    release_job_timeout: pulumi.Input[int]
+    rollout_timeout: pulumi.Input[int]
 
     @property
     def default_queue(self) -> WorkerQueue:

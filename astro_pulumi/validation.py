@@ -17,6 +17,7 @@ from astro_pulumi.airflow.facts import AIRFLOW, AirflowFacts
 from astro_pulumi.airflow.version import AirflowVersion
 from astro_pulumi.args import DeploymentArgs, ProjectImageArgs
 from astro_pulumi.arguments import Arguments, amount_of, check_label
+from astro_pulumi.choices import AutoscalingType, DatabaseDowngrade, ServiceType, SslMode
 from astro_pulumi.errors import ArgumentError
 from astro_pulumi.inputs import computed
 from astro_pulumi.once import once_in_a_run
@@ -28,7 +29,6 @@ T = TypeVar("T")
 # and a pod add (10 + 1 + 5).
 _LONGEST_NAME: Final = 30
 _WEEK: Final = 7 * 24 * 3600
-_SSL_MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _OWN_PGBOUNCER_SETTINGS: Final = {
     "default_pool_size": "is set by the Deployment: use `pool_size`",
     "max_client_conn": "is set by the Deployment: use `max_client_connections`",
@@ -111,10 +111,10 @@ def specify(name: str, args: DeploymentArgs, *, may_lack_dags: bool = False) -> 
         remote_logging=_remote_logging(given) if given.has("remote_logging") else None,
         log_retention_days=given.plain_number("log_retention_days", 15, 0, 3650),
         metrics=_metrics(given.section("metrics")),
-        database_downgrade=given.plain_choice("database_downgrade", "allow", ("allow", "refuse")),
-        history_limit=given.plain_number("history_limit", 50, 2, 1000),
-        release_job_timeout=timeouts.plain_number("release_job", 1800, 1),
-        rollout_timeout=timeouts.plain_number("rollout", 600, 1),
+        database_downgrade=given.choice("database_downgrade", "allow", DatabaseDowngrade),
+        history_limit=given.number("history_limit", 50, 2, 1000),
+        release_job_timeout=timeouts.number("release_job", 1800, 1),
+        rollout_timeout=timeouts.number("rollout", 600, 1),
     )
 
 
@@ -239,8 +239,8 @@ def _request(args: Arguments, resource: str, default_limit: str) -> str | None:
 
 
 def _worker_queues(given: Arguments) -> tuple[spec.WorkerQueue, ...]:
-    grace_period = given.plain_number("termination_grace_period_seconds", 600, 0, _WEEK)
-    keda = given.section("autoscaling").plain_text("type", "cpu")
+    grace_period = given.number("termination_grace_period_seconds", 600, 0, _WEEK)
+    keda = given.section("autoscaling").plain_choice("type", "cpu", AutoscalingType)
     queues = []
     names: set[str] = set()
     for args in given.sections("worker_queues", [{"name": "default"}]):
@@ -263,15 +263,17 @@ def _worker_queues(given: Arguments) -> tuple[spec.WorkerQueue, ...]:
         queues.append(
             spec.WorkerQueue(
                 name=name,
-                concurrency=args.plain_number("concurrency", 5, 1, 1000),
+                concurrency=args.number("concurrency", 5, 1, 1000),
                 size=replace(
                     _size(args, minimum, "2", "2Gi"),
                     ephemeral_storage=args.plain_quantity("ephemeral_storage", "10Gi"),
                 ),
                 max_count=maximum,
-                termination_grace_period_seconds=args.plain_number(
-                    "termination_grace_period_seconds", grace_period, 0, _WEEK
-                ),
+                termination_grace_period_seconds=args.number(
+                    "termination_grace_period_seconds", 0, 0, _WEEK
+                )
+                if args.has("termination_grace_period_seconds")
+                else grace_period,
                 placement=_placement(args),
             )
         )
@@ -280,10 +282,10 @@ def _worker_queues(given: Arguments) -> tuple[spec.WorkerQueue, ...]:
 
 def _autoscaling(args: Arguments) -> spec.Autoscaling:
     return spec.Autoscaling(
-        type=args.plain_choice("type", "cpu", ("cpu", "keda")),
-        target_cpu_percent=args.plain_number("target_cpu_percent", 70, 1, 100),
-        polling_interval=args.plain_number("polling_interval_seconds", 10, 1, 3600),
-        cooldown_period=args.plain_number("cooldown_period_seconds", 300, 0, 3600),
+        type=args.plain_choice("type", "cpu", AutoscalingType),
+        target_cpu_percent=args.number("target_cpu_percent", 70, 1, 100),
+        polling_interval=args.number("polling_interval_seconds", 10, 1, 3600),
+        cooldown_period=args.number("cooldown_period_seconds", 300, 0, 3600),
     )
 
 
@@ -394,7 +396,7 @@ def _database(args: Arguments) -> spec.BackingService | spec.ExternalDatabase:
         **_address(args, 5432),
         login_from=existing.read_login(args, "username"),
         name=args.text("name", "airflow"),
-        ssl_mode=args.choice("ssl_mode", "require", _SSL_MODES)
+        ssl_mode=args.choice("ssl_mode", "require", SslMode)
         if args.has("ssl_mode") or args.has("host")
         else None,
     )
@@ -491,7 +493,7 @@ def _backing_service(args: Arguments, image: str, storage_size: str) -> spec.Bac
 
 def _exposure(given: Arguments) -> spec.Exposure:
     args = given.section("service")
-    kind = args.plain_choice("type", "ClusterIP", ("ClusterIP", "NodePort", "LoadBalancer"))
+    kind = args.plain_choice("type", "ClusterIP", ServiceType)
     if args.has("node_port") and kind != "NodePort":
         raise ArgumentError(args.path("node_port"), f"needs type NodePort, not {kind}")
     return spec.Exposure(

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from astro_pulumi.airflow.secrets import KEDA_CONNECTION
 from astro_pulumi.airflow.urls import existing_login
-from astro_pulumi.inputs import computed
+from astro_pulumi.inputs import computed, formatted
 from astro_pulumi.kubernetes.metadata import SKIP_AWAIT, Manifest, labels
 from astro_pulumi.kubernetes.pods import fraction
 from astro_pulumi.kubernetes.workloads import queue_label, worker_name
@@ -25,7 +25,11 @@ def autoscalers(spec: DeploymentSpec, secrets: dict[str, Any]) -> dict[str, Mani
 
 def _cpu_autoscaler(spec: DeploymentSpec, queue: WorkerQueue) -> Manifest:
     """A HorizontalPodAutoscaler. It aims at a part of the limit: requests are far below normal use."""
-    target = fraction(queue.size.cpu, spec.autoscaling.target_cpu_percent / 100)
+    target = computed(
+        lambda cpu, percent: fraction(cpu, percent / 100),
+        queue.size.cpu,
+        spec.autoscaling.target_cpu_percent,
+    )
     metric = {"name": "cpu", "target": {"type": "AverageValue", "averageValue": target}}
     return {
         "apiVersion": "autoscaling/v2",
@@ -73,9 +77,11 @@ def _keda_autoscaler(spec: DeploymentSpec, queue: WorkerQueue) -> Manifest:
     """A ScaledObject: as many workers as the queue's queued and running tasks fill."""
     # Names of queues hold lower-case letters, digits and dashes only, so they need no escaping.
     queues = ", ".join(f"'{name}'" for name in spec.queues_served(queue))
-    query = (
-        f"SELECT ceil(count(*)::decimal / {queue.concurrency}) FROM task_instance "  # noqa: S608
-        f"WHERE state IN ('queued', 'running') AND queue IN ({queues})"
+    query = formatted(
+        "SELECT ceil(count(*)::decimal / {concurrency}) FROM task_instance "
+        "WHERE state IN ('queued', 'running') AND queue IN ({queues})",
+        concurrency=queue.concurrency,
+        queues=queues,
     )
     return {
         "apiVersion": "keda.sh/v1alpha1",

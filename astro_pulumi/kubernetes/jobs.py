@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
+import pulumi
+
+from astro_pulumi.inputs import computed
 from astro_pulumi.kubernetes.metadata import Manifest, labels
 from astro_pulumi.kubernetes.pods import pod_metadata
 from astro_pulumi.naming import object_name
@@ -13,7 +16,7 @@ def job(
     spec: DeploymentSpec,
     component: str,
     pod: Manifest,
-    deadline: int,
+    deadline: pulumi.Input[int],
     annotations: Mapping[str, str] = MappingProxyType({}),
 ) -> Manifest:
     """Build the Job of `pod`, which runs as the component's own service account.
@@ -38,14 +41,14 @@ def job(
                 # A failed Job would be waited for again by the next `up` instead of made anew.
                 "pulumi.com/replaceUnready": "true",
                 # Its own deadline ends it with a reason; Pulumi's wait would end without one.
-                "pulumi.com/timeoutSeconds": str(deadline + 120),
+                "pulumi.com/timeoutSeconds": computed(lambda seconds: str(seconds + 120), deadline),
                 **annotations,
             },
         },
         "spec": {
             "backoffLimit": 0,
             # Only where the pod never starts: it takes the pod, and its log, away.
-            "activeDeadlineSeconds": deadline + 60,
+            "activeDeadlineSeconds": computed(lambda seconds: seconds + 60, deadline),
             "template": {"metadata": pod_metadata(spec, labels(spec.name, component)), "spec": pod},
         },
     }

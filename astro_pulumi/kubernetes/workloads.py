@@ -6,6 +6,7 @@ from typing import Any, Final
 from astro_pulumi.airflow.environment import process_settings
 from astro_pulumi.airflow.facts import FILES, LOGS, SIMPLE_AUTH_PASSWORDS, Process, ScriptProbe
 from astro_pulumi.airflow.secrets import ADMIN, ADMIN_PASSWORD
+from astro_pulumi.inputs import formatted
 from astro_pulumi.kubernetes.metadata import Manifest, selector
 from astro_pulumi.kubernetes.pods import (
     AirflowEnvironment,
@@ -97,7 +98,7 @@ def _for_queue(spec: DeploymentSpec, queue: WorkerQueue) -> Process:
     }
 
     def fill(arguments: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(argument.format(**values) for argument in arguments)
+        return tuple(formatted(argument, **values) for argument in arguments)
 
     probe = worker.probe
     if isinstance(probe, ScriptProbe):

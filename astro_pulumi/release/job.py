@@ -8,6 +8,7 @@ import pulumi
 
 from astro_pulumi.airflow.database_needs import database_needs
 from astro_pulumi.airflow.image_needs import image_needs
+from astro_pulumi.inputs import computed
 from astro_pulumi.kubernetes import backing
 from astro_pulumi.kubernetes.jobs import job
 from astro_pulumi.kubernetes.metadata import Manifest
@@ -64,17 +65,19 @@ def release_job(
     :param consents: annotations, as `one_time` makes them.
     """
     pod = airflow_pod(spec.facts.release_job, Size(1, "2", "2Gi"), environment)
-    grace = max(queue.termination_grace_period_seconds for queue in spec.worker_queues)
+    grace_periods = (queue.termination_grace_period_seconds for queue in spec.worker_queues)
     # A downgrade waits for workers that drain.
-    deadline = spec.release_job_timeout + grace
+    deadline = computed(
+        lambda timeout, *periods: timeout + max(periods), spec.release_job_timeout, *grace_periods
+    )
     values: dict[str, pulumi.Input[str]] = {
         "ASTRO_DEPLOYMENT": spec.name,
         "ASTRO_RELEASE_CONTENT": content,
         "ASTRO_DATABASE_DOWNGRADE": spec.database_downgrade,
-        "ASTRO_HISTORY_LIMIT": str(spec.history_limit),
-        "ASTRO_LEASE_PATIENCE": str(deadline // 2),
-        "ASTRO_DATABASE_NEEDS": json.dumps(database_needs(spec), sort_keys=True),
-        "ASTRO_IMAGE_NEEDS": json.dumps(image_needs(spec), sort_keys=True),
+        "ASTRO_HISTORY_LIMIT": computed(str, spec.history_limit),
+        "ASTRO_LEASE_PATIENCE": computed(lambda seconds: str(seconds // 2), deadline),
+        "ASTRO_DATABASE_NEEDS": _as_json(database_needs(spec)),
+        "ASTRO_IMAGE_NEEDS": _as_json(image_needs(spec)),
         **_IMAGE_SWITCHES,
     }
     if spec.backup_before_downgrade:
@@ -88,6 +91,11 @@ def release_job(
         },
     ]
     return job(spec, RELEASE_JOB, pod, deadline, dict(consents))
+
+
+def _as_json(needs: dict[str, Any]) -> pulumi.Input[str]:
+    text: pulumi.Input[str] = computed(lambda known: json.dumps(known, sort_keys=True), needs)
+    return text
 
 
 def release_job_rights(spec: DeploymentSpec, pull_secret: Any | None) -> list[Manifest]:

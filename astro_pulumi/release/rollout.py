@@ -13,6 +13,7 @@ from typing import Any, Final
 import pulumi
 
 from astro_pulumi.airflow.facts import FILES, Process
+from astro_pulumi.inputs import computed
 from astro_pulumi.kubernetes.jobs import job
 from astro_pulumi.kubernetes.metadata import Manifest
 from astro_pulumi.kubernetes.pods import AirflowEnvironment, airflow_pod, mount_files
@@ -50,11 +51,11 @@ def rollout_job(
     container["env"] += [
         {"name": "ASTRO_DEPLOYMENT", "value": spec.name},
         {"name": "ASTRO_WORKLOADS", "value": json.dumps(names)},
-        {"name": "ASTRO_ROLLOUT_TIMEOUT", "value": str(spec.rollout_timeout)},
+        {"name": "ASTRO_ROLLOUT_TIMEOUT", "value": computed(str, spec.rollout_timeout)},
     ]
     for volume, sources in _secrets(environment, workloads).items():
         mount_files(pod, volume, sources, f"{_SECRETS}/{volume}")
-    made = job(spec, ROLLOUT, pod, spec.rollout_timeout + _START)
+    made = job(spec, ROLLOUT, pod, computed(lambda seconds: seconds + _START, spec.rollout_timeout))
     metadata = made["spec"]["template"]["metadata"]
     metadata["annotations"] = {**metadata.get("annotations", {}), INPUTS: inputs_hash(workloads)}
     return made

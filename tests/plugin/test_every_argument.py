@@ -43,15 +43,23 @@ def walk(
     leaf: Callable[[Any, dict[str, Any], str], Any],
 ) -> Any:
     """`values` with the schema's names, and each leaf as `leaf(value, definition, path)` makes it."""
-    reference = definition.get("$ref", "")
-    if reference.startswith("#/types/"):
-        return structure(values, SCHEMA["types"][reference.removeprefix("#/types/")], path, leaf)
+    if type_ := structure_type(definition):
+        return structure(values, type_, path, leaf)
     if isinstance(values, list):
         return [walk(value, definition["items"], path, leaf) for value in values]
     if isinstance(values, dict) and "additionalProperties" in definition:
         inner = definition["additionalProperties"]
         return {key: walk(value, inner, path, leaf) for key, value in values.items()}
     return leaf(values, definition, path)
+
+
+def structure_type(definition: dict[str, Any]) -> dict[str, Any] | None:
+    """The type that a definition refers to; None for an enum, whose values are leaves."""
+    reference = definition.get("$ref", "")
+    if not reference.startswith("#/types/"):
+        return None
+    type_: dict[str, Any] = SCHEMA["types"][reference.removeprefix("#/types/")]
+    return None if "enum" in type_ else type_
 
 
 def structure(
@@ -139,8 +147,7 @@ def paths(properties: dict[str, Any], prefix: str) -> Iterator[str]:
         inner = definition
         while "items" in inner or "additionalProperties" in inner:
             inner = inner.get("items") or inner["additionalProperties"]
-        if inner.get("$ref", "").startswith("#/types/"):
-            type_ = SCHEMA["types"][inner["$ref"].removeprefix("#/types/")]
+        if type_ := structure_type(inner):
             yield from paths(type_["properties"], path)
         else:
             yield path

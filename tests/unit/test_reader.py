@@ -1,7 +1,7 @@
 """The reader of arguments: an Output is checked like a plain value, with the same message."""
 
 from collections.abc import Callable
-from enum import Enum
+from enum import Enum, StrEnum
 from typing import Any, NotRequired, TypedDict
 
 import pulumi
@@ -12,7 +12,7 @@ from astro_pulumi.errors import ArgumentError
 from tests.mock_engine import run
 
 
-class Level(Enum):
+class Level(StrEnum):
     """As the enums of the package are."""
 
     LOW = "low"

@@ -9,6 +9,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -43,6 +44,8 @@ def _sections() -> Iterator[str]:
             yield f"| `{_snake_case(output)}` | {type_} | {text} |"
         yield ""
     for token, type_ in package["types"].items():
+        if "enum" in type_:
+            continue
         yield f"## {token.rpartition(':')[2]}\n\n{_cell(type_['description'])}\n"
         yield _table(type_["properties"], type_.get("required", []))
 
@@ -69,12 +72,24 @@ def _type(definition: dict[str, Any], as_input: bool = True) -> str:
         if reference == "pulumi.json#/Any":
             return "anything"
         name = reference.rpartition(":")[2]
+        if choices := _enums().get(name):
+            return f"{', '.join(f'`{choice}`' for choice in choices)}{mark}"
         return f"[{name}](#{name.lower()})"
     if items := definition.get("items"):
         return f"list of {_type(items)}"
     if values := definition.get("additionalProperties"):
         return f"map of {_type(values)}"
     return f"{definition['type']}{mark}"
+
+
+@cache
+def _enums() -> dict[str, list[str]]:
+    """Return the values of each enum, by its name."""
+    return {
+        token.rpartition(":")[2]: [choice["value"] for choice in type_["enum"]]
+        for token, type_ in json.loads(schema())["types"].items()
+        if "enum" in type_
+    }
 
 
 def _snake_case(name: str) -> str:
