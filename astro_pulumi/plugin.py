@@ -10,6 +10,7 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
+from operator import itemgetter
 from typing import Any, Final
 
 import pulumi
@@ -20,6 +21,7 @@ from astro_pulumi import pulumi_internals
 from astro_pulumi.deployment import Deployment
 from astro_pulumi.errors import ArgumentError, AstroError
 from astro_pulumi.image import ProjectImage
+from astro_pulumi.schema import completed
 
 PACKAGE: Final = "astro"
 _COMPONENTS: Final = [Deployment, ProjectImage]
@@ -30,9 +32,15 @@ def serve() -> None:
     pulumi_internals.serve(AstroProvider(), _explained)
 
 
-def schema() -> str:
-    """The package schema, as `schema.json` at the root of the repository keeps it."""
-    return json.dumps(json.loads(AstroProvider().schema or "{}"), indent=2) + "\n"
+def schema(python_names: bool = False) -> str:
+    """Return the package schema, as `schema.json` at the root of the repository keeps it.
+
+    Args:
+        python_names: Whether descriptions name arguments as Python does.
+    """
+    provider = AstroProvider()
+    package = completed(provider.analysed, rename=not python_names)
+    return json.dumps(package, indent=2) + "\n"
 
 
 class AstroProvider(ComponentProvider):
@@ -40,6 +48,8 @@ class AstroProvider(ComponentProvider):
 
     def __init__(self) -> None:
         super().__init__(_COMPONENTS, PACKAGE, version=version("astro-pulumi"))
+        self.analysed = self.schema or "{}"
+        self.schema = json.dumps(completed(self.analysed))
         pulumi_internals.relax_definitions(self)
 
     def construct(
@@ -84,7 +94,7 @@ class AstroProvider(ComponentProvider):
         nested = self.get_type_definition(definition) if definition.ref else None
         if isinstance(value, pulumi.Output):
             if nested or definition.items or definition.additional_properties:
-                raise ArgumentError(path, "is an Output as a whole; make Outputs of its values")
+                return self._prepare_value(_opened(value, path), definition, path)
             if definition.plain:
                 raise ArgumentError(path, "must be known when the program runs; it is an Output")
         elif nested:
@@ -102,6 +112,21 @@ class AstroProvider(ComponentProvider):
                 for key, item in value.items()
             }
         return value
+
+
+def _opened(value: pulumi.Output[Any], path: str) -> Any:
+    """Return a mapping or list with an Output of each item; the names in it must be known now.
+
+    SDKs send a mapping whose property is secret as one Output.
+    """
+    known = pulumi_internals.wait_for(value)
+    if isinstance(known, Mapping):
+        return {key: value.apply(itemgetter(key)) for key in known}
+    if isinstance(known, list):
+        return [value.apply(itemgetter(index)) for index in range(len(known))]
+    if known is None:
+        raise ArgumentError(path, "is unknown as a whole; make Outputs of its values")
+    return known
 
 
 def _explained(error: pulumi.RunError) -> Exception:

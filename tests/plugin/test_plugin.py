@@ -99,6 +99,20 @@ def test_a_preview_with_unknown_inputs_registers_the_same_children(plugin: Plugi
     assert planned.get("analytics-scheduler", "Deployment").container["image"] == UNKNOWN
 
 
+def test_a_mapping_may_be_secret_as_a_whole(plugin: Plugin) -> None:
+    """SDKs make one Output of a mapping whose property is secret in the schema."""
+    for whole in (secret({"TOKEN": "s3cret"}), output({"TOKEN": "s3cret"}, secret=True)):
+        made = plugin.construct({**BUILT, "secretEnvironment": whole})
+        token = made.get("analytics-environment", "Secret").inputs["stringData"]["TOKEN"]
+        assert token == "s3cret"
+        assert isinstance(token, Secret)
+    registry = secret({**REGISTRY, "username": "acme", "password": "hunter2"})
+    login = plugin.construct({**BUILT, "registry": registry}).get("analytics-registry", "Secret")
+    assert "hunter2" in login.inputs["stringData"][".dockerconfigjson"]
+    unknown = {**BUILT, "secretEnvironment": UNKNOWN}
+    assert "secretEnvironment: is unknown as a whole" in refused(plugin, unknown, preview=True)
+
+
 def test_a_preview_needs_neither_docker_nor_cluster(plugin: Plugin) -> None:
     planned = plugin.construct({"project": "project", "registry": REGISTRY}, preview=True)
     assert planned.outputs["image"] == UNKNOWN
@@ -121,10 +135,11 @@ def test_a_project_image_is_built_alone(plugin: Plugin) -> None:
             ["workerQueues[0].minCount: must be a whole number, not 1.5"],
         ),
         ({**BUILT, "workerQueues": "default"}, ["workerQueues: must be a list"]),
-        ({**BUILT, "workerQueues": output([])}, ["workerQueues", "is an Output as a whole"]),
+        ({**BUILT, "workerQueues": output([])}, ["workerQueues: is empty; leave it out"]),
+        ({**BUILT, "workerQueues": output("a")}, ["workerQueues: must be a list"]),
         (
-            {**BUILT, "secretEnvironment": secret({"TOKEN": "s3cret"})},
-            ["secretEnvironment: is an Output as a whole; make Outputs of its values"],
+            {**BUILT, "workerQueues": output([{"name": "a"}])},
+            ["workerQueues[0].name: must be known when the program runs"],
         ),
         ({**BUILT, "workerQueues": [{"cuncurrency": 1}]}, ["workerQueues[0].cuncurrency"]),
         ({**BUILT, "workerQueues": [{}]}, ["workerQueues[0].name", "required"]),
@@ -137,10 +152,6 @@ def test_a_project_image_is_built_alone(plugin: Plugin) -> None:
         ),
         ({"image": BUILT["image"]}, ["airflowVersion: is required with `image`"]),
         ({"project": "nowhere", "registry": REGISTRY}, ["nowhere: there is no such directory"]),
-        (
-            {"project": "project", "registry": secret(REGISTRY)},
-            ["registry: is an Output as a whole; make Outputs of its values"],
-        ),
         (
             {"project": "project", "registry": {**REGISTRY, "password": "x"}},
             ["registry.username: is required"],

@@ -33,7 +33,7 @@ def page() -> str:
 
 
 def _sections() -> Iterator[str]:
-    package = json.loads(schema())
+    package = json.loads(schema(python_names=True))
     for token, component in package["resources"].items():
         name = token.rpartition(":")[2]
         yield f"## {name}\n\n{_cell(component['description'])}\n"
@@ -87,7 +87,7 @@ def _enums() -> dict[str, list[str]]:
     """Return the values of each enum, by its name."""
     return {
         token.rpartition(":")[2]: [choice["value"] for choice in type_["enum"]]
-        for token, type_ in json.loads(schema())["types"].items()
+        for token, type_ in json.loads(schema(python_names=True))["types"].items()
         if "enum" in type_
     }
 

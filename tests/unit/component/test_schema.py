@@ -1,11 +1,13 @@
 """The package schema: what editors, `pulumi package add` and the reference pages show of the arguments."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from astro_pulumi.plugin import schema
+from astro_pulumi.schema import SECRETS
 from tests.unit.component.reference import PAGE, page
 
 COMMITTED = Path(__file__).parents[3] / "schema.json"
@@ -28,6 +30,30 @@ def test_every_component_and_type_is_described() -> None:
     package = json.loads(schema())
     described = {**package["resources"], **package["types"]}
     assert [name for name, one in described.items() if not one.get("description")] == []
+
+
+def test_descriptions_are_clean_and_name_arguments_as_other_languages_do() -> None:
+    package = json.loads(schema())
+    names = {
+        re.sub(r"(?<=[a-z0-9])([A-Z])", lambda upper: f"_{upper[1].lower()}", path.split(".")[1])
+        for path, _ in properties()
+    }
+    descriptions = [definition["description"] for _, definition in properties()]
+    descriptions += [type_["description"] for type_ in package["types"].values()]
+    for text in descriptions:
+        assert "  " not in text, text
+        assert "\n" not in text.replace("\n\n", ""), text
+        for code in re.findall("`[^`]+`", text):
+            wrong = {name for name in re.findall(r"[a-z]+(?:_[a-z0-9]+)+", code) if name in names}
+            assert not wrong, text
+
+
+def test_secrets_are_marked() -> None:
+    marked = {path.partition(":index:")[2] for path, one in properties() if one.get("secret")}
+    assert marked == {f"{owner}.{key}" for owner, key in SECRETS}
+    for path, definition in properties():
+        if re.search(r"password$|Password$", path):
+            assert definition.get("secret"), path
 
 
 def properties() -> Iterator[tuple[str, Any]]:
