@@ -14,7 +14,7 @@ from unittest import mock
 
 import pulumi
 from google.protobuf import json_format
-from pulumi.runtime import mocks, resource
+from pulumi.runtime import mocks, resource, rpc
 from pulumi.runtime.config import set_all_config
 from pulumi.runtime.proto import source_pb2
 
@@ -203,7 +203,10 @@ def answer(type_: str, name: str, inputs: dict[str, Any], preview: bool) -> dict
     """What the provider of `type_` would answer; a preview leaves out what only the cluster knows."""
     state = dict(inputs)
     if type_.startswith("kubernetes:"):
-        state["metadata"] = {"name": f"{name}-abc123", **(state.get("metadata") or {})}
+        given = state.get("metadata") or {}
+        if rpc.is_rpc_secret(given):  # because something in it is
+            given = rpc.unwrap_rpc_secret(given)
+        state["metadata"] = {"name": f"{name}-abc123", **given}
         if not preview:
             state["metadata"]["uid"] = f"uid-of-{name}"
         if name.endswith("-release-job") and not preview:
