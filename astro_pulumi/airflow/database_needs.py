@@ -15,6 +15,8 @@ def database_needs(spec: DeploymentSpec) -> dict[str, Any]:
     version = spec.airflow_version
     oldest = spec.facts.oldest_postgresql
     return {
+        # Else a person's account is left alone.
+        "admin_password_is_given": spec.auth.admin_password is not None,
         "airflow": f"{version.major}.{version.minor}",
         "postgresql": oldest[max(minor for minor in oldest if minor <= version.minor)],
         "least_connections": _connections(spec, 1, scaled=False),

@@ -239,7 +239,7 @@ def ensure_admin() -> list[str]:
     if "ASTRO_ADMIN_USERNAME" not in os.environ:
         return []  # the simple auth manager has its users in a file
     username, password = os.environ["ASTRO_ADMIN_USERNAME"], os.environ["ASTRO_ADMIN_PASSWORD"]
-    is_given = json.loads(os.environ["ASTRO_DATABASE_NEEDS"]).get("admin_password_is_given", False)
+    is_given = json.loads(os.environ["ASTRO_DATABASE_NEEDS"])["admin_password_is_given"]
 
     def create() -> None:
         # The password never leaves this process: no command line carries it.

@@ -52,3 +52,9 @@ def test_pgbouncer_opens_what_its_pools_hold() -> None:
     assert (pooled["servers"], pooled["clients"]) == (40, 200)
     assert connections()["servers"] is None
     assert connections()["clients"] is None
+
+
+def test_a_password_that_the_program_states_is_known_as_such() -> None:
+    assert not database_needs(spec())["admin_password_is_given"]
+    given = spec(auth={"admin_password": "a password of ours"})
+    assert database_needs(given)["admin_password_is_given"]
