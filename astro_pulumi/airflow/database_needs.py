@@ -1,17 +1,19 @@
 """What a Deployment needs of its database. The release Job compares it with what the database is."""
 
-import math
-from collections.abc import Iterable
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
-import pulumi
-
+from astro_pulumi.airflow.facts import AirflowFacts, Process
 from astro_pulumi.inputs import computed
 from astro_pulumi.spec import DeploymentSpec
 
 
 def database_needs(spec: DeploymentSpec) -> dict[str, Any]:
-    """Return the oldest PostgreSQL, and how many connections the processes keep. Numbers may be Outputs."""
+    """Return the oldest PostgreSQL, and how many connections the processes keep.
+
+    JSON as it is, apart from Outputs in it.
+    """
     version = spec.airflow_version
     oldest = spec.facts.oldest_postgresql
     return {
@@ -19,46 +21,52 @@ def database_needs(spec: DeploymentSpec) -> dict[str, Any]:
         "admin_password_is_given": spec.auth.admin_password is not None,
         "airflow": f"{version.major}.{version.minor}",
         "postgresql": oldest[max(minor for minor in oldest if minor <= version.minor)],
-        "least_connections": _connections(spec, 1, scaled=False),
-        "most_connections": _connections(spec, 2, scaled=True),
+        "least_connections": _connections(spec, generations=1, scaled=False),
+        # In a deploy new processes run beside old ones.
+        "most_connections": _connections(spec, generations=2, scaled=True),
     }
 
 
-def _connections(
-    spec: DeploymentSpec, generations: int, *, scaled: bool
-) -> dict[str, pulumi.Input[int] | None]:
+def _connections(spec: DeploymentSpec, *, generations: int, scaled: bool) -> Any:
     """Return how many connections the Deployment keeps open, and how many PgBouncer may have.
 
-    :param generations: 2 while new processes run beside old ones.
     :param scaled: whether all workers run that an autoscaler may start.
     """
-    processes = [
-        (process, _product(spec.sizes[process.component].replicas, generations))
-        for process in spec.processes
-    ]
-    slots = _total(
-        _product(queue.max_count if scaled else queue.size.replicas, queue.concurrency)
-        for queue in spec.worker_queues
-    )
     pool = spec.pgbouncer
-    bouncers = _product(pool.size.replicas, generations) if pool else 0
+    numbers = {
+        "replicas": [spec.sizes[process.component].replicas for process in spec.processes],
+        "workers": [q.max_count if scaled else q.size.replicas for q in spec.worker_queues],
+        "concurrency": [queue.concurrency for queue in spec.worker_queues],
+        "pgbouncer": pool
+        and {
+            "replicas": pool.size.replicas,
+            "servers": pool.pool_size,
+            "clients": pool.max_client_connections,
+        },
+    }
+    return computed(partial(_count, spec.facts, spec.processes, generations), numbers)
+
+
+def _count(
+    facts: AirflowFacts,
+    processes: tuple[Process, ...],
+    generations: int,
+    numbers: Mapping[str, Any],
+) -> dict[str, int | None]:
+    running = [
+        (process, replicas * generations)
+        for process, replicas in zip(processes, numbers["replicas"], strict=True)
+    ]
+    queues = zip(numbers["workers"], numbers["concurrency"], strict=True)
+    slots = sum(workers * concurrency for workers, concurrency in queues)
+    pool = numbers["pgbouncer"]
     return {
-        "pools": _total(_product(count, process.database_pools) for process, count in processes),
-        "tasks": _product(slots, spec.facts.worker.connections_of_task),
-        "clients": _product(bouncers, pool.max_client_connections) if pool else None,
-        "servers": _product(bouncers, pool.pool_size) if pool else None,
+        "pools": sum(replicas * process.database_pools for process, replicas in running),
+        "tasks": slots * facts.worker.connections_of_task,
+        "clients": pool and pool["replicas"] * generations * pool["clients"],
+        "servers": pool and pool["replicas"] * generations * pool["servers"],
         # asyncpg goes past PgBouncer.
-        "direct_pools": _total(
-            count for process, count in processes if "metadata-async" in process.reads
+        "direct_pools": sum(
+            replicas for process, replicas in running if "metadata-async" in process.reads
         ),
     }
-
-
-def _product(*factors: pulumi.Input[int]) -> pulumi.Input[int]:
-    result: pulumi.Input[int] = computed(lambda *known: math.prod(known), *factors)
-    return result
-
-
-def _total(terms: Iterable[pulumi.Input[int]]) -> pulumi.Input[int]:
-    result: pulumi.Input[int] = computed(lambda *known: sum(known), *terms)
-    return result

@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from astro_pulumi.inputs import computed
 from astro_pulumi.spec import DeploymentSpec
 
 _PROVIDER: Final = "apache-airflow-providers-"
@@ -19,7 +20,7 @@ _LOG_PROVIDERS: Final = {
 def image_needs(spec: DeploymentSpec) -> dict[str, Any]:
     """Return the Airflow version, the packages with their purposes, and what to do about each.
 
-    Of packages with "|" between them one is enough. JSON as it is.
+    Of packages with "|" between them one is enough. JSON as it is, apart from Outputs in it.
     """
     version = spec.airflow_version
     built = spec.source is not None
@@ -39,23 +40,31 @@ def image_needs(spec: DeploymentSpec) -> dict[str, Any]:
             else "Give an image with Airflow as `image`."
         ),
         "add": "requirements.txt" if built else "the image",
-        "packages": {**spec.facts.packages, **_packages(spec)},
+        "packages": computed(
+            lambda folder: {**spec.facts.packages, **_packages(spec), **_log_packages(folder)},
+            spec.remote_logging and spec.remote_logging.folder,
+        ),
     }
 
 
 def _packages(spec: DeploymentSpec) -> dict[str, str]:
     """Return what single settings need."""
     found = {}
+    metrics = spec.metrics
     if spec.auth.manager == "fab" and spec.facts.auth_managers["fab"]:
         found[f"{_PROVIDER}fab"] = 'auth.manager "fab"'
-    if spec.metrics.otel_host:
+    if metrics.otel_host is not None:
         found["opentelemetry-exporter-otlp-proto-http"] = "metrics.otel_host"
-    elif spec.metrics.statsd_host or spec.metrics.exporter_image:
-        given = "statsd_host" if spec.metrics.statsd_host else "exporter_image"
-        found["statsd"] = f"metrics.{given}"
-    if logging := spec.remote_logging:
-        if logging.folder is None:
-            found[f"{_PROVIDER}elasticsearch"] = "remote_logging.elasticsearch_host"
-        elif provider := _LOG_PROVIDERS.get(logging.folder.partition("://")[0]):
-            found[f"{_PROVIDER}{provider}"] = f"remote_logging.folder {logging.folder!r}"
+    if metrics.statsd_host is not None:
+        found["statsd"] = "metrics.statsd_host"
+    elif metrics.exporter_image is not None:
+        found["statsd"] = "metrics.exporter_image"
+    if spec.remote_logging and spec.remote_logging.folder is None:
+        found[f"{_PROVIDER}elasticsearch"] = "remote_logging.elasticsearch_host"
     return found
+
+
+def _log_packages(folder: str | None) -> dict[str, str]:
+    """Return what the place of task logs needs."""
+    provider = _LOG_PROVIDERS.get((folder or "").partition("://")[0])
+    return {f"{_PROVIDER}{provider}": f"remote_logging.folder {folder!r}"} if provider else {}
