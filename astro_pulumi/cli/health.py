@@ -1,74 +1,47 @@
-"""What is wrong with a pod, in the words that help most: why it crashed, not that it is restarted."""
+"""What is wrong with a workload, for `astro-pulumi status`. Pods are judged as in a roll-out."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-# What every pod goes through.
-_STARTING: Final = ("ContainerCreating", "PodInitializing")
-# After as long without a crash Kubernetes restarts a container at once again.
+from astro_pulumi.cli.cluster import Object
+from astro_pulumi.pod_files import astro_pods
+from astro_pulumi.pod_files.astro_pods import Container, Seen
+
+# What every healthy pod goes through as well.
+_PASSING: Final = (astro_pods.STARTING, astro_pods.NOT_READY)
+# Kubernetes resets the back-off of a container that has run for this long without a crash.
 _RECENT: Final = timedelta(minutes=10)
 _REPEATED: Final = 2
 _LONGEST: Final = 300
 
 
 def workload_problem(
-    workload: Mapping[str, Any], pods: Sequence[Mapping[str, Any]], now: datetime | None = None
+    workload: Object, pods: Sequence[Object], now: datetime | None = None
 ) -> str | None:
     """Return what keeps a workload or one of its pods from running; None if nothing does."""
-    for condition in (workload.get("status") or {}).get("conditions") or []:
-        # For example a quota that is exhausted, or an admission policy.
-        if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
-            return f"cannot create pods: {_short(condition.get('message') or condition['reason'])}"
-    found = (problem for pod in pods for problem in pod_problems(pod, now or datetime.now(UTC)))
-    return next(found, None)
+    time = now or datetime.now(UTC)
+    refused = astro_pods.refusal(workload)
+    found = [refused] if refused else (text for pod in pods for text in _pod_problems(pod, time))
+    return next((_short(text) for text in found), None)
 
 
-def pod_problems(pod: Mapping[str, Any], now: datetime) -> Iterator[str]:
-    """Yield what is wrong with a pod, init containers first."""
-    status = pod.get("status") or {}
-    for condition in status.get("conditions") or []:
-        if condition["type"] == "PodScheduled" and condition["status"] == "False":
-            yield f"cannot be scheduled: {_short(condition.get('message') or condition['reason'])}"
-    for kind in ("initContainerStatuses", "containerStatuses"):
-        for container in status.get(kind) or []:
-            problem = _container_problem(container, now)
-            if problem:
-                yield problem
+def _pod_problems(pod: Object, now: datetime) -> Iterator[str]:
+    for problem in astro_pods.problems(pod, (), Seen({}, {}), lambda one: _is_well(one, now)):
+        if problem.kind not in _PASSING:
+            yield problem.cause
 
 
-def _container_problem(container: Mapping[str, Any], now: datetime) -> str | None:
-    state = container.get("state") or {}
-    last = (container.get("lastState") or {}).get("terminated")
-    waiting, ended = state.get("waiting"), state.get("terminated")
-    if ended:
-        return f"crashes: {_end(ended)}" if ended.get("exitCode") else None
-    if waiting:
-        reason = str(waiting.get("reason") or "")
-        if reason == "CrashLoopBackOff" and last:
-            return f"crashes: {_end(last)}"
-        if reason in _STARTING and not (last and last.get("exitCode")):
-            return None
-        return _short(": ".join(filter(None, (reason, waiting.get("message")))))
-    if not last or not last.get("exitCode"):
-        return None
-    # It runs again. A container without a readiness probe is ready between any two crashes.
-    is_over = container.get("ready") and (
-        int(container.get("restartCount") or 0) < _REPEATED or not _is_recent(last, now)
-    )
-    return None if is_over else f"crashed: {_end(last)}"
+def _is_well(container: Container, now: datetime) -> bool:
+    """Return whether a container is ready, and not only between two crashes."""
+    last: dict[str, Any] = container.last_terminated
+    if not container.waiting and not last.get("exitCode"):
+        return True
+    is_over = container.restarts < _REPEATED or not _is_recent(last, now)
+    return container.is_ready and is_over
 
 
-def _end(terminated: Mapping[str, Any]) -> str:
-    """Return how a container ended: `exit code 137, OOMKilled`."""
-    reason = str(terminated.get("reason") or "")
-    words = [f"exit code {terminated.get('exitCode')}"]
-    words += [reason] if reason not in ("", "Error") else []
-    said = str(terminated.get("message") or "").strip().splitlines()
-    return ", ".join(words) + (f": {_short(said[-1])}" if said else "")
-
-
-def _is_recent(terminated: Mapping[str, Any], now: datetime) -> bool:
+def _is_recent(terminated: dict[str, Any], now: datetime) -> bool:
     try:
         return now - datetime.fromisoformat(str(terminated.get("finishedAt"))) < _RECENT
     except ValueError:
@@ -76,5 +49,7 @@ def _is_recent(terminated: Mapping[str, Any], now: datetime) -> bool:
 
 
 def _short(text: str) -> str:
-    line = " ".join(str(text).split())
+    """Return a text in one line: of a traceback, the last line says most."""
+    first, *rest = text.strip().splitlines()
+    line = " ".join(" ".join([first, *(["..."] if rest[:-1] else []), *rest[-1:]]).split())
     return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."

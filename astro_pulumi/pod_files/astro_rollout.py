@@ -10,21 +10,18 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import astro_pods
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     Object = dict[str, Any]
 
-PULL_PROBLEMS = (
-    "ErrImagePull",
-    "ImagePullBackOff",
-    "ErrImageNeverPull",
-    "ImageInspectError",
-    "RegistryUnavailable",
-    "SignatureValidationFailed",
-)
-PULL_PATIENCE = 60.0  # a registry may be away for a moment
-CONFIG_PATIENCE = 10.0  # the kubelet may not have seen a Secret that was made a moment ago
+PATIENCE = {
+    astro_pods.INVALID_IMAGE: 0.0,
+    astro_pods.PULL: 60.0,  # a registry may be away for a moment
+    astro_pods.CONFIG: 10.0,  # the kubelet may not have seen a Secret that was made a moment ago
+}
 MOUNT_PATIENCE = 20.0  # the same; the kubelet tries a volume again after some seconds
 GONE_PATIENCE = 10.0  # this Job starts when Pulumi has made its workloads
 MOST_CRASHES = 3
@@ -54,8 +51,13 @@ class Memory:
 
     since: dict[tuple[str, ...], float] = field(default_factory=dict)
     # Restarts of containers that were ready at first sight: of long ago, and none of this roll-out.
-    restarts: dict[tuple[str, ...], int] = field(default_factory=dict)
-    pull_messages: dict[tuple[str, ...], str] = field(default_factory=dict)
+    seen: astro_pods.Seen = field(default_factory=lambda: astro_pods.Seen({}, {}))
+
+    def is_ready(self, container: astro_pods.Container) -> bool:
+        """Return whether a container is ready, and remember its restarts at first sight."""
+        ready: bool = container.is_ready
+        self.seen.restarts.setdefault(container.key, container.restarts if ready else 0)
+        return ready
 
     def is_final(self, problem: Problem, now: float) -> bool:
         """Whether `problem` has lasted for as long as it may."""
@@ -108,10 +110,8 @@ def find_problem(
     found = [
         problem for pod in new for problem in _pod_problems(name, pod, _about(pod, events), memory)
     ]
-    refused = _condition(deployment, "ReplicaFailure")
-    if refused.get("status") == "True":
-        cause = f"Kubernetes refuses its pods: {refused.get('message', '')}"
-        found.append(Problem(name, cause))
+    if refused := astro_pods.refusal(deployment):
+        found.append(Problem(name, refused))
     if not found:
         # Its pods are ready, and it is not: old pods have to go.
         cause = "old pods have not ended yet" if new else "it has no new pod yet"
@@ -129,7 +129,7 @@ def new_pods(deployment: Object, pods: list[Object]) -> list[Object]:
         if selected <= pod["metadata"].get("labels", {}).items()
         and not pod["metadata"].get("deletionTimestamp")
     ]
-    match = REPLICA_SET.search(_condition(deployment, "Progressing").get("message", ""))
+    match = REPLICA_SET.search(astro_pods.condition(deployment, "Progressing").get("message", ""))
     if match:
         return [pod for pod in own if _replica_set(pod) == match[1]]
     if not own:
@@ -145,11 +145,6 @@ def _replica_set(pod: Object) -> str:
 
 def _template(pod: Object) -> str:
     return str(pod["metadata"].get("labels", {}).get("pod-template-hash"))
-
-
-def _condition(item: Object, kind: str) -> Object:
-    conditions: list[Object] = item.get("status", {}).get("conditions") or []
-    return next((one for one in conditions if one["type"] == kind), {})
 
 
 def _about(pod: Object, events: list[Object]) -> list[Object]:
@@ -168,125 +163,25 @@ def _time(event: Object) -> str:
     return next((str(one) for one in times if one), "")
 
 
-def _message(events: list[Object], *reasons: str) -> str:
-    return next((str(e.get("message", "")) for e in events if e.get("reason") in reasons), "")
-
-
-def _pull_message(events: list[Object]) -> str:
-    messages = (str(event.get("message", "")) for event in events)
-    return next((text for text in messages if text.startswith("Failed to pull image")), "")
-
-
 def _pod_problems(
-    name: str, pod: Object, events: list[Object], memory: Memory
+    name: str, pod: Object, warnings: list[Object], memory: Memory
 ) -> Iterator[Problem]:
-    pod_name, status = pod["metadata"]["name"], pod.get("status", {})
-    if status.get("phase") == "Failed":
-        why = ": ".join(filter(None, (status.get("reason"), status.get("message"))))
-        yield Problem(name, f"its pod has failed: {why}", pod_name)
-        return
-    scheduled = _condition(pod, "PodScheduled")
-    if scheduled.get("status") == "False":
-        yield Problem(name, f"no node has room: {scheduled.get('message', '')}", pod_name)
-        return
-    containers = [
-        *status.get("initContainerStatuses", []),
-        *status.get("containerStatuses", []),
-    ]
-    for container in containers:
-        key = (pod["metadata"]["uid"], container["name"])
-        if container.get("ready"):
-            memory.restarts.setdefault(key, container.get("restartCount", 0))
-        else:
-            memory.restarts.setdefault(key, 0)
-            yield _container_problem(name, pod, container, events, memory)
-    if not containers:
-        yield Problem(name, "its pod has not started yet", pod_name)
+    for found in astro_pods.problems(pod, warnings, memory.seen, memory.is_ready):
+        yield Problem(
+            name,
+            found.cause,
+            pod["metadata"]["name"],
+            found.container,
+            previous_log=found.previous_log,
+            patience=_patience(found),
+            key=(pod["metadata"]["uid"], found.container, found.kind),
+        )
 
 
-def _container_problem(
-    name: str, pod: Object, container: Object, events: list[Object], memory: Memory
-) -> Problem:
-    pod_name, own_name = pod["metadata"]["name"], container["name"]
-    waiting = container.get("state", {}).get("waiting") or {}
-    reason, message = waiting.get("reason", ""), waiting.get("message", "")
-    key = (pod["metadata"]["uid"], own_name)
-
-    def problem(cause: str, kind: str = "", patience: float | None = None) -> Problem:
-        return Problem(name, cause, pod_name, own_name, patience=patience, key=(*key, kind))
-
-    image = f"the image {container.get('image', '')} of container {own_name}"
-    if reason == "InvalidImageName":
-        return problem(f"{image} has an invalid name: {message}", reason, 0)
-    if reason in PULL_PROBLEMS:
-        # A back-off does not repeat what the registry has said; the event of the pull does.
-        said = message if reason != "ImagePullBackOff" else _pull_message(events)
-        said = said or memory.pull_messages.get(key, "") or message or reason
-        memory.pull_messages[key] = said
-        return problem(f"{image} cannot be pulled: {said}", "pull", PULL_PATIENCE)
-    if reason == "CreateContainerConfigError":
-        return problem(f"container {own_name} cannot start: {message}", reason, CONFIG_PATIENCE)
-    crashed = _crash(name, pod, container, events, memory)
-    if crashed:
-        return crashed
-    mount = _message(events, "FailedMount")
-    if waiting and mount:
-        patience = MOUNT_PATIENCE if MISSING.search(mount) else None
-        return problem(f"a volume cannot be mounted: {mount}", "mount", patience)
-    if waiting:
-        latest = str(events[0].get("message", "")) if events else ""
-        what = ": ".join(filter(None, (reason, message or latest)))
-        return problem(f"container {own_name} has not started yet ({what or 'waiting'})")
-    probe = _message(events, "Unhealthy")
-    return problem(f"container {own_name} runs and is not ready: {probe or 'it is starting'}")
-
-
-def _crash(
-    name: str, pod: Object, container: Object, events: list[Object], memory: Memory
-) -> Problem | None:
-    """How often a container has ended and why the last time; None for one that never did."""
-    own_name, state = container["name"], container.get("state", {})
-    ended = state.get("terminated") or (container.get("lastState") or {}).get("terminated")
-    restarts = container.get("restartCount", 0)
-    key = (pod["metadata"]["uid"], own_name)
-    is_down = "running" not in state
-    crashes = restarts + (1 if is_down and ended else 0) - memory.restarts.get(key, 0)
-    if not ended or crashes < 1 or _is_done(pod, container):
-        return None
-    times = "once" if crashes == 1 else f"{crashes} times"
-    cause = f"container {own_name} crashed {times}: {_reason(pod, own_name, ended)}"
-    probe = _message(events, "Unhealthy")
-    if ended.get("exitCode") in (137, 143) and ended.get("reason") != "OOMKilled" and probe:
-        cause += f", after {probe}"
-    return Problem(
-        name,
-        cause,
-        pod["metadata"]["name"],
-        own_name,
-        previous_log="terminated" not in state,
-        patience=0 if crashes >= MOST_CRASHES else None,
-        key=(*key, "crash"),
-    )
-
-
-def _is_done(pod: Object, container: Object) -> bool:
-    """Whether it is an init container that has done its work."""
-    inits = (one["name"] for one in pod["spec"].get("initContainers", []))
-    ended = container.get("state", {}).get("terminated") or {}
-    return container["name"] in inits and ended.get("exitCode") == 0
-
-
-def _reason(pod: Object, container: str, ended: Object) -> str:
-    code = f"exit code {ended.get('exitCode')}"
-    if ended.get("reason") == "OOMKilled":
-        limit = _memory_limit(pod, container)
-        return f"{code}, out of memory (OOMKilled{f'; its limit is {limit}' if limit else ''})"
-    details = [ended.get("reason"), ended.get("message")]
-    return ", ".join([code, *(text for text in details if text and text != "Error")])
-
-
-def _memory_limit(pod: Object, container: str) -> str:
-    for one in (*pod["spec"].get("initContainers", []), *pod["spec"]["containers"]):
-        if one["name"] == container:
-            return str(one.get("resources", {}).get("limits", {}).get("memory", ""))
-    return ""
+def _patience(found: astro_pods.Problem) -> float | None:
+    """Return after how many seconds a problem is final; None if it may resolve itself."""
+    if found.kind == astro_pods.CRASH:
+        return 0 if found.crashes >= MOST_CRASHES else None
+    if found.kind == astro_pods.MOUNT:
+        return MOUNT_PATIENCE if MISSING.search(found.cause) else None
+    return PATIENCE.get(found.kind)

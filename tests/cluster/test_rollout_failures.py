@@ -85,7 +85,7 @@ def test_a_pod_that_no_node_has_room_for(deployed: Deployed) -> None:
         "timeouts=astro.TimeoutArgs(rollout=20)",
     )
     assert "quickstart-worker-default" in said
-    assert "no node has room: 0/1 nodes are available" in said
+    assert "cannot be scheduled: 0/1 nodes are available" in said
 
 
 def test_the_next_deploy_goes_well(deployed: Deployed) -> None:

@@ -21,6 +21,7 @@ def container(
 ) -> dict[str, Any]:
     return {
         "name": "scheduler",
+        "image": "a:1",
         "state": state,
         "lastState": {"terminated": last} if last else {},
         "restartCount": restarts,
@@ -42,38 +43,50 @@ BACK_OFF = waiting("CrashLoopBackOff", "back-off 5m0s restarting failed containe
         (container(RUNNING, ready=True), None),
         (container(RUNNING), None),  # it starts
         (container(waiting("ContainerCreating")), None),
-        (container(BACK_OFF, ended(137, "OOMKilled"), 5), "crashes: exit code 137, OOMKilled"),
+        (
+            container(BACK_OFF, ended(137, "OOMKilled"), 5),
+            "container scheduler crashed 6 times: exit code 137, out of memory (OOMKilled)",
+        ),
         (
             container(
-                BACK_OFF, ended(1, message="Traceback\nModuleNotFoundError: No module x\n"), 3
+                BACK_OFF,
+                ended(1, message="Traceback\n  File x\nModuleNotFoundError: No module x\n"),
+                3,
             ),
-            "crashes: exit code 1: ModuleNotFoundError: No module x",
+            "container scheduler crashed 4 times: exit code 1, Traceback ... "
+            "ModuleNotFoundError: No module x",
         ),
         (
             container({"terminated": ended(137, "OOMKilled")}, restarts=1),
-            "crashes: exit code 137, OOMKilled",
+            "container scheduler crashed 2 times: exit code 137, out of memory (OOMKilled)",
         ),
         (container({"terminated": ended(0, "Completed")}), None),
         # Between two crashes it runs, and may be ready.
-        (container(RUNNING, ended(2), 3), "crashed: exit code 2"),
-        (container(RUNNING, ended(2), 3, ready=True), "crashed: exit code 2"),
+        (container(RUNNING, ended(2), 3), "container scheduler crashed 3 times: exit code 2"),
+        (
+            container(RUNNING, ended(2), 3, ready=True),
+            "container scheduler crashed 3 times: exit code 2",
+        ),
         (container(RUNNING, ended(2), 1, ready=True), None),
         (container(RUNNING, ended(2, minutes_ago=60), 9, ready=True), None),
         (container(RUNNING, ended(0, "Completed"), 3, ready=True), None),
         (
             container(waiting("ImagePullBackOff", 'Back-off pulling image "a:1": not found')),
-            'ImagePullBackOff: Back-off pulling image "a:1": not found',
+            'the image a:1 of container scheduler cannot be pulled: Back-off pulling image "a:1": not found',
         ),
         (
             container(waiting("CreateContainerConfigError", 'secret "own" not found')),
-            'CreateContainerConfigError: secret "own" not found',
+            'container scheduler cannot start: secret "own" not found',
         ),
-        (container(waiting("InvalidImageName")), "InvalidImageName"),
+        (
+            container(waiting("InvalidImageName", "invalid reference")),
+            "the image a:1 of container scheduler has an invalid name: invalid reference",
+        ),
     ],
 )
 @pytest.mark.parametrize("kind", ["containerStatuses", "initContainerStatuses"])
 def test_the_cause_is_told(status: dict[str, Any], problem: str | None, kind: str) -> None:
-    pod = {"status": {"phase": "Running", kind: [status]}}
+    pod = {"metadata": {}, "status": {"phase": "Running", kind: [status]}}
     assert workload_problem({}, [pod], NOW) == problem
 
 
@@ -84,7 +97,7 @@ def test_a_pod_that_no_node_has_room_for() -> None:
         "reason": "Unschedulable",
         "message": "0/1 nodes are available: 1 Insufficient memory.",
     }
-    pod = {"status": {"phase": "Pending", "conditions": [condition]}}
+    pod = {"metadata": {}, "status": {"phase": "Pending", "conditions": [condition]}}
     assert (
         workload_problem({}, [pod], NOW)
         == "cannot be scheduled: 0/1 nodes are available: 1 Insufficient memory."
@@ -93,7 +106,7 @@ def test_a_pod_that_no_node_has_room_for() -> None:
 
 def test_a_quota_that_is_exhausted() -> None:
     condition = {"type": "ReplicaFailure", "status": "True", "message": "exceeded quota: compute"}
-    workload = {"status": {"conditions": [condition]}}
+    workload: dict[str, Any] = {"status": {"conditions": [condition]}}
     assert workload_problem(workload, []) == "cannot create pods: exceeded quota: compute"
 
 
@@ -117,4 +130,5 @@ def test_pods_that_drain_or_were_evicted_are_not_held_against_a_workload() -> No
     leaving = pod("leaving", crashing, deletionTimestamp="2026-11-28T12:10:00Z")
     good = pod("good", container(RUNNING, ready=True))
     assert process(workload, [evicted, leaving, good]).problem is None
-    assert process(workload, [good, pod("bad", crashing)]).problem == "crashes: exit code 1"
+    problem = process(workload, [good, pod("bad", crashing)]).problem
+    assert problem == "container scheduler crashed 5 times: exit code 1"

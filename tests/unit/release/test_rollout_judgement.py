@@ -200,14 +200,14 @@ def test_no_room_is_told_in_the_words_of_the_scheduler_and_may_resolve_itself() 
     message = "0/1 nodes are available: 1 Insufficient memory."
     condition = {"type": "PodScheduled", "status": "False", "message": message}
     problem = found(pod(conditions=[condition]))
-    assert problem.cause == f"no node has room: {message}"
+    assert problem.cause == f"cannot be scheduled: {message}"
     assert problem.patience is None
 
 
 def test_quota_is_told_and_may_resolve_itself() -> None:
     failure = {"type": "ReplicaFailure", "status": "True", "message": "exceeded quota: small"}
     problem = rollout.find_problem(NAME, deployment(failure), [], [], rollout.Memory())
-    assert problem.cause == "Kubernetes refuses its pods: exceeded quota: small"
+    assert problem.cause == "cannot create pods: exceeded quota: small"
     assert problem.patience is None
 
 
@@ -278,7 +278,7 @@ def test_what_ends_the_wait_soonest_is_told() -> None:
 
 def test_an_evicted_pod_is_told() -> None:
     problem = found(pod(phase="Failed", reason="Evicted", message="low on disk"))
-    assert problem.cause == "its pod has failed: Evicted: low on disk"
+    assert problem.cause == "the pod has failed: Evicted: low on disk"
 
 
 def test_patience_is_counted_from_the_first_sight() -> None:

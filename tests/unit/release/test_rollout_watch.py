@@ -139,7 +139,7 @@ def test_what_may_resolve_itself_is_waited_for_until_the_timeout(clock: Clock) -
     assert 600 <= clock.now < 602
     assert said.splitlines() == [
         "Not ready after 600 s, which is timeouts.rollout.",
-        f"{NAME}: no node has room: 0/1 nodes are available",
+        f"{NAME}: cannot be scheduled: 0/1 nodes are available",
     ]
 
 
