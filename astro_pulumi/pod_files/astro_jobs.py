@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+import astro_pods
 from astro_refusal import ReleaseRefusedError
 
 if TYPE_CHECKING:
     from astro_cluster import Cluster
 
 JOBS = "batch/jobs"
-PULL_PROBLEMS = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
+PULL_PROBLEMS = (*astro_pods.PULL_PROBLEMS, "InvalidImageName")
 PULL_PATIENCE = 30  # a registry may be away for a moment
 
 

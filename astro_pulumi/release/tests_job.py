@@ -43,12 +43,15 @@ def tests_job(
         probe=None,
         reads=(),
     )
-    pod = airflow_pod(process, Size(1, "2", "2Gi"), replace(environment, certificates=()))
-    container = pod["containers"][0]
-    container["envFrom"] = [{"configMapRef": {"name": environment.config}}]
+    without_secrets = replace(
+        environment, secrets={}, references={}, environment_from=(), certificates=()
+    )
+    pod = airflow_pod(process, Size(1, "2", "2Gi"), without_secrets)
     if tests is not None:
         pod["volumes"].append({"name": "tests", "configMap": {"name": tests}})
-        container["volumeMounts"].append({"name": "tests", "mountPath": _MOUNT, "readOnly": True})
+        pod["containers"][0]["volumeMounts"].append(
+            {"name": "tests", "mountPath": _MOUNT, "readOnly": True}
+        )
     made = job(spec, PYTEST, pod, spec.release_job_timeout)
     made["spec"]["template"]["spec"].update(
         serviceAccountName=account, automountServiceAccountToken=False
