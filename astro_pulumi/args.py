@@ -79,19 +79,47 @@ class EnvironmentFromArgs(TypedDict):
     """What stands before each key in the name of its variable: `AIRFLOW_VAR_`. Default: nothing."""
 
 
+class ResourcesArgs(TypedDict):
+    """Requests and limits of a container, as in Kubernetes. A resource that neither names has its default."""
+
+    requests: NotRequired[Mapping[str, pulumi.Input[str]]]
+    """What a node reserves, by resource: `{"cpu": "500m", "memory": "2Gi"}`. Default: that of each pod, see
+    docs/sizing.md; of a resource with a limit alone, that limit."""
+    limits: NotRequired[Mapping[str, pulumi.Input[str]]]
+    """The most that the container may use, by resource: `{"memory": "2Gi", "ephemeral-storage": "10Gi"}`.
+    Default: that of each pod, see docs/sizing.md; of a resource with a request alone, none."""
+
+
 class TolerationArgs(TypedDict):
     """Lets pods run on nodes with a taint, as in a pod's `tolerations`."""
 
-    key: NotRequired[str]
+    key: NotRequired[pulumi.Input[str]]
     """Key of the taint. Default: every key, with operator `Exists`."""
-    operator: NotRequired[str]
+    operator: NotRequired[pulumi.Input[str]]
     """`Equal` or `Exists`. Default: `Equal`."""
-    value: NotRequired[str]
+    value: NotRequired[pulumi.Input[str]]
     """Value of the taint, with operator `Equal`."""
-    effect: NotRequired[str]
+    effect: NotRequired[pulumi.Input[str]]
     """`NoSchedule`, `PreferNoSchedule` or `NoExecute`. Default: every effect."""
-    toleration_seconds: NotRequired[int]
+    toleration_seconds: NotRequired[pulumi.Input[int]]
     """How long to stay on a node that gets the taint, in seconds, with `NoExecute`. Default: for ever."""
+
+
+class PlacementArgs(TypedDict):
+    """Which nodes pods run on. Of a process, queue or service: each field replaces that of the Deployment."""
+
+    node_selector: NotRequired[Mapping[str, pulumi.Input[str]]]
+    """Labels of the nodes: `{"pool": "airflow"}`. Default: every node."""
+    tolerations: NotRequired[Sequence[TolerationArgs]]
+    """Taints of nodes that the pods tolerate. Default: none."""
+    affinity: NotRequired[Mapping[str, Any]]
+    """Affinity, in the words of a pod's `spec.affinity`. Default: none."""
+    priority_class: NotRequired[pulumi.Input[str]]
+    """PriorityClass. Default: the cluster's default."""
+    topology_spread_constraints: NotRequired[Sequence[Mapping[str, Any]]]
+    """How replicas are spread, in the words of a pod's `spec.topologySpreadConstraints`. A constraint without
+    `labelSelector` counts the replicas of one workload. Default: replicas are spread over nodes and zones
+    where that can be had."""
 
 
 class WorkerQueueArgs(TypedDict):
@@ -105,24 +133,16 @@ class WorkerQueueArgs(TypedDict):
     """Number of workers, the least of them with autoscaling. 0 needs KEDA. Default: 1."""
     max_count: NotRequired[int]
     """The most workers that autoscaling may start. Default: `min_count`, which is no autoscaling."""
-    cpu: NotRequired[str]
-    """CPU limit of one worker, a Kubernetes quantity: `500m`, `2`. Default: `2`."""
-    memory: NotRequired[str]
-    """Memory limit of one worker, a Kubernetes quantity: `2Gi`. Default: `2Gi`."""
-    cpu_request: NotRequired[str]
-    """CPU that a node keeps for one worker, at most `cpu`. Default: a fortieth of `cpu`."""
-    memory_request: NotRequired[str]
-    """Memory that a node keeps for one worker, at most `memory`. Default: half of `memory`."""
-    ephemeral_storage: NotRequired[str]
-    """Disk that one worker may use for logs and temporary files, a Kubernetes quantity. A worker that
-    uses more is evicted. Default: `10Gi`."""
+    resources: NotRequired[ResourcesArgs]
+    """What one worker requests and may use. A worker that uses more disk than its limit of
+    `ephemeral-storage` is evicted."""
     termination_grace_period_seconds: NotRequired[pulumi.Input[int]]
     """How long a worker of this queue may go on with its tasks when it is replaced, in seconds.
     Default: that of the Deployment."""
-    node_selector: NotRequired[Mapping[str, str]]
-    """Labels of the nodes that the workers run on. Default: that of `pod_template`."""
-    tolerations: NotRequired[Sequence[TolerationArgs]]
-    """Taints that the workers tolerate, besides those of `pod_template`."""
+    placement: NotRequired[PlacementArgs]
+    """Which nodes the workers run on. Default: `placement` of the Deployment."""
+    pod_template: NotRequired[Mapping[str, Any]]
+    """A patch of the workers' pod template, applied after that of the Deployment."""
 
 
 class AutoscalingArgs(TypedDict):
@@ -132,7 +152,7 @@ class AutoscalingArgs(TypedDict):
     """`cpu`: a HorizontalPodAutoscaler, which needs the metrics server. `keda`: a KEDA ScaledObject by
     queued and running tasks, which needs KEDA. Default: `cpu`."""
     target_cpu_percent: NotRequired[pulumi.Input[int]]
-    """With `cpu`: average use to aim at, in percent of the worker's CPU limit, 1 to 100. Default: 70."""
+    """With `cpu`: average use to aim at, in percent of the worker's CPU request, 1 to 1000. Default: 70."""
     polling_interval_seconds: NotRequired[pulumi.Input[int]]
     """With `keda`: how often tasks are counted, in seconds. Default: 10."""
     cooldown_period_seconds: NotRequired[pulumi.Input[int]]
@@ -140,18 +160,17 @@ class AutoscalingArgs(TypedDict):
 
 
 class ProcessArgs(TypedDict):
-    """Size of one Airflow process (webserver, scheduler, triggerer, dag-processor)."""
+    """Pods of one Airflow process (webserver, scheduler, triggerer, dag-processor)."""
 
-    replicas: NotRequired[int]
-    """Number of pods. With more than one, a PodDisruptionBudget keeps all but one running. Default: 1."""
-    cpu: NotRequired[str]
-    """CPU limit of one pod, a Kubernetes quantity: `500m`, `2`. Default: `2`."""
-    memory: NotRequired[str]
-    """Memory limit of one pod, a Kubernetes quantity: `2Gi`. Default: `1Gi`, webserver `2Gi`."""
-    cpu_request: NotRequired[str]
-    """CPU that a node keeps for one pod, at most `cpu`. Default: a fortieth of `cpu`."""
-    memory_request: NotRequired[str]
-    """Memory that a node keeps for one pod, at most `memory`. Default: half of `memory`."""
+    replicas: NotRequired[pulumi.Input[int]]
+    """Number of pods. A PodDisruptionBudget keeps all but one running. Default: 1."""
+    resources: NotRequired[ResourcesArgs]
+    """What one pod requests and may use. The release Job, which parses the DAGs, has those of the process
+    that parses them: the dag-processor, or the scheduler of an Airflow 2 without one."""
+    placement: NotRequired[PlacementArgs]
+    """Which nodes the pods run on. Default: `placement` of the Deployment."""
+    pod_template: NotRequired[Mapping[str, Any]]
+    """A patch of the pod template, applied after that of the Deployment."""
 
 
 class DatabaseArgs(TypedDict):
@@ -185,6 +204,10 @@ class DatabaseArgs(TypedDict):
     """Embedded: size of its persistent volume, a Kubernetes quantity. Default: `8Gi`."""
     storage_class: NotRequired[str]
     """Embedded: StorageClass of its volume. Default: the cluster's default."""
+    resources: NotRequired[ResourcesArgs]
+    """Embedded: what its pod requests and may use."""
+    placement: NotRequired[PlacementArgs]
+    """Embedded: which nodes it runs on. Default: `placement` of the Deployment."""
     backup_before_downgrade: NotRequired[bool]
     """Embedded: write a `pg_dump` of it to a volume of its own, of `storage_size`, before it is taken back to
     an older Airflow. Without room for it nothing is downgraded. Default: false."""
@@ -196,12 +219,12 @@ class PgBouncerArgs(TypedDict):
 
     image: str
     """Image with `sh` and the program `pgbouncer` on its path, version 1.18 or later. It runs as any user."""
-    replicas: NotRequired[int]
-    """Number of pods. With more than one, a PodDisruptionBudget keeps all but one running. Default: 1."""
-    cpu: NotRequired[str]
-    """CPU limit of one pod, a Kubernetes quantity. Default: `1`."""
-    memory: NotRequired[str]
-    """Memory limit of one pod, a Kubernetes quantity. Default: `256Mi`."""
+    replicas: NotRequired[pulumi.Input[int]]
+    """Number of pods. A PodDisruptionBudget keeps all but one running. Default: 1."""
+    resources: NotRequired[ResourcesArgs]
+    """What one pod requests and may use."""
+    placement: NotRequired[PlacementArgs]
+    """Which nodes the pods run on. Default: `placement` of the Deployment."""
     pool_size: NotRequired[int]
     """Connections that one pod keeps to the database (`default_pool_size`). Default: 20."""
     max_client_connections: NotRequired[int]
@@ -239,6 +262,10 @@ class BrokerArgs(TypedDict):
     """Embedded: size of its persistent volume, a Kubernetes quantity. Default: `1Gi`."""
     storage_class: NotRequired[str]
     """Embedded: StorageClass of its volume. Default: the cluster's default."""
+    resources: NotRequired[ResourcesArgs]
+    """Embedded: what its pod requests and may use."""
+    placement: NotRequired[PlacementArgs]
+    """Embedded: which nodes it runs on. Default: `placement` of the Deployment."""
 
 
 class ConnectionArgs(TypedDict):
@@ -334,27 +361,6 @@ class NetworkPolicyArgs(TypedDict):
     """Who may reach the webserver, as the `from` of a NetworkPolicy. Default: everyone who can."""
 
 
-class PodTemplateArgs(TypedDict):
-    """What is added to every Airflow pod."""
-
-    labels: NotRequired[Mapping[str, str]]
-    """Labels."""
-    annotations: NotRequired[Mapping[str, str]]
-    """Annotations."""
-    service_account_annotations: NotRequired[Mapping[str, pulumi.Input[str]]]
-    """Annotations of the pods' service account, for workload identity:
-    `eks.amazonaws.com/role-arn`, `iam.gke.io/gcp-service-account`, `azure.workload.identity/client-id`."""
-    node_selector: NotRequired[Mapping[str, str]]
-    """Labels of the nodes to run on."""
-    tolerations: NotRequired[Sequence[TolerationArgs]]
-    """Taints to tolerate."""
-    affinity: NotRequired[Mapping[str, Any]]
-    """Affinity, as in a pod's spec. Default: replicas of one process are spread over nodes and zones
-    where that can be had."""
-    priority_class: NotRequired[str]
-    """PriorityClass. Default: the cluster's default."""
-
-
 class RemoteLoggingArgs(TypedDict):
     """Where task logs are kept for good. The image needs the provider of the place."""
 
@@ -389,6 +395,10 @@ class MetricsArgs(TypedDict):
     Default: false."""
     prefix: NotRequired[str]
     """Prefix of every metric. Default: `airflow`."""
+    resources: NotRequired[ResourcesArgs]
+    """What the exporter's pod requests and may use."""
+    placement: NotRequired[PlacementArgs]
+    """Which nodes the exporter runs on. Default: `placement` of the Deployment."""
 
 
 class TimeoutArgs(TypedDict):
@@ -437,13 +447,13 @@ class DeploymentArgs(TypedDict):
     executor: NotRequired[str]
     """How tasks run: `celery`, on the workers of `worker_queues`. Default: `celery`."""
     webserver: NotRequired[ProcessArgs]
-    """Size of the webserver (Airflow 3: api-server)."""
+    """Pods of the webserver (Airflow 3: api-server)."""
     scheduler: NotRequired[ProcessArgs]
-    """Size of the scheduler."""
+    """Pods of the scheduler."""
     triggerer: NotRequired[ProcessArgs]
-    """Size of the triggerer."""
+    """Pods of the triggerer."""
     dag_processor: NotRequired[ProcessArgs]
-    """Size of the dag-processor. Airflow 2 runs one only when this is given; else its scheduler parses
+    """Pods of the dag-processor. Airflow 2 runs one only when this is given; else its scheduler parses
     the DAGs."""
     worker_queues: NotRequired[Sequence[WorkerQueueArgs]]
     """Celery queues with their workers. Default: one queue named `default`."""
@@ -490,8 +500,19 @@ class DeploymentArgs(TypedDict):
     """Who may log in."""
     network_policies: NotRequired[NetworkPolicyArgs]
     """Which pods may talk to which."""
-    pod_template: NotRequired[PodTemplateArgs]
-    """What is added to every Airflow pod."""
+    placement: NotRequired[PlacementArgs]
+    """Which nodes all pods run on: Airflow's, the Jobs of a deploy, embedded services, PgBouncer and the
+    metrics exporter."""
+    pod_template: NotRequired[Mapping[str, Any]]
+    """A strategic merge patch of the pod template of all Airflow pods, the Jobs of a deploy included, in
+    Kubernetes' own format: `{"metadata": {"labels": {"team": "data"}}, "spec": {"containers": [...]}}`.
+    Airflow's container is named `airflow` in every pod. Values may be Outputs."""
+    service_account_annotations: NotRequired[Mapping[str, pulumi.Input[str]]]
+    """Annotations of the service accounts of Airflow's pods and of the release Job, for workload identity:
+    `eks.amazonaws.com/role-arn`, `iam.gke.io/gcp-service-account`, `azure.workload.identity/client-id`."""
+    fixed_user_ids: NotRequired[bool]
+    """Whether pods state the user and group ids that the images have. `False` on OpenShift, whose
+    `restricted-v2` chooses them. Default: true."""
     remote_logging: NotRequired[RemoteLoggingArgs]
     """Where task logs are kept for good. Default: in the pods, and lost with them."""
     log_retention_days: NotRequired[int]

@@ -222,6 +222,13 @@ class Arguments:
             checked[name] = computed(partial(_string, path=path), value)
         return checked
 
+    def quantities(self, key: str) -> dict[str, pulumi.Input[str]]:
+        """Return a mapping of names to Kubernetes quantities; empty when not given."""
+        return {
+            name: computed(partial(_quantity, path=f"{self.path(key)}[{name!r}]"), value)
+            for name, value in self.mapping(key).items()
+        }
+
     def plain_strings(self, key: str) -> dict[str, str]:
         """As `strings`, known when the program runs."""
         values = self.mapping(key)

@@ -233,7 +233,6 @@ class Deployment(pulumi.ComponentResource):
             certificates=self._certificate_sources(),
             environment_from=spec.environment_from,
             references=references(spec),
-            template=spec.pod_template,
             base_path=spec.exposure.base_path,
         )
 
@@ -250,8 +249,7 @@ class Deployment(pulumi.ComponentResource):
     ) -> tuple[list[KubernetesObject], list[KubernetesObject]]:
         """The embedded PostgreSQL and Redis; nothing for those that the user brings."""
         spec = self._spec
-        if warning := backing.warning(spec):
-            pulumi.log.warn(f"{spec.name}: {warning}", self)
+        computed(self._warn, backing.warning(spec))
         database, broker = [], []
         if isinstance(spec.database, BackingService):
             password = self._objects.make_secret(
@@ -271,6 +269,10 @@ class Deployment(pulumi.ComponentResource):
             manifest = backing.redis(spec, spec.broker, redis_conf, account)
             broker.append(self._objects.make("redis", manifest))
         return database, broker
+
+    def _warn(self, text: str | None) -> None:
+        if text is not None:
+            pulumi.log.warn(f"{self._spec.name}: {text}", self)
 
     def _pool_connections(
         self,

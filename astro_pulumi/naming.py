@@ -11,7 +11,21 @@ RELEASE_JOB: Final = "release-job"
 PYTEST: Final = "pytest"
 ROLLOUT: Final = "rollout"
 
+# The container of Airflow itself in each of its pods. Others may stand beside it.
+AIRFLOW_CONTAINER: Final = "airflow"
+
 
 def object_name(deployment: str, component: str) -> str:
     """Return the name of an object that others find by name, and of its Pulumi resource."""
     return f"{deployment}-{component}"
+
+
+# Labels that every object and pod of a Deployment has, and the beginning of further labels and annotations.
+OWN_LABELS: Final = (
+    "app.kubernetes.io/name",
+    "app.kubernetes.io/instance",
+    "app.kubernetes.io/component",
+    "app.kubernetes.io/managed-by",
+    "app.kubernetes.io/part-of",
+)
+OWN_PREFIX: Final = "astro-pulumi/"

@@ -69,40 +69,51 @@ class Registry:
 
 
 @dataclass(frozen=True, slots=True)
-class Size:
-    """Replicas, limits and requests of one kind of pod. A request of None is a part of the limit."""
+class Resources:
+    """Requests and limits of one container, by resource: `cpu`, `memory`, `ephemeral-storage` ..."""
 
-    replicas: int
-    cpu: str
-    memory: str
-    ephemeral_storage: str = "10Gi"
-    cpu_request: str | None = None
-    memory_request: str | None = None
+    requests: Mapping[str, pulumi.Input[str]]
+    limits: Mapping[str, pulumi.Input[str]]
 
 
 @dataclass(frozen=True, slots=True)
 class Placement:
     """Which nodes pods run on, in the words of a pod's spec."""
 
-    node_selector: Mapping[str, str]
+    node_selector: Mapping[str, pulumi.Input[str]]
     tolerations: tuple[dict[str, Any], ...]
+    affinity: Mapping[str, Any] | None
+    priority_class: pulumi.Input[str | None] | None
+    topology_spread_constraints: tuple[Mapping[str, Any], ...] | None  # None: spread where possible
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """Pods of one Airflow process."""
+
+    replicas: pulumi.Input[int]
+    resources: Resources
+    placement: Placement
+    pod_template: Mapping[str, Any]  # a patch, applied after that of the Deployment
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerQueue:
-    """One Celery queue. It is scaled between `size.replicas` and `max_count`."""
+    """One Celery queue. It is scaled between `min_count` and `max_count`."""
 
     name: str
     concurrency: pulumi.Input[int]
-    size: Size
+    min_count: int
     max_count: int
-    termination_grace_period_seconds: pulumi.Input[int]
+    resources: Resources
     placement: Placement
+    pod_template: Mapping[str, Any]  # a patch, applied after that of the Deployment
+    termination_grace_period_seconds: pulumi.Input[int]
 
     @property
     def is_scaled(self) -> bool:
         """Whether an autoscaler decides the number of workers."""
-        return self.max_count > self.size.replicas
+        return self.max_count > self.min_count
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +133,8 @@ class BackingService:
     image: str
     storage_size: str
     storage_class: str | None
+    resources: Resources
+    placement: Placement
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +163,9 @@ class PgBouncer:
     """A pool of connections in front of the database."""
 
     image: str
-    size: Size
+    replicas: pulumi.Input[int]
+    resources: Resources
+    placement: Placement
     pool_size: int
     max_client_connections: int
     settings: Mapping[str, str]
@@ -243,18 +258,6 @@ class NetworkPolicies:
 
 
 @dataclass(frozen=True, slots=True)
-class PodTemplate:
-    """What is added to every Airflow pod."""
-
-    labels: Mapping[str, str]
-    annotations: Mapping[str, str]
-    service_account_annotations: Mapping[str, pulumi.Input[str]]
-    placement: Placement
-    affinity: Mapping[str, Any] | None
-    priority_class: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class RemoteLogging:
     """Where task logs are kept: in `folder`, or in Elasticsearch."""
 
@@ -275,6 +278,8 @@ class Metrics:
     exporter_image: str | None
     service_monitor: bool
     prefix: str
+    resources: Resources  # of the exporter
+    placement: Placement  # of the exporter
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,7 +303,7 @@ class DeploymentSpec:
     airflow_version: AirflowVersion
     facts: AirflowFacts
     namespace: pulumi.Input[str] | None  # None: make one
-    sizes: dict[str, Size]  # by component: "scheduler". Only of the processes that run.
+    workloads: dict[str, Workload]  # by component: "scheduler". Only of the processes that run.
     worker_queues: tuple[WorkerQueue, ...]
     autoscaling: Autoscaling
     environment: dict[str, pulumi.Input[str]]
@@ -315,7 +320,10 @@ class DeploymentSpec:
     exposure: Exposure
     auth: Auth
     network_policies: NetworkPolicies
-    pod_template: PodTemplate
+    placement: Placement  # of all pods that have none of their own
+    pod_template: Mapping[str, Any]  # a patch of all Airflow pods, the Jobs of a deploy included
+    service_account_annotations: Mapping[str, pulumi.Input[str]]
+    fixed_user_ids: bool
     remote_logging: RemoteLogging | None
     log_retention_days: int
     metrics: Metrics
@@ -337,7 +345,13 @@ class DeploymentSpec:
     @property
     def processes(self) -> tuple[Process, ...]:
         """The Airflow processes that run, workers aside."""
-        return tuple(p for p in self.facts.processes if p.component in self.sizes)
+        return tuple(p for p in self.facts.processes if p.component in self.workloads)
+
+    @property
+    def parser_resources(self) -> Resources:
+        """The resources of the process that parses the DAGs, and of the release Job, which does so too."""
+        parser = "dag-processor" if "dag-processor" in self.workloads else "scheduler"
+        return self.workloads[parser].resources
 
     @property
     def keda_counts_tasks(self) -> bool:

@@ -5,7 +5,6 @@ Every function raises `ArgumentError` with the argument's path.
 
 import json
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -16,11 +15,13 @@ from astro_pulumi.airflow.environment import check_environment_name, check_open_
 from astro_pulumi.airflow.facts import AIRFLOW, AirflowFacts
 from astro_pulumi.airflow.version import AirflowVersion
 from astro_pulumi.args import DeploymentArgs, ProjectImageArgs
-from astro_pulumi.arguments import Arguments, amount_of, check_label
+from astro_pulumi.arguments import Arguments, check_label
 from astro_pulumi.choices import AutoscalingType, DatabaseDowngrade, ServiceType, SslMode
 from astro_pulumi.errors import ArgumentError
 from astro_pulumi.inputs import computed
 from astro_pulumi.once import once_in_a_run
+from astro_pulumi.pod_arguments import read_placement, read_pod_template, read_resources
+from astro_pulumi.pod_template import Scope
 from astro_pulumi.project import build_secrets, read_project, runtime
 
 T = TypeVar("T")
@@ -74,6 +75,7 @@ def specify(name: str, args: DeploymentArgs, *, may_lack_dags: bool = False) -> 
     facts = AIRFLOW[version.major]
     given.plain_choice("executor", "celery", ("celery",))
     timeouts = given.section("timeouts")
+    placement = read_placement(given)
     database = given.section("database")
     environment = given.strings("environment", check_open_name)
     secret_environment = given.strings("secret_environment", check_environment_name)
@@ -88,8 +90,8 @@ def specify(name: str, args: DeploymentArgs, *, may_lack_dags: bool = False) -> 
         airflow_version=version,
         facts=facts,
         namespace=given.optional_text("namespace"),
-        sizes=_sizes(given, facts),
-        worker_queues=_worker_queues(given),
+        workloads=_workloads(given, facts, placement),
+        worker_queues=_worker_queues(given, placement),
         autoscaling=_autoscaling(given.section("autoscaling")),
         environment=environment,
         secret_environment=secret_environment,
@@ -100,17 +102,20 @@ def specify(name: str, args: DeploymentArgs, *, may_lack_dags: bool = False) -> 
         ),
         variables_from=_variables_from(given),
         fernet_key=existing.read_fernet_key(given),
-        database=_database(database),
-        pgbouncer=_pgbouncer(given) if given.has("pgbouncer") else None,
+        database=_database(database, placement),
+        pgbouncer=_pgbouncer(given, placement) if given.has("pgbouncer") else None,
         backup_before_downgrade=database.plain_flag("backup_before_downgrade"),
-        broker=_broker(given.section("broker")),
+        broker=_broker(given.section("broker"), placement),
         exposure=_exposure(given),
         auth=existing.read_auth(given, facts),
         network_policies=_network_policies(given.section("network_policies")),
-        pod_template=_pod_template(given.section("pod_template")),
+        placement=placement,
+        pod_template=read_pod_template(given, Scope.ALL),
+        service_account_annotations=given.strings("service_account_annotations"),
+        fixed_user_ids=given.plain_flag("fixed_user_ids", True),
         remote_logging=_remote_logging(given) if given.has("remote_logging") else None,
         log_retention_days=given.plain_number("log_retention_days", 15, 0, 3650),
-        metrics=_metrics(given.section("metrics")),
+        metrics=_metrics(given.section("metrics"), placement),
         database_downgrade=given.choice("database_downgrade", "allow", DatabaseDowngrade),
         history_limit=given.number("history_limit", 50, 2, 1000),
         release_job_timeout=timeouts.number("release_job", 1800, 1),
@@ -204,41 +209,25 @@ def _airflow_version(given: Arguments, source: spec.ImageSource | None) -> Airfl
     return version
 
 
-def _sizes(given: Arguments, facts: AirflowFacts) -> dict[str, spec.Size]:
-    sizes = {}
+def _workloads(
+    given: Arguments, facts: AirflowFacts, placement: spec.Placement
+) -> dict[str, spec.Workload]:
+    workloads = {}
     for process in facts.processes:
         key = process.component.replace("-", "_")
         if process.on_request and not given.has(key):
             continue
         args = given.section(key)
-        memory = "2Gi" if process.component == "webserver" else "1Gi"
-        sizes[process.component] = _size(
-            args, args.plain_number("replicas", 1, 1, 100), "2", memory
+        workloads[process.component] = spec.Workload(
+            replicas=args.number("replicas", 1, 1, 100),
+            resources=read_resources(args, process.component),
+            placement=read_placement(args, placement),
+            pod_template=read_pod_template(args, Scope.PROCESS),
         )
-    return sizes
+    return workloads
 
 
-def _size(args: Arguments, replicas: int, cpu: str, memory: str) -> spec.Size:
-    return spec.Size(
-        replicas,
-        cpu=args.plain_quantity("cpu", cpu),
-        memory=args.plain_quantity("memory", memory),
-        cpu_request=_request(args, "cpu", cpu),
-        memory_request=_request(args, "memory", memory),
-    )
-
-
-def _request(args: Arguments, resource: str, default_limit: str) -> str | None:
-    key = f"{resource}_request"
-    if not args.has(key):
-        return None
-    request, limit = args.plain_quantity(key), args.plain_quantity(resource, default_limit)
-    if amount_of(request) > amount_of(limit):
-        raise ArgumentError(args.path(key), f"must be at most `{resource}`, which is {limit}")
-    return request
-
-
-def _worker_queues(given: Arguments) -> tuple[spec.WorkerQueue, ...]:
+def _worker_queues(given: Arguments, placement: spec.Placement) -> tuple[spec.WorkerQueue, ...]:
     grace_period = given.number("termination_grace_period_seconds", 600, 0, _WEEK)
     keda = given.section("autoscaling").plain_choice("type", "cpu", AutoscalingType)
     queues = []
@@ -264,17 +253,16 @@ def _worker_queues(given: Arguments) -> tuple[spec.WorkerQueue, ...]:
             spec.WorkerQueue(
                 name=name,
                 concurrency=args.number("concurrency", 5, 1, 1000),
-                size=replace(
-                    _size(args, minimum, "2", "2Gi"),
-                    ephemeral_storage=args.plain_quantity("ephemeral_storage", "10Gi"),
-                ),
+                min_count=minimum,
                 max_count=maximum,
+                resources=read_resources(args, "worker"),
+                placement=read_placement(args, placement),
+                pod_template=read_pod_template(args, Scope.QUEUE),
                 termination_grace_period_seconds=args.number(
                     "termination_grace_period_seconds", 0, 0, _WEEK
                 )
                 if args.has("termination_grace_period_seconds")
                 else grace_period,
-                placement=_placement(args),
             )
         )
     return tuple(queues)
@@ -283,30 +271,10 @@ def _worker_queues(given: Arguments) -> tuple[spec.WorkerQueue, ...]:
 def _autoscaling(args: Arguments) -> spec.Autoscaling:
     return spec.Autoscaling(
         type=args.plain_choice("type", "cpu", AutoscalingType),
-        target_cpu_percent=args.number("target_cpu_percent", 70, 1, 100),
+        target_cpu_percent=args.number("target_cpu_percent", 70, 1, 1000),
         polling_interval=args.number("polling_interval_seconds", 10, 1, 3600),
         cooldown_period=args.number("cooldown_period_seconds", 300, 0, 3600),
     )
-
-
-def _placement(args: Arguments) -> spec.Placement:
-    tolerations = []
-    for one in args.sections("tolerations"):
-        toleration: dict[str, Any] = {
-            "operator": one.plain_choice("operator", "Equal", ("Equal", "Exists")),
-            **{key: one.plain_text(key) for key in ("key", "value") if one.has(key)},
-        }
-        if one.has("effect"):
-            effects = ("NoSchedule", "PreferNoSchedule", "NoExecute")
-            toleration["effect"] = one.plain_choice("effect", "NoSchedule", effects)
-        if one.has("toleration_seconds"):
-            toleration["tolerationSeconds"] = one.plain_number("toleration_seconds", 0, 0)
-        if toleration["operator"] == "Exists" and one.has("value"):
-            raise ArgumentError(one.path("value"), "must not be given with operator Exists")
-        if toleration["operator"] == "Equal" and not one.has("key"):
-            raise ArgumentError(one.path("key"), "is required with operator Equal")
-        tolerations.append(toleration)
-    return spec.Placement(args.plain_strings("node_selector"), tuple(tolerations))
 
 
 def _connections(given: Arguments) -> dict[str, spec.Connection]:
@@ -376,13 +344,15 @@ def _check_variable_key(key: Any, path: str) -> None:
         raise ArgumentError(path, "must have a name of letters, digits and _ only")
 
 
-def _database(args: Arguments) -> spec.BackingService | spec.ExternalDatabase:
+def _database(
+    args: Arguments, placement: spec.Placement
+) -> spec.BackingService | spec.ExternalDatabase:
     yours = (
         *("port", "name", "username", "password", "login_from", "ssl_mode"),
         *("ca_certificate", "ca_certificate_from"),
     )
     if not _is_external(args, yours):
-        return _backing_service(args, "postgres:17", "8Gi")
+        return _backing_service(args, "postgresql", "postgres:17", "8Gi", placement)
     if args.has("host") and not args.has("login_from"):
         for key in ("username", "password"):
             if not args.has(key):
@@ -402,7 +372,7 @@ def _database(args: Arguments) -> spec.BackingService | spec.ExternalDatabase:
     )
 
 
-def _pgbouncer(given: Arguments) -> spec.PgBouncer:
+def _pgbouncer(given: Arguments, placement: spec.Placement) -> spec.PgBouncer:
     args = given.section("pgbouncer")
     settings = args.plain_strings("settings")
     for name, value in settings.items():
@@ -415,20 +385,24 @@ def _pgbouncer(given: Arguments) -> spec.PgBouncer:
             raise ArgumentError(path, "must be one line that is not empty")
     return spec.PgBouncer(
         image=args.plain_text("image"),
-        size=_size(args, args.plain_number("replicas", 1, 1, 100), "1", "256Mi"),
+        replicas=args.number("replicas", 1, 1, 100),
+        resources=read_resources(args, "pgbouncer"),
+        placement=read_placement(args, placement),
         pool_size=args.plain_number("pool_size", 20, 1, 10_000),
         max_client_connections=args.plain_number("max_client_connections", 1000, 1, 1_000_000),
         settings=settings,
     )
 
 
-def _broker(args: Arguments) -> spec.BackingService | spec.ExternalBroker:
+def _broker(
+    args: Arguments, placement: spec.Placement
+) -> spec.BackingService | spec.ExternalBroker:
     yours = (
         *("port", "database", "username", "password", "login_from", "tls"),
         *("ca_certificate", "ca_certificate_from"),
     )
     if not _is_external(args, yours):
-        return _backing_service(args, "redis:7", "1Gi")
+        return _backing_service(args, "redis", "redis:7", "1Gi", placement)
     _check_url(args, r"^rediss?://\S+$", "rediss://:password@host:6379/0")
     return spec.ExternalBroker(
         **_address(args, 6379),
@@ -469,7 +443,10 @@ def _is_external(args: Arguments, yours: tuple[str, ...]) -> bool:
     if args.has("url") and args.has("host"):
         raise ArgumentError(args.path("host"), "must not be given with `url`")
     external = args.has("url") or args.has("host")
-    embedded = ("image", "storage_size", "storage_class", "backup_before_downgrade")
+    embedded = (
+        *("image", "storage_size", "storage_class", "resources", "placement"),
+        "backup_before_downgrade",
+    )
     for key in embedded:
         if external and args.has(key):
             raise ArgumentError(
@@ -483,11 +460,15 @@ def _is_external(args: Arguments, yours: tuple[str, ...]) -> bool:
     return external
 
 
-def _backing_service(args: Arguments, image: str, storage_size: str) -> spec.BackingService:
+def _backing_service(
+    args: Arguments, component: str, image: str, storage_size: str, placement: spec.Placement
+) -> spec.BackingService:
     return spec.BackingService(
         image=args.plain_text("image", image),
         storage_size=args.plain_quantity("storage_size", storage_size),
         storage_class=args.optional_plain_text("storage_class"),
+        resources=read_resources(args, component),
+        placement=read_placement(args, placement),
     )
 
 
@@ -573,17 +554,6 @@ def _network_policies(args: Arguments) -> spec.NetworkPolicies:
     )
 
 
-def _pod_template(args: Arguments) -> spec.PodTemplate:
-    return spec.PodTemplate(
-        labels=args.plain_strings("labels"),
-        annotations=args.plain_strings("annotations"),
-        service_account_annotations=args.strings("service_account_annotations"),
-        placement=_placement(args),
-        affinity=args.mapping("affinity") if args.has("affinity") else None,
-        priority_class=args.optional_plain_text("priority_class"),
-    )
-
-
 def _remote_logging(given: Arguments) -> spec.RemoteLogging:
     args = given.section("remote_logging")
     if args.has("folder") == args.has("elasticsearch_host"):
@@ -606,12 +576,15 @@ def _remote_logging(given: Arguments) -> spec.RemoteLogging:
     )
 
 
-def _metrics(args: Arguments) -> spec.Metrics:
+def _metrics(args: Arguments, placement: spec.Placement) -> spec.Metrics:
     ways = [key for key in ("statsd_host", "otel_host", "exporter_image") if args.has(key)]
     if len(ways) > 1:
         raise ArgumentError(args.path(ways[1]), f"must not be given with `{ways[0]}`")
     if args.plain_flag("service_monitor") and not args.has("exporter_image"):
         raise ArgumentError(args.path("service_monitor"), "needs `exporter_image`")
+    for key in ("resources", "placement"):
+        if args.has(key) and not args.has("exporter_image"):
+            raise ArgumentError(args.path(key), "needs `exporter_image`")
     for key in ("statsd", "otel"):
         if args.has(f"{key}_port") and not args.has(f"{key}_host"):
             raise ArgumentError(args.path(f"{key}_port"), f"needs `{key}_host`")
@@ -623,4 +596,6 @@ def _metrics(args: Arguments) -> spec.Metrics:
         exporter_image=args.optional_plain_text("exporter_image"),
         service_monitor=args.plain_flag("service_monitor"),
         prefix=args.plain_text("prefix", "airflow"),
+        resources=read_resources(args, "statsd"),
+        placement=read_placement(args, placement),
     )

@@ -31,7 +31,7 @@ def everything(**more: Any) -> DeploymentArgs:
             "password": "hunter2",
         },
         webserver={"replicas": 2},
-        scheduler={"replicas": 2, "cpu": "1"},
+        scheduler={"replicas": 2, "resources": {"limits": {"cpu": "1"}}},
         triggerer={"replicas": 2},
         dag_processor={"replicas": 2},
         worker_queues=[
@@ -41,11 +41,12 @@ def everything(**more: Any) -> DeploymentArgs:
                 "concurrency": 2,
                 "min_count": 0,
                 "max_count": 4,
-                "memory": "8Gi",
-                "ephemeral_storage": "20Gi",
+                "resources": {"limits": {"memory": "8Gi", "ephemeral-storage": "20Gi"}},
                 "termination_grace_period_seconds": 3600,
-                "node_selector": {"pool": "heavy"},
-                "tolerations": [{"key": "heavy", "operator": "Exists", "effect": "NoSchedule"}],
+                "placement": {
+                    "node_selector": {"pool": "heavy"},
+                    "tolerations": [{"key": "heavy", "operator": "Exists", "effect": "NoSchedule"}],
+                },
             },
         ],
         autoscaling={"type": "keda"},
@@ -55,12 +56,9 @@ def everything(**more: Any) -> DeploymentArgs:
         variables={"greeting": "hello"},
         service={"annotations": {"a": "b"}},
         ingress={"host": "airflow.acme.com", "tls_secret": "airflow-tls", "class_name": "nginx"},
-        pod_template={
-            "labels": {"team": "data"},
-            "annotations": {"b": "c"},
-            "service_account_annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/a"},
-            "priority_class": "high",
-        },
+        placement={"priority_class": "high"},
+        pod_template={"metadata": {"labels": {"team": "data"}, "annotations": {"b": "c"}}},
+        service_account_annotations={"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/a"},
         remote_logging={"folder": "s3://logs/analytics", "encrypt_s3": True},
         metrics={"exporter_image": "prom/statsd-exporter:v0.28.0", "service_monitor": True},
         pgbouncer={"image": "ghcr.io/acme/pgbouncer@sha256:" + "1" * 64, "replicas": 2},
@@ -75,8 +73,28 @@ TOLERATION: Final = {
     "effect": "NoExecute",
     "toleration_seconds": 60,
 }
-REQUESTS: Final = {"cpu_request": "700m", "memory_request": "2Gi"}
-SIZE: Final = {"replicas": 3, "cpu": "1500m", "memory": "3Gi", **REQUESTS}
+RESOURCES: Final = {
+    "requests": {"cpu": "700m", "memory": "2Gi"},
+    "limits": {"cpu": "1500m", "memory": "3Gi", "ephemeral-storage": "20Gi"},
+}
+PLACEMENT: Final = {
+    "node_selector": {"pool": "small"},
+    "tolerations": [TOLERATION],
+    "affinity": {"nodeAffinity": {"x": [1, {"y_z": "w"}]}},  # keys of Kubernetes' own
+    "priority_class": "high",
+    "topology_spread_constraints": [
+        {"maxSkew": 2, "topologyKey": "rack", "whenUnsatisfiable": "DoNotSchedule"}
+    ],
+}
+PATCH: Final = {
+    "metadata": {"labels": {"team": "data"}, "annotations": {"a": "b"}},
+    "spec": {
+        "containers": [{"name": "airflow", "env": [{"name": "NODE_A", "value": "b_c"}]}],
+        "hostAliases": [{"ip": "192.0.2.1", "hostnames": ["a.test"]}],
+    },
+}
+OWN: Final = {"placement": PLACEMENT, "pod_template": PATCH}
+SIZE: Final = {"replicas": 3, "resources": RESOURCES, **OWN}
 PROCESSES: Final = ("webserver", "scheduler", "triggerer", "dag_processor")
 
 FERNET_KEY: Final = base64.urlsafe_b64encode(b"0" * 32).decode()
@@ -94,24 +112,15 @@ YOURS: Final[dict[str, Any]] = {
             "name": "a",
             "concurrency": 7,
             "min_count": 3,
-            "cpu": "1500m",
-            "memory": "3Gi",
-            "ephemeral_storage": "20Gi",
+            "resources": RESOURCES,
             "termination_grace_period_seconds": 60,
-            "node_selector": {"pool": "big"},
-            **REQUESTS,
+            **OWN,
         },
         {"name": "b"},
     ],
-    "pod_template": {
-        "labels": {"team": "data"},
-        "annotations": {"a": "b"},
-        "service_account_annotations": {"c": "d"},
-        "node_selector": {"pool": "small"},
-        "tolerations": [TOLERATION],
-        "affinity": {"nodeAffinity": {"x": [1, {"y_z": "w"}]}},  # keys of Kubernetes' own
-        "priority_class": "high",
-    },
+    **OWN,
+    "service_account_annotations": {"c": "d"},
+    "fixed_user_ids": False,
     "environment": {"A": "b"},
     "secret_environment": {"C": "d"},
     "connections": {
@@ -168,7 +177,7 @@ YOURS: Final[dict[str, Any]] = {
     "timeouts": {"release_job": 100, "rollout": 200},
 }
 EMBEDDED: Final[dict[str, Any]] = {
-    "worker_queues": [{"name": "a", "max_count": 4, "cpu": "2", "tolerations": [TOLERATION]}],
+    "worker_queues": [{"name": "a", "max_count": 4}],
     "autoscaling": {"target_cpu_percent": 50, "cooldown_period_seconds": 60},
     "remote_logging": {"elasticsearch_host": "https://u:p@es:9200"},
     "metrics": {"otel_host": "o.test", "otel_port": 8},
@@ -176,14 +185,22 @@ EMBEDDED: Final[dict[str, Any]] = {
         "image": "mine:1",
         "storage_size": "20Gi",
         "storage_class": "fast",
+        "resources": RESOURCES,
+        "placement": PLACEMENT,
         "backup_before_downgrade": True,
     },
-    "broker": {"image": "mine:1", "storage_size": "20Gi", "storage_class": "fast"},
+    "broker": {
+        "image": "mine:1",
+        "storage_size": "20Gi",
+        "storage_class": "fast",
+        "resources": RESOURCES,
+        "placement": PLACEMENT,
+    },
     "pgbouncer": {
         "image": "pgbouncer:1",
         "replicas": 3,
-        "cpu": "1500m",
-        "memory": "3Gi",
+        "resources": RESOURCES,
+        "placement": PLACEMENT,
         "pool_size": 7,
         "max_client_connections": 70,
         "settings": {"max_prepared_statements": "200"},
@@ -203,10 +220,14 @@ BY_URL: Final[dict[str, Any]] = {
     "image": f"{REPOSITORY}@sha256:abc",
     "airflow_version": "2.10.4",
     "namespace": "data",
-    "worker_queues": [{"name": "a", "max_count": 4, "tolerations": [{"operator": "Exists"}]}],
+    "worker_queues": [{"name": "a", "max_count": 4}],
     "autoscaling": {"type": "keda", "polling_interval_seconds": 5},
-    "pod_template": {"tolerations": [{"operator": "Exists"}]},
-    "metrics": {"exporter_image": "exporter:1", "service_monitor": True},
+    "metrics": {
+        "exporter_image": "exporter:1",
+        "service_monitor": True,
+        "resources": RESOURCES,
+        "placement": PLACEMENT,
+    },
     "database": {
         "url": "postgresql://u:p@h/n",
         "ca_certificate_from": {"secret": "db-ca", "key": "ca.crt"},

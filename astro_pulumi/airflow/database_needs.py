@@ -34,12 +34,12 @@ def _connections(spec: DeploymentSpec, *, generations: int, scaled: bool) -> Any
     """
     pool = spec.pgbouncer
     numbers = {
-        "replicas": [spec.sizes[process.component].replicas for process in spec.processes],
-        "workers": [q.max_count if scaled else q.size.replicas for q in spec.worker_queues],
+        "replicas": [spec.workloads[process.component].replicas for process in spec.processes],
+        "workers": [q.max_count if scaled else q.min_count for q in spec.worker_queues],
         "concurrency": [queue.concurrency for queue in spec.worker_queues],
         "pgbouncer": pool
         and {
-            "replicas": pool.size.replicas,
+            "replicas": pool.replicas,
             "servers": pool.pool_size,
             "clients": pool.max_client_connections,
         },

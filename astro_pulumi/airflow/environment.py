@@ -144,7 +144,7 @@ def _filled(spec: DeploymentSpec, templates: Mapping[str, str]) -> dict[str, Any
         "task_queued_timeout": computed(
             lambda *periods: max(600, 300 + max(periods)), *grace_periods
         ),
-        "standalone_dag_processor": str("dag-processor" in spec.sizes),
+        "standalone_dag_processor": str("dag-processor" in spec.workloads),
     }
     return {key: formatted(value, **values) for key, value in templates.items()}
 

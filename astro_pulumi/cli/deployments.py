@@ -11,6 +11,7 @@ from astro_pulumi.cli import pulumi
 from astro_pulumi.cli.cluster import Cluster, Object
 from astro_pulumi.cli.options import is_terminal
 from astro_pulumi.errors import ArgumentError, ClusterError, PulumiError, ReleaseError
+from astro_pulumi.naming import AIRFLOW_CONTAINER
 
 if TYPE_CHECKING:
     from astro_pulumi.release.ledger import Release
@@ -34,6 +35,12 @@ Context = Annotated[
     str | None,
     typer.Option("--context", help="The kubeconfig's context. Default: the stack's, or current."),
 ]
+
+
+def airflow_container(pod: Object) -> Object:
+    """Return Airflow's own container in a pod's spec; others may stand before it."""
+    found: Object = next(one for one in pod["containers"] if one["name"] == AIRFLOW_CONTAINER)
+    return found
 
 
 @dataclass(frozen=True)

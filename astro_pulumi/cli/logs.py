@@ -10,8 +10,10 @@ import typer
 from astro_pulumi.cli.deployments import COMPONENTS, Context, Deployed, NameOption, Namespace, find
 from astro_pulumi.cli.options import StackName
 from astro_pulumi.errors import ArgumentError, ClusterError
+from astro_pulumi.naming import AIRFLOW_CONTAINER, POSTGRESQL, REDIS, RELEASE_JOB
 
-_COMPONENTS = (*COMPONENTS, "release-job", "pytest", "postgresql", "redis")
+_EMBEDDED = (POSTGRESQL, REDIS)
+_COMPONENTS = (*COMPONENTS, RELEASE_JOB, "pytest", *_EMBEDDED)
 
 
 def logs(
@@ -67,8 +69,9 @@ def _print_log(
     tail: int,
     unread: list[str],
 ) -> None:
-    # The container by its name: beside it may be one that deletes old logs.
-    lines = deployed.cluster.log_lines(deployed.namespace, pod, component, follow=follow, tail=tail)
+    # By name: beside Airflow's container may be others.
+    container = component if component in _EMBEDDED else AIRFLOW_CONTAINER
+    lines = deployed.cluster.log_lines(deployed.namespace, pod, container, follow=follow, tail=tail)
     try:
         for line in lines:
             sys.stdout.write(f"{prefix}{line}\n")

@@ -1,10 +1,17 @@
 """`astro-pulumi open`."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from astro_pulumi.cli.deployments import Context, Deployed, Name, Namespace, find
+from astro_pulumi.cli.deployments import (
+    Context,
+    Deployed,
+    Name,
+    Namespace,
+    airflow_container,
+    find,
+)
 from astro_pulumi.cli.options import StackName
 from astro_pulumi.errors import ClusterError
 
@@ -39,7 +46,7 @@ def open_ui(
 def webserver_url(deployed: Deployed) -> str | None:
     """Return `service.base_url`, as the webserver's settings have it."""
     for workload in deployed.objects("apps/deployments", "webserver"):
-        container: dict[str, Any] = workload["spec"]["template"]["spec"]["containers"][0]
+        container = airflow_container(workload["spec"]["template"]["spec"])
         for source in container.get("envFrom") or []:
             name = (source.get("configMapRef") or {}).get("name")
             if not name:

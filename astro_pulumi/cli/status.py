@@ -9,7 +9,15 @@ from typing import Any, Final
 
 import typer
 
-from astro_pulumi.cli.deployments import COMPONENTS, Context, Deployed, Name, Namespace, find
+from astro_pulumi.cli.deployments import (
+    COMPONENTS,
+    Context,
+    Deployed,
+    Name,
+    Namespace,
+    airflow_container,
+    find,
+)
 from astro_pulumi.cli.health import workload_problem
 from astro_pulumi.cli.options import Json, StackName, console, table
 from astro_pulumi.errors import ClusterError
@@ -115,7 +123,7 @@ def process(workload: dict[str, Any], pods: Sequence[dict[str, Any]]) -> Process
         and pod["status"].get("phase") not in ("Failed", "Succeeded")
     ]
     containers = [status for pod in own for status in pod["status"].get("containerStatuses") or []]
-    images = {pod["spec"]["containers"][0]["image"] for pod in own}
+    images = {airflow_container(pod["spec"])["image"] for pod in own}
     return Process(
         name=workload["metadata"]["name"],
         component=_component(workload),

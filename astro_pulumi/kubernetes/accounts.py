@@ -16,7 +16,7 @@ SERVICES: Final = "services"
 
 def airflow_account(spec: DeploymentSpec, pull_secret: Any | None) -> Manifest:
     """Who Airflow's pods are. It has no rights in the cluster; clouds may give it some elsewhere."""
-    annotations = spec.pod_template.service_account_annotations
+    annotations = spec.service_account_annotations
     return service_account(spec, AIRFLOW, pull_secret, annotations)
 
 

@@ -6,9 +6,8 @@ from astro_pulumi.airflow.secrets import KEDA_CONNECTION
 from astro_pulumi.airflow.urls import existing_login
 from astro_pulumi.inputs import computed, formatted
 from astro_pulumi.kubernetes.metadata import SKIP_AWAIT, Manifest, labels
-from astro_pulumi.kubernetes.pods import fraction
 from astro_pulumi.kubernetes.workloads import queue_label, worker_name
-from astro_pulumi.naming import object_name
+from astro_pulumi.naming import AIRFLOW_CONTAINER, object_name
 from astro_pulumi.spec import DeploymentSpec, ExternalDatabase, ValueFrom, WorkerQueue
 
 _KEDA_LOGIN: Final = {"USERNAME": "userName", "PASSWORD": "password"}
@@ -24,22 +23,24 @@ def autoscalers(spec: DeploymentSpec, secrets: dict[str, Any]) -> dict[str, Mani
 
 
 def _cpu_autoscaler(spec: DeploymentSpec, queue: WorkerQueue) -> Manifest:
-    """A HorizontalPodAutoscaler. It aims at a part of the limit: requests are far below normal use."""
-    target = computed(
-        lambda cpu, percent: fraction(cpu, percent / 100),
-        queue.size.cpu,
-        spec.autoscaling.target_cpu_percent,
-    )
-    metric = {"name": "cpu", "target": {"type": "AverageValue", "averageValue": target}}
+    """A HorizontalPodAutoscaler by the use of Airflow's container: sidecars may request nothing."""
+    metric = {
+        "name": "cpu",
+        "container": AIRFLOW_CONTAINER,
+        "target": {
+            "type": "Utilization",
+            "averageUtilization": spec.autoscaling.target_cpu_percent,
+        },
+    }
     return {
         "apiVersion": "autoscaling/v2",
         "kind": "HorizontalPodAutoscaler",
         "metadata": {**_metadata(spec, queue), "annotations": SKIP_AWAIT},
         "spec": {
             "scaleTargetRef": _target(spec, queue),
-            "minReplicas": queue.size.replicas,
+            "minReplicas": queue.min_count,
             "maxReplicas": queue.max_count,
-            "metrics": [{"type": "Resource", "resource": metric}],
+            "metrics": [{"type": "ContainerResource", "containerResource": metric}],
             "behavior": _behavior(spec),
         },
     }
@@ -89,7 +90,7 @@ def _keda_autoscaler(spec: DeploymentSpec, queue: WorkerQueue) -> Manifest:
         "metadata": _metadata(spec, queue),
         "spec": {
             "scaleTargetRef": _target(spec, queue),
-            "minReplicaCount": queue.size.replicas,
+            "minReplicaCount": queue.min_count,
             "maxReplicaCount": queue.max_count,
             "pollingInterval": spec.autoscaling.polling_interval,
             "cooldownPeriod": spec.autoscaling.cooldown_period,

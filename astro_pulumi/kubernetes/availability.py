@@ -7,20 +7,15 @@ from astro_pulumi.spec import DeploymentSpec
 
 
 def disruption_budgets(spec: DeploymentSpec) -> dict[str, Manifest]:
-    """By name of the workload, for each that has more than one pod, or may have by its autoscaler.
-
-    A single pod is not held by one: it may always be the one that is missing.
-    """
+    """Build one by name of the workload. A single pod is not held by its budget."""
     budgets = {
         process.component: _budget(spec, process.component, process.component, {})
         for process in spec.processes
-        if spec.sizes[process.component].replicas > 1
     }
     for queue in spec.worker_queues:
-        if queue.max_count > 1:
-            name = f"worker-{queue.name}"
-            budgets[name] = _budget(spec, name, "worker", queue_label(queue))
-    if spec.pgbouncer and spec.pgbouncer.size.replicas > 1:
+        name = f"worker-{queue.name}"
+        budgets[name] = _budget(spec, name, "worker", queue_label(queue))
+    if spec.pgbouncer:
         budgets[PGBOUNCER] = _budget(spec, PGBOUNCER, PGBOUNCER, {})
     return budgets
 
@@ -34,6 +29,7 @@ def _budget(spec: DeploymentSpec, name: str, component: str, more: dict[str, str
             "labels": labels(spec.name, component, **more),
         },
         "spec": {
+            # And not a least number of pods, which would keep a node from being drained of a single one.
             "maxUnavailable": 1,
             # A pod that is not ready serves nobody, and must not hold up the node's drain.
             "unhealthyPodEvictionPolicy": "AlwaysAllow",

@@ -2,17 +2,20 @@
 
 from typing import Any, Final
 
+import pulumi
+
 from astro_pulumi.airflow.endpoints import (
     DATABASE_NAME,
     DATABASE_USER,
     POSTGRESQL_PORT,
     REDIS_PORT,
 )
+from astro_pulumi.inputs import computed
 from astro_pulumi.kubernetes.metadata import SKIP_AWAIT, Manifest, labels, selector
 from astro_pulumi.kubernetes.pods import container_security, resources, service_pod
 from astro_pulumi.kubernetes.service import port, service
 from astro_pulumi.naming import object_name
-from astro_pulumi.spec import BackingService, DeploymentSpec, Size
+from astro_pulumi.spec import BackingService, DeploymentSpec
 
 BACKUPS: Final = "backups"
 _UID: Final = 999  # `postgres` and `redis` in the official images
@@ -26,20 +29,25 @@ until printf "ALTER ROLE %s PASSWORD '%s'" "$POSTGRES_USER" "$(cat "$POSTGRES_PA
 _PGDATA: Final = "/var/lib/postgresql/data/pgdata"  # a folder of its own: volumes hold lost+found
 
 
-def warning(spec: DeploymentSpec) -> str | None:
+def warning(spec: DeploymentSpec) -> pulumi.Input[str | None]:
     """What to say of a Deployment that is to outlive a node on services that do not; else None."""
     services = {
         "database": isinstance(spec.database, BackingService),
         "broker": isinstance(spec.broker, BackingService),
     }
     embedded = [f"`{name}`" for name, is_embedded in services.items() if is_embedded]
-    sizes = [*spec.sizes.values(), *(queue.size for queue in spec.worker_queues)]
-    if not embedded or all(size.replicas <= 1 for size in sizes):
+    if not embedded:
         return None
-    return (
+    text = (
         f"the embedded {' and '.join(embedded)} of one pod, without backups, is for trial and small use; "
         "with several replicas of Airflow's processes give one of your own"
     )
+    counts = [one.replicas for one in spec.workloads.values()]
+    counts += [queue.min_count for queue in spec.worker_queues]
+    advice: pulumi.Input[str | None] = computed(
+        lambda *known: text if max(known) > 1 else None, *counts
+    )
+    return advice
 
 
 def postgresql(
@@ -62,7 +70,7 @@ def postgresql(
             {"name": "POSTGRES_INITDB_ARGS", "value": "-E UTF8 --locale=C.UTF-8"},
             {"name": "PGDATA", "value": _PGDATA},
         ],
-        "resources": resources(Size(1, "2", "1Gi", "1Gi")),
+        "resources": resources(service.resources),
         "securityContext": container_security(),
         "lifecycle": {"postStart": {"exec": {"command": ["sh", "-c", _ALTER_ROLE]}}},
         "volumeMounts": [
@@ -111,7 +119,7 @@ def redis(
         "image": service.image,
         "args": ["/etc/redis/redis.conf"],  # the password is in the file: arguments can be seen
         "ports": [{"name": "redis", "containerPort": REDIS_PORT}],
-        "resources": resources(Size(1, "1", "512Mi", "1Gi")),
+        "resources": resources(service.resources),
         "securityContext": container_security(),
         "volumeMounts": [
             {"name": "data", "mountPath": "/data"},
@@ -170,7 +178,15 @@ def _stateful_set(
     account: Any,
 ) -> Manifest:
     name = object_name(spec.name, component)
-    pod = service_pod(container, account, _UID, volumes=volumes, terminationGracePeriodSeconds=60)
+    pod = service_pod(
+        spec,
+        container,
+        account,
+        _UID,
+        service.placement,
+        volumes=volumes,
+        terminationGracePeriodSeconds=60,
+    )
     return {
         "apiVersion": "apps/v1",
         "kind": "StatefulSet",

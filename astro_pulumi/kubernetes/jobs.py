@@ -7,7 +7,7 @@ import pulumi
 
 from astro_pulumi.inputs import computed
 from astro_pulumi.kubernetes.metadata import Manifest, labels
-from astro_pulumi.kubernetes.pods import pod_metadata
+from astro_pulumi.kubernetes.pods import airflow_template
 from astro_pulumi.naming import object_name
 from astro_pulumi.spec import DeploymentSpec
 
@@ -30,8 +30,10 @@ def job(
         "restartPolicy": "Never",
         "activeDeadlineSeconds": deadline,
         "serviceAccountName": object_name(spec.name, component),
-        "automountServiceAccountToken": True,
     }
+    template = airflow_template(spec, labels(spec.name, component), pod)
+    # Whatever a patch says for all Airflow pods: the Jobs speak to the Kubernetes API.
+    template["spec"]["automountServiceAccountToken"] = True
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -49,6 +51,6 @@ def job(
             "backoffLimit": 0,
             # Only where the pod never starts: it takes the pod, and its log, away.
             "activeDeadlineSeconds": computed(lambda seconds: seconds + 60, deadline),
-            "template": {"metadata": pod_metadata(spec, labels(spec.name, component)), "spec": pod},
+            "template": template,
         },
     }

@@ -7,7 +7,7 @@ from astro_pulumi.kubernetes.metadata import Manifest, labels, selector
 from astro_pulumi.kubernetes.pods import container_security, resources, service_pod
 from astro_pulumi.kubernetes.service import port, service
 from astro_pulumi.naming import STATSD, object_name
-from astro_pulumi.spec import DeploymentSpec, Size
+from astro_pulumi.spec import DeploymentSpec
 
 _NOBODY: Final = 65534
 
@@ -33,7 +33,7 @@ def _exporter(spec: DeploymentSpec, account: Any) -> Manifest:
             {"name": "statsd", "containerPort": STATSD_PORT, "protocol": "UDP"},
             {"name": "metrics", "containerPort": METRICS_PORT},
         ],
-        "resources": resources(Size(1, "500m", "256Mi", "100Mi")),
+        "resources": resources(spec.metrics.resources),
         "securityContext": container_security(),
         "readinessProbe": {**probe, "periodSeconds": 10},
         "livenessProbe": {**probe, "periodSeconds": 30, "failureThreshold": 5},
@@ -50,7 +50,7 @@ def _exporter(spec: DeploymentSpec, account: Any) -> Manifest:
             "selector": {"matchLabels": selector(spec.name, STATSD)},
             "template": {
                 "metadata": {"labels": labels(spec.name, STATSD)},
-                "spec": service_pod(container, account, _NOBODY),
+                "spec": service_pod(spec, container, account, _NOBODY, spec.metrics.placement),
             },
         },
     }

@@ -5,7 +5,6 @@ that says where the data is.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
@@ -72,7 +71,7 @@ def workload(
         # Images of PgBouncer differ in their entrypoints; what they share is the program.
         "command": ["pgbouncer", configuration],
         "ports": [{"name": PGBOUNCER, "containerPort": PGBOUNCER_PORT}],
-        "resources": resources(replace(pgbouncer.size, ephemeral_storage="100Mi")),
+        "resources": resources(pgbouncer.resources),
         "securityContext": container_security(),
         "volumeMounts": [],
         "lifecycle": {"preStop": {"exec": {"command": ["sh", "-c", _DRAIN]}}},
@@ -80,7 +79,16 @@ def workload(
         "readinessProbe": {**probe, "periodSeconds": 10},
         "livenessProbe": {**probe, "periodSeconds": 30, "failureThreshold": 5},
     }
-    pod = service_pod(container, account, _NOBODY, volumes=[], terminationGracePeriodSeconds=60)
+    pod = service_pod(
+        spec,
+        container,
+        account,
+        _NOBODY,
+        pgbouncer.placement,
+        volumes=[],
+        terminationGracePeriodSeconds=60,
+        **spread(pgbouncer.placement, selector(spec.name, PGBOUNCER)),
+    )
     existing = (
         [file_source(_CA_FILE, ca)] if isinstance(ca := _ca_certificate(spec), ValueFrom) else []
     )
@@ -93,9 +101,7 @@ def workload(
         container["command"] = ["sh", "-c", _START_WITH_USERS, configuration, _USERS]
         container["volumeMounts"].append({"name": "users", "mountPath": _USERS})
         pod["volumes"].append({"name": "users", "emptyDir": {"medium": "Memory"}})
-    if pgbouncer.size.replicas > 1:
-        pod["topologySpreadConstraints"] = spread(selector(spec.name, PGBOUNCER))
-    return deployment(spec, PGBOUNCER, pod, pgbouncer.size.replicas)
+    return deployment(spec, PGBOUNCER, pod, pgbouncer.replicas)
 
 
 def pgbouncer_service(spec: DeploymentSpec) -> Manifest:

@@ -1,6 +1,5 @@
 """What every pod of a Deployment has in common: security, resources, settings, probes, placement."""
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -8,18 +7,14 @@ from importlib.resources import files
 from types import MappingProxyType
 from typing import Any, Final
 
+import pulumi
+
 from astro_pulumi.airflow.facts import CERTIFICATES, FILES, LOGS, HttpProbe, Process, ScriptProbe
 from astro_pulumi.inputs import formatted
 from astro_pulumi.kubernetes.metadata import NOT_AWAITED, Manifest, labels, selector
-from astro_pulumi.naming import object_name
-from astro_pulumi.spec import (
-    DeploymentSpec,
-    EnvironmentFrom,
-    Placement,
-    PodTemplate,
-    Size,
-    ValueFrom,
-)
+from astro_pulumi.naming import AIRFLOW_CONTAINER, object_name
+from astro_pulumi.pod_template import patched
+from astro_pulumi.spec import DeploymentSpec, EnvironmentFrom, Placement, Resources, ValueFrom
 
 # The uid of `astro` in Astro Runtime and of `airflow` in apache/airflow. Stated, because Astro Runtime's
 # USER is a name, of which Kubernetes cannot tell that it is not root.
@@ -41,7 +36,6 @@ class AirflowEnvironment:
     files: Any  # ConfigMap with probes, the release Job's script, airflow.cfg
     secrets: dict[str, Any]  # group -> Secret; "user" is the user's own secret environment
     service_account: Any
-    template: PodTemplate
     base_path: Any  # perhaps an Output
     certificates: tuple[Manifest, ...] = ()  # sources of a projected volume
     environment_from: tuple[EnvironmentFrom, ...] = ()  # existing Secrets and ConfigMaps
@@ -98,13 +92,14 @@ def pod_files() -> dict[str, str]:
     }
 
 
-def pod_security(uid: int, gid: int) -> Manifest:
-    """A pod's security context that the `restricted` Pod Security Standard admits."""
+def pod_security(spec: DeploymentSpec, uid: int, gid: int) -> Manifest:
+    """A pod's security context that the `restricted` Pod Security Standard admits.
+
+    Without fixed ids OpenShift's `restricted-v2` admits it too, which chooses them.
+    """
     return {
         "runAsNonRoot": True,
-        "runAsUser": uid,
-        "runAsGroup": gid,
-        "fsGroup": gid,
+        **({"runAsUser": uid, "runAsGroup": gid, "fsGroup": gid} if spec.fixed_user_ids else {}),
         "fsGroupChangePolicy": "OnRootMismatch",
         "seccompProfile": {"type": "RuntimeDefault"},
     }
@@ -119,74 +114,57 @@ def container_security() -> Manifest:
     }
 
 
-def resources(size: Size) -> Manifest:
-    """Limits as given; a fortieth of CPU and disk, and half of the memory, are requested unless said.
+def resources(given: Resources) -> Manifest:
+    """Build the requests and limits of a container."""
+    return {"requests": dict(given.requests), "limits": dict(given.limits)}
 
-    Airflow's processes are idle most of the time and need their CPU at the start: a start-up that is
-    throttled is a slow deploy. During a deploy the requests of old and new pods, of draining workers
-    and of the release Job add up: with a tenth they do not fit on a node of two cores.
+
+def placement(given: Placement) -> Manifest:
+    """Build the fields of a pod's spec that say on which nodes it may run."""
+    return {
+        **({"nodeSelector": dict(given.node_selector)} if given.node_selector else {}),
+        **({"tolerations": list(given.tolerations)} if given.tolerations else {}),
+        **({"affinity": dict(given.affinity)} if given.affinity else {}),
+        **({} if given.priority_class is None else {"priorityClassName": given.priority_class}),
+    }
+
+
+def spread(given: Placement, selected: dict[str, str]) -> Manifest:
+    """Build the constraints that spread the replicas of a workload.
+
+    By default these are several nodes and zones, if there are: a deploy never waits for it.
+
+    :param selected: the labels of the workload's pods.
     """
-    return {
-        "limits": {
-            "cpu": size.cpu,
-            "memory": size.memory,
-            "ephemeral-storage": size.ephemeral_storage,
-        },
-        "requests": {
-            "cpu": size.cpu_request or fraction(size.cpu, 1 / 40),
-            "memory": size.memory_request or fraction(size.memory, 1 / 2),
-            "ephemeral-storage": fraction(size.ephemeral_storage, 1 / 40),
-        },
+    counted = {
+        "labelSelector": {"matchLabels": selected},
+        # Old and new pods of a rollout are counted apart.
+        "matchLabelKeys": ["pod-template-hash"],
     }
+    constraints = given.topology_spread_constraints
+    if constraints is None:
+        constraints = tuple(
+            {"maxSkew": 1, "topologyKey": key, "whenUnsatisfiable": "ScheduleAnyway"}
+            for key in ("kubernetes.io/hostname", "topology.kubernetes.io/zone")
+        )
+    # Without a selector a constraint would count no pod at all.
+    made = [{**({} if "labelSelector" in one else counted), **one} for one in constraints]
+    return {"topologySpreadConstraints": made} if made else {}
 
 
-def fraction(quantity: str, part: float) -> str:
-    """A part of a quantity, as a whole number of a smaller unit: half of "1Gi" is "512Mi"."""
-    match = re.fullmatch(r"([\d.]+)(\D*)", quantity)
-    if match is None:
-        raise ValueError(quantity)
-    number, unit = float(match[1]) * part, match[2]
-    if unit == "m":
-        return f"{max(1, number):.0f}m"
-    smaller = {"Ki": "", "Mi": "Ki", "Gi": "Mi", "Ti": "Gi", "Pi": "Ti", "Ei": "Pi"}
-    if unit in smaller:
-        return f"{number * 1024:.0f}{smaller[unit]}"
-    smaller = {"": "m", "k": "", "M": "k", "G": "M", "T": "G", "P": "T", "E": "P"}
-    return f"{number * 1000:.0f}{smaller[unit]}"
-
-
-def placement(template: PodTemplate, own: Placement | None = None) -> Manifest:
-    """Where a pod runs: what the template says, and what the pod itself says more."""
-    selector = (own and own.node_selector) or template.placement.node_selector
-    tolerations = [*template.placement.tolerations, *(own.tolerations if own else ())]
-    return {
-        **({"nodeSelector": dict(selector)} if selector else {}),
-        **({"tolerations": tolerations} if tolerations else {}),
-        **({"affinity": dict(template.affinity)} if template.affinity else {}),
-        **({"priorityClassName": template.priority_class} if template.priority_class else {}),
-    }
-
-
-def spread(selected: dict[str, str]) -> list[Manifest]:
-    """Replicas on several nodes and in several zones, if there are; a deploy never waits for it."""
-    return [
-        {
-            "maxSkew": 1,
-            "topologyKey": key,
-            "whenUnsatisfiable": "ScheduleAnyway",
-            "labelSelector": {"matchLabels": selected},
-            # Old and new pods of a rollout are counted apart.
-            "matchLabelKeys": ["pod-template-hash"],
-        }
-        for key in ("kubernetes.io/hostname", "topology.kubernetes.io/zone")
-    ]
-
-
-def service_pod(container: Manifest, account: Any, uid: int, **more: Any) -> Manifest:
+def service_pod(
+    spec: DeploymentSpec,
+    container: Manifest,
+    account: Any,
+    uid: int,
+    placed: Placement,
+    **more: Any,
+) -> Manifest:
     """The pod spec of a service beside Airflow. `more` is of the pod as well."""
     return {
+        **placement(placed),
         "containers": [container],
-        "securityContext": pod_security(uid, uid),
+        "securityContext": pod_security(spec, uid, uid),
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "serviceAccountName": account,
@@ -198,7 +176,7 @@ def deployment(
     spec: DeploymentSpec,
     component: str,
     pod: Manifest,
-    replicas: int | None,
+    replicas: pulumi.Input[int] | None,
     *,
     name: str | None = None,
     more: Mapping[str, str] = MappingProxyType({}),
@@ -229,36 +207,37 @@ def deployment(
     }
 
 
-def pod_metadata(spec: DeploymentSpec, own_labels: Mapping[str, str]) -> Manifest:
-    """Build the metadata of a pod with Airflow's image: what the user adds to every one, and its own labels.
+def airflow_template(
+    spec: DeploymentSpec, own_labels: Mapping[str, str], pod: Manifest, *patches: Mapping[str, Any]
+) -> Manifest:
+    """Build the template of a pod with Airflow's image, patched as the user wants it.
 
-    Identities of clouds and switches of meshes are labels or annotations, and count for Jobs as well.
+    :param patches: those of the process or queue, after that of all Airflow pods.
     """
-    template = spec.pod_template
-    return {
-        "labels": {**template.labels, **own_labels},
-        **({"annotations": dict(template.annotations)} if template.annotations else {}),
+    metadata = {
+        "labels": dict(own_labels),
+        # Of `kubectl logs` and `kubectl exec`: a patch may put another container first.
+        "annotations": {"kubectl.kubernetes.io/default-container": AIRFLOW_CONTAINER},
     }
+    return patched({"metadata": metadata, "spec": pod}, spec.pod_template, *patches)
 
 
 def airflow_pod(
+    spec: DeploymentSpec,
     process: Process,
-    size: Size,
+    needs: Resources,
+    placed: Placement,
     environment: AirflowEnvironment,
-    own_placement: Placement | None = None,
 ) -> Manifest:
     """The pod spec of one Airflow process."""
     container: Manifest = {
-        "name": process.component,
+        "name": AIRFLOW_CONTAINER,
         "image": environment.image,
         # Never `command`: it would replace the image's init, and signals would not arrive as they must.
         "args": list(process.arguments),
-        "env": [
-            {"name": "HOME", "value": "/tmp"},  # noqa: S108 an emptyDir of this pod
-            *environment.variables(process.reads),
-        ],
+        "env": [*_user(spec), *environment.variables(process.reads)],
         "envFrom": environment.sources(process.reads),
-        "resources": resources(size),
+        "resources": resources(needs),
         "securityContext": container_security(),
         "volumeMounts": [
             {"name": "files", "mountPath": FILES, "readOnly": True},
@@ -282,16 +261,25 @@ def airflow_pod(
             {"name": "logs", "emptyDir": {}},
             {"name": "tmp", "emptyDir": {}},
         ],
-        "securityContext": pod_security(_AIRFLOW_UID, 0),
+        "securityContext": pod_security(spec, _AIRFLOW_UID, 0),
         "serviceAccountName": environment.service_account,
         "automountServiceAccountToken": False,
         # Airflow reads variables such as REDIS_PORT otherwise, which Kubernetes makes of Services.
         "enableServiceLinks": False,
-        **placement(environment.template, own_placement),
+        **placement(placed),
     }
     if environment.certificates:
         mount_files(pod, "certificates", environment.certificates, CERTIFICATES)
     return pod
+
+
+def _user(spec: DeploymentSpec) -> list[Manifest]:
+    """Build the variables that say who the user of the pod is.
+
+    A user id that the image does not know has no name, and Airflow does not start without one.
+    """
+    home = {"name": "HOME", "value": "/tmp"}  # noqa: S108 an emptyDir of this pod
+    return [home] if spec.fixed_user_ids else [home, {"name": "USER", "value": "airflow"}]
 
 
 def mount_secret(pod: Manifest, volume: str, secret: Any, path: str) -> None:

@@ -1,7 +1,10 @@
 """The workloads of Airflow itself: webserver, scheduler, triggerer, dag-processor, workers."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
+
+import pulumi
 
 from astro_pulumi.airflow.environment import process_settings
 from astro_pulumi.airflow.facts import FILES, LOGS, SIMPLE_AUTH_PASSWORDS, Process, ScriptProbe
@@ -11,14 +14,15 @@ from astro_pulumi.kubernetes.metadata import Manifest, selector
 from astro_pulumi.kubernetes.pods import (
     AirflowEnvironment,
     airflow_pod,
+    airflow_template,
     container_security,
     deployment,
-    pod_metadata,
     resources,
     spread,
 )
 from astro_pulumi.naming import object_name
-from astro_pulumi.spec import DeploymentSpec, Size, WorkerQueue
+from astro_pulumi.pod_template import GROOMER, SIMPLE_AUTH
+from astro_pulumi.spec import DeploymentSpec, Placement, Resources, WorkerQueue
 
 _DEFAULT_GRACE_PERIOD: Final = 30
 _WRITE_PASSWORDS: Final = f"""
@@ -26,6 +30,15 @@ import json, os
 with open({SIMPLE_AUTH_PASSWORDS!r}, "w") as file:
     json.dump({{{ADMIN!r}: os.environ[{ADMIN_PASSWORD!r}]}}, file)
 """
+# Of containers beside the processes, which nobody needs to change.
+_COPY: Final = Resources(
+    requests={"cpu": "10m", "memory": "64Mi", "ephemeral-storage": "1Mi"},
+    limits={"cpu": "1", "memory": "256Mi", "ephemeral-storage": "100Mi"},
+)
+_GROOMER: Final = Resources(
+    requests={"cpu": "1m", "memory": "16Mi", "ephemeral-storage": "1Mi"},
+    limits={"cpu": "200m", "memory": "64Mi", "ephemeral-storage": "100Mi"},
+)
 
 
 def turns(
@@ -51,8 +64,8 @@ def process_workload(
     title: Any | None = None,
 ) -> Manifest:
     """Webserver, scheduler, triggerer or dag-processor. `title` is for the webserver's pages."""
-    size = spec.sizes[process.component]
-    pod = airflow_pod(process, size, environment)
+    workload = spec.workloads[process.component]
+    pod = airflow_pod(spec, process, workload.resources, workload.placement, environment)
     pod["terminationGracePeriodSeconds"] = _DEFAULT_GRACE_PERIOD + process.drain_seconds
     if process.component == "webserver" and spec.auth.manager == "simple":
         _add_simple_auth_passwords(pod, environment)
@@ -63,7 +76,10 @@ def process_workload(
     pod["containers"][0]["env"] += [
         {"name": name, "value": value} for name, value in settings.items() if name not in own
     ]
-    return _workload(spec, process.component, process.component, size.replicas, pod, {})
+    made = _workload(
+        spec, process.component, process.component, workload.replicas, workload.placement, pod, {}
+    )
+    return _patched(spec, made, workload.pod_template)
 
 
 def worker_workload(
@@ -73,10 +89,12 @@ def worker_workload(
 ) -> Manifest:
     """The workers of one queue. How many there are is left to the autoscaler where there is one."""
     process = _for_queue(spec, queue)
-    pod = airflow_pod(process, queue.size, environment, queue.placement)
+    pod = airflow_pod(spec, process, queue.resources, queue.placement, environment)
     pod["terminationGracePeriodSeconds"] = queue.termination_grace_period_seconds
-    replicas = None if queue.is_scaled else queue.size.replicas
-    return _workload(spec, f"worker-{queue.name}", "worker", replicas, pod, queue_label(queue))
+    replicas = None if queue.is_scaled else queue.min_count
+    name = f"worker-{queue.name}"
+    made = _workload(spec, name, "worker", replicas, queue.placement, pod, queue_label(queue))
+    return _patched(spec, made, queue.pod_template)
 
 
 def worker_name(spec: DeploymentSpec, queue: WorkerQueue) -> str:
@@ -110,18 +128,23 @@ def _workload(
     spec: DeploymentSpec,
     name: str,
     component: str,
-    replicas: int | None,
+    replicas: pulumi.Input[int] | None,
+    placed: Placement,
     pod: Manifest,
     more: dict[str, str],
 ) -> Manifest:
-    if replicas != 1 and not spec.pod_template.affinity:
-        pod["topologySpreadConstraints"] = spread(selector(spec.name, component, **more))
+    pod |= spread(placed, selector(spec.name, component, **more))
     if spec.log_retention_days:
         _add_log_groomer(pod, spec.log_retention_days)
-    made = deployment(spec, component, pod, replicas, name=name, more=more)
-    template = made["spec"]["template"]
-    template["metadata"] = pod_metadata(spec, template["metadata"]["labels"])
-    return made
+    return deployment(spec, component, pod, replicas, name=name, more=more)
+
+
+def _patched(spec: DeploymentSpec, workload: Manifest, patch: Mapping[str, Any]) -> Manifest:
+    template = workload["spec"]["template"]
+    workload["spec"]["template"] = airflow_template(
+        spec, template["metadata"]["labels"], template["spec"], patch
+    )
+    return workload
 
 
 def _add_simple_auth_passwords(pod: Manifest, environment: AirflowEnvironment) -> None:
@@ -130,12 +153,12 @@ def _add_simple_auth_passwords(pod: Manifest, environment: AirflowEnvironment) -
     secrets = [environment.secrets[group]] if group in environment.secrets else []
     pod["initContainers"] = [
         {
-            "name": group,
+            "name": SIMPLE_AUTH,
             "image": pod["containers"][0]["image"],
             "args": ["python", "-c", _WRITE_PASSWORDS],
             "env": environment.variables((group,)),
             "envFrom": [{"secretRef": {"name": name}} for name in secrets],
-            "resources": resources(Size(1, "1", "256Mi", "100Mi")),
+            "resources": resources(_COPY),
             "securityContext": container_security(),
             "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108
         }
@@ -146,13 +169,10 @@ def _add_log_groomer(pod: Manifest, days: int) -> None:
     """Deletes old log files, which would fill the node's disk. After the process: that one matters."""
     pod["containers"].append(
         {
-            "name": "log-groomer",
+            "name": GROOMER,
             "image": pod["containers"][0]["image"],
             "args": ["python", "-IS", f"{FILES}/log_groomer.py", LOGS, str(days)],
-            "resources": {
-                "limits": {"cpu": "200m", "memory": "64Mi", "ephemeral-storage": "100Mi"},
-                "requests": {"cpu": "1m", "memory": "16Mi", "ephemeral-storage": "1Mi"},
-            },
+            "resources": resources(_GROOMER),
             "securityContext": container_security(),
             "volumeMounts": [
                 {"name": "files", "mountPath": FILES, "readOnly": True},

@@ -58,7 +58,7 @@ def downgrade_job(
 ) -> dict[str, Any]:
     """The release Job's own manifest with another image. It goes when that one goes."""
     pod = own_job["spec"]["template"]["spec"]
-    container = dict(pod["containers"][0], image=image)
+    container = dict(workloads.airflow_container(pod), image=image)
     replaced = ("ASTRO_DOWNGRADES_FOR", "ASTRO_HEADS", "ASTRO_TARGET_AIRFLOW")
     container["env"] = [
         *(variable for variable in container["env"] if variable["name"] not in replaced),

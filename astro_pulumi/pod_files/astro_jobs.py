@@ -13,20 +13,23 @@ if TYPE_CHECKING:
 
 JOBS = "batch/jobs"
 PULL_PROBLEMS = (*astro_pods.PULL_PROBLEMS, "InvalidImageName")
+OF_ONE_JOB = ("controller-uid", "job-name")
 PULL_PATIENCE = 30  # a registry may be away for a moment
 
 
 def manifest(name: str, pod: dict[str, Any], owner: dict[str, Any]) -> dict[str, Any]:
-    """A Job that runs once, with the labels and the deadline of the Job `owner`. It goes with that one.
+    """A Job that runs once, with deadline, labels and annotations of the Job `owner`. It goes with that one.
 
     :param name: its beginning.
     """
+    template = owner["spec"]["template"]["metadata"]
     # Without those that Kubernetes gave the pod.
     labels = {
         key: value
-        for key, value in owner["spec"]["template"]["metadata"]["labels"].items()
-        if key.startswith(("app.kubernetes.io/", "astro-pulumi/"))
+        for key, value in template["labels"].items()
+        if key not in OF_ONE_JOB and not key.startswith("batch.kubernetes.io/")
     }
+    metadata = {"labels": labels, "annotations": template.get("annotations", {})}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -45,7 +48,7 @@ def manifest(name: str, pod: dict[str, Any], owner: dict[str, Any]) -> dict[str,
         "spec": {
             "backoffLimit": 0,
             "activeDeadlineSeconds": owner["spec"]["activeDeadlineSeconds"],
-            "template": {"metadata": {"labels": labels}, "spec": pod},
+            "template": {"metadata": metadata, "spec": pod},
         },
     }
 

@@ -37,8 +37,13 @@ def component(item: dict[str, Any]) -> str:
     return str(item["metadata"]["labels"].get("app.kubernetes.io/component"))
 
 
+def airflow_container(pod: dict[str, Any]) -> dict[str, Any]:
+    """Return the container of Airflow itself in a pod's spec. Others may stand before it."""
+    return next(one for one in pod["containers"] if one["name"] == "airflow")
+
+
 def image(workload: dict[str, Any]) -> str:
-    return str(workload["spec"]["template"]["spec"]["containers"][0]["image"])
+    return str(airflow_container(workload["spec"]["template"]["spec"])["image"])
 
 
 def stop_all(cluster: Cluster, deployment: str, say: Say) -> None:

@@ -15,7 +15,7 @@ from astro_pulumi.kubernetes.metadata import Manifest
 from astro_pulumi.kubernetes.pods import AirflowEnvironment, airflow_pod
 from astro_pulumi.kubernetes.rights import rights
 from astro_pulumi.naming import RELEASE_JOB, object_name
-from astro_pulumi.spec import DeploymentSpec, Size
+from astro_pulumi.spec import DeploymentSpec
 
 # What the Job may do in its namespace, and what for.
 _RULES: Final[list[Manifest]] = [
@@ -64,7 +64,9 @@ def release_job(
     :param content: the fingerprint of the release.
     :param consents: annotations, as `one_time` makes them.
     """
-    pod = airflow_pod(spec.facts.release_job, Size(1, "2", "2Gi"), environment)
+    pod = airflow_pod(
+        spec, spec.facts.release_job, spec.parser_resources, spec.placement, environment
+    )
     grace_periods = (queue.termination_grace_period_seconds for queue in spec.worker_queues)
     # A downgrade waits for workers that drain.
     deadline = computed(
@@ -102,5 +104,5 @@ def release_job_rights(spec: DeploymentSpec, pull_secret: Any | None) -> list[Ma
     """Build ServiceAccount, Role and RoleBinding of the release Job."""
     rules = [*_RULES, *([_BACKUP_RULE] if spec.backup_before_downgrade else [])]
     # It parses the DAGs, which may read a secrets backend of the cloud, as Airflow's processes do.
-    identity = spec.pod_template.service_account_annotations
+    identity = spec.service_account_annotations
     return rights(spec, RELEASE_JOB, rules, pull_secret, identity)

@@ -20,11 +20,14 @@ from astro_pulumi.kubernetes.pods import AirflowEnvironment, airflow_pod, mount_
 from astro_pulumi.kubernetes.resources import KubernetesObject
 from astro_pulumi.kubernetes.rights import rights
 from astro_pulumi.naming import ROLLOUT
-from astro_pulumi.spec import DeploymentSpec, Size
+from astro_pulumi.spec import DeploymentSpec, Resources
 
 INPUTS: Final = "astro-pulumi/inputs"
 _SECRETS: Final = "/run/secrets/rollout"
-_SIZE: Final = Size(1, "500m", "128Mi", "100Mi")
+_RESOURCES: Final = Resources(
+    requests={"cpu": "10m", "memory": "64Mi", "ephemeral-storage": "1Mi"},
+    limits={"cpu": "500m", "memory": "128Mi", "ephemeral-storage": "100Mi"},
+)
 # Beyond `timeouts.rollout`, for the start of the Job's own pod.
 _START: Final = 120
 _RULES: Final[list[Manifest]] = [
@@ -42,7 +45,9 @@ def rollout_job(
 ) -> Manifest:
     """Build the Job that watches `workloads`. Pulumi replaces it exactly when one of them changes."""
     process = Process(component=ROLLOUT, arguments=(), probe=None, reads=())
-    pod = airflow_pod(process, _SIZE, replace(environment, certificates=()))
+    pod = airflow_pod(
+        spec, process, _RESOURCES, spec.placement, replace(environment, certificates=())
+    )
     container = pod["containers"][0]
     del container["args"], container["envFrom"]
     # No init of the image, which may look for a database, and no package that the user has installed.
@@ -78,7 +83,14 @@ def inputs_hash(workloads: Sequence[Manifest]) -> pulumi.Output[str]:
 def _fingerprint(workloads: Sequence[Manifest], values: Sequence[Any]) -> str:
     following = iter(values)
     text = _dump(workloads, lambda _: next(following))
+    # From other languages whole numbers arrive as floats.
+    text = json.dumps(json.loads(text, parse_float=_number), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _number(text: str) -> int | float:
+    number = float(text)
+    return int(number) if number.is_integer() else number
 
 
 def _dump(workloads: Sequence[Manifest], replace_output: Callable[[Any], Any]) -> str:

@@ -9,7 +9,7 @@ from astro_pulumi.kubernetes.jobs import job
 from astro_pulumi.kubernetes.metadata import Manifest, labels
 from astro_pulumi.kubernetes.pods import AirflowEnvironment, airflow_pod
 from astro_pulumi.naming import PYTEST
-from astro_pulumi.spec import DeploymentSpec, Size
+from astro_pulumi.spec import DeploymentSpec
 
 # As in `pod_files/pytest_job.py`.
 _ARCHIVE: Final = "tests.tar.gz"
@@ -46,7 +46,7 @@ def tests_job(
     without_secrets = replace(
         environment, secrets={}, references={}, environment_from=(), certificates=()
     )
-    pod = airflow_pod(process, Size(1, "2", "2Gi"), without_secrets)
+    pod = airflow_pod(spec, process, spec.parser_resources, spec.placement, without_secrets)
     if tests is not None:
         pod["volumes"].append({"name": "tests", "configMap": {"name": tests}})
         pod["containers"][0]["volumeMounts"].append(

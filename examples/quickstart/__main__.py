@@ -6,6 +6,14 @@ import astro_pulumi as astro
 
 config = pulumi.Config()
 node_port = config.require_int("nodePort")
+# For a machine of two cores, where old and new pods stand beside each other during a deploy. On nodes of
+# ordinary size leave all `resources` out: docs/sizing.md.
+small = astro.ResourcesArgs(
+    requests={"cpu": "50m", "memory": "512Mi"}, limits={"cpu": "2", "memory": "1Gi"}
+)
+larger = astro.ResourcesArgs(
+    requests={"cpu": "50m", "memory": "1Gi"}, limits={"cpu": "2", "memory": "2Gi"}
+)
 
 airflow = astro.Deployment(
     "quickstart",
@@ -16,8 +24,13 @@ airflow = astro.Deployment(
             username=config.get("registryUsername"),
             password=config.get_secret("registryPassword"),
         ),
-        database=astro.DatabaseArgs(image=config.require("databaseImage")),
-        broker=astro.BrokerArgs(image=config.require("brokerImage")),
+        webserver=astro.ProcessArgs(resources=larger),
+        scheduler=astro.ProcessArgs(resources=small),
+        triggerer=astro.ProcessArgs(resources=small),
+        dag_processor=astro.ProcessArgs(resources=larger),
+        worker_queues=[astro.WorkerQueueArgs(name="default", resources=larger)],
+        database=astro.DatabaseArgs(image=config.require("databaseImage"), resources=small),
+        broker=astro.BrokerArgs(image=config.require("brokerImage"), resources=small),
         service=astro.ServiceArgs(
             type="NodePort",
             node_port=node_port,

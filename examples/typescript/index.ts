@@ -8,7 +8,7 @@ const analytics = new astro.Deployment("analytics", {
     registry: { repository: config.require("repository") },
     workerQueues: [
         { name: "default", concurrency: 8 },
-        { name: "heavy", concurrency: 1, memory: "2Gi" },
+        { name: "heavy", concurrency: 1, resources: { limits: { memory: "4Gi" } } },
     ],
     environment: { AIRFLOW__CORE__PARALLELISM: "64" },
     secretEnvironment: { API_TOKEN: config.getSecret("apiToken") ?? "none" },

@@ -22,11 +22,13 @@ ARGUMENTS = "astro.DeploymentArgs(\n"
 
 @contextmanager
 def arguments(deployed: Deployed, *lines: str) -> Iterator[None]:
-    """The program with more arguments; as it was afterwards."""
+    """The program with more arguments, or others of the same names; as it was afterwards."""
     program = deployed.stack.directory / "examples" / "quickstart" / "__main__.py"
     before = program.read_text()
     added = "".join(f"        {line},\n" for line in lines)
-    program.write_text(before.replace(ARGUMENTS, ARGUMENTS + added))
+    names = tuple(f"        {line.partition('=')[0]}=" for line in lines)
+    kept = "".join(line for line in before.splitlines(True) if not line.startswith(names))
+    program.write_text(kept.replace(ARGUMENTS, ARGUMENTS + added))
     try:
         yield
     finally:
@@ -53,7 +55,9 @@ def status(deployed: Deployed) -> tuple[int, dict[str, Any]]:
 
 def test_a_process_that_needs_more_memory_than_it_may_use(deployed: Deployed) -> None:
     started = time.monotonic()
-    said = failure(deployed, 'scheduler=astro.ProcessArgs(memory="100Mi")')
+    said = failure(
+        deployed, 'scheduler=astro.ProcessArgs(resources={"limits": {"memory": "100Mi"}})'
+    )
 
     assert "quickstart-scheduler" in said
     assert "exit code 137, out of memory (OOMKilled; its limit is 100Mi)" in said
@@ -81,7 +85,7 @@ def test_a_setting_that_airflow_refuses_shows_the_last_lines_of_the_log(
 def test_a_pod_that_no_node_has_room_for(deployed: Deployed) -> None:
     said = failure(
         deployed,
-        'worker_queues=[astro.WorkerQueueArgs(name="default", node_selector={"pool": "nobody"})]',
+        'worker_queues=[{"name": "default", "placement": {"node_selector": {"pool": "nobody"}}}]',
         "timeouts=astro.TimeoutArgs(rollout=20)",
     )
     assert "quickstart-worker-default" in said

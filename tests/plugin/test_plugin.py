@@ -49,7 +49,7 @@ def test_a_yaml_program_deploys_a_project(plugin: Plugin) -> None:
             },
             "workerQueues": [
                 {"name": "default", "concurrency": 4.0},
-                {"name": "heavy", "minCount": 2.0, "memory": "8Gi"},
+                {"name": "heavy", "minCount": 2.0, "resources": {"limits": {"memory": "8Gi"}}},
             ],
             "environment": {"AIRFLOW__CORE__PARALLELISM": "64"},
             "secretEnvironment": {"TOKEN": output("s3cret", secret=True)},

@@ -31,13 +31,21 @@ from tests.unit.project.projects import write_project
 IMAGE: Final = "ghcr.io/acme/analytics@sha256:" + "0" * 64
 LEAST: Final[dict[str, Any]] = {"image": IMAGE, "airflow_version": "3.3"}
 
+PROCESSES: Final = ("webserver", "scheduler", "triggerer", "dag_processor")
+WITH_PLACEMENT: Final = (
+    *PROCESSES,
+    *("worker_queues[0]", "database", "pgbouncer", "broker", "metrics"),
+)
 # What a section cannot be without.
 REQUIRED: Final[dict[str, dict[str, Any]]] = {
     "registry": {"repository": "ghcr.io/acme/analytics"},
     "pgbouncer": {"image": "pgbouncer:1"},
     "worker_queues[0]": {"name": "default"},
-    "worker_queues[0].tolerations[0]": {"key": "pool"},
-    "pod_template.tolerations[0]": {"key": "pool"},
+    **{
+        f"{owner}placement.tolerations[0]": {"key": "pool"}
+        for owner in ("", *(f"{section}." for section in WITH_PLACEMENT))
+    },
+    "metrics": {"exporter_image": "exporter:1"},
     "ingress": {"host": "airflow.acme.com"},
     "http_route": {"gateway": "public", "host": "airflow.acme.com"},
     "connections['warehouse']": {"type": "postgres"},
@@ -85,23 +93,17 @@ BESIDES: Final[dict[str, dict[str, Any]]] = {
     "variables_from['warehouse'].config_map": {"secret": None},
     "database.ca_certificate_from.config_map": {"secret": None},
     "broker.ca_certificate_from.config_map": {"secret": None},
-    "metrics.statsd_port": {"statsd_host": "statsd"},
-    "metrics.otel_port": {"otel_host": "otel"},
-    "metrics.service_monitor": {"exporter_image": "exporter:1"},
+    **{
+        f"metrics.{name}": {"exporter_image": None, f"{name.partition('_')[0]}_host": "h"}
+        for name in ("statsd_host", "statsd_port", "otel_host", "otel_port")
+    },
     "remote_logging.elasticsearch_host": {"folder": None},
 }
 # `project` and `image` are in the table below, `platform` means nothing without a project, and releases
 # have tests of their own.
 TESTED_ELSEWHERE: Final = {("project",), ("image",), ("platform",), ("rollback_to",)}
 # Strings that are quantities may be numbers as well.
-QUANTITIES: Final = {
-    "cpu",
-    "memory",
-    "cpu_request",
-    "memory_request",
-    "ephemeral_storage",
-    "storage_size",
-}
+QUANTITIES: Final = {"storage_size"}
 A_MAPPING: Final = {"a": "b"}
 WRONG: Final[dict[Any, tuple[Any, ...]]] = {
     str: (5, True, ["x"], A_MAPPING, "", "  ", pulumi.Output.from_input("later")),
@@ -307,12 +309,13 @@ ANY_PROJECT: Final = "<a project>"
         # numbers and quantities
         ("a", {"scheduler": {"replicas": -1}}, "scheduler.replicas: must be 1 to 100, not -1"),
         ("a", {"scheduler": {"replicas": 0}}, "scheduler.replicas: must be 1 to 100, not 0"),
-        ("a", {"scheduler": {"cpu": "0"}}, "scheduler.cpu: '0' is not a Kubernetes quantity"),
-        ("a", {"scheduler": {"cpu": "-1"}}, "scheduler.cpu: '-1' is not a Kubernetes quantity"),
-        (
-            "a",
-            {"scheduler": {"memory": "2GB"}},
-            "scheduler.memory: '2GB' is not a Kubernetes quantity",
+        *(
+            (
+                "a",
+                {"scheduler": {"resources": {"limits": {"memory": wrong}}}},
+                f"scheduler.resources.limits['memory']: '{wrong}' is not a Kubernetes quantity",
+            )
+            for wrong in ("0", "-1", "2GB", "2 Gi")
         ),
         ("a", {"database": {"storage_size": "8 Gi"}}, "database.storage_size: '8 Gi' is not"),
         (

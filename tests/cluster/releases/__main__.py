@@ -6,20 +6,32 @@ import astro_pulumi as astro
 
 config = pulumi.Config()
 node_port = config.require_int("nodePort")
-small = astro.ProcessArgs(cpu="1", memory="1Gi")
+# Old and new pods beside each other on two cores: Airflow needs its CPU when it starts, and little after.
+requests = {"cpu": "25m", "memory": "512Mi"}
+small = astro.ProcessArgs(
+    resources=astro.ResourcesArgs(requests=requests, limits={"cpu": "1", "memory": "1Gi"})
+)
+# The release Job, which parses the DAGs, has what the dag-processor has.
+parser = astro.ProcessArgs(
+    resources=astro.ResourcesArgs(requests=requests, limits={"cpu": "2", "memory": "2Gi"})
+)
+larger = astro.ResourcesArgs(
+    requests={"cpu": "25m", "memory": "750Mi"}, limits={"cpu": "1", "memory": "1500Mi"}
+)
+service = astro.ResourcesArgs(
+    requests={"cpu": "25m", "memory": "256Mi"}, limits={"cpu": "2", "memory": "1Gi"}
+)
 
 airflow = astro.Deployment(
     "releases",
     astro.DeploymentArgs(
         project="project",
         registry=astro.RegistryArgs(repository=config.require("repository")),
-        webserver=astro.ProcessArgs(cpu="1", memory="1500Mi"),
+        webserver=astro.ProcessArgs(resources=larger),
         scheduler=small,
         triggerer=small,
-        dag_processor=small,
-        worker_queues=[
-            astro.WorkerQueueArgs(name="default", concurrency=4, cpu="1", memory="1500Mi")
-        ],
+        dag_processor=parser,
+        worker_queues=[astro.WorkerQueueArgs(name="default", concurrency=4, resources=larger)],
         termination_grace_period_seconds=120,
         environment={
             "GREETING": config.get("greeting") or "hello",
@@ -28,9 +40,14 @@ airflow = astro.Deployment(
             "OPEN_SECRET": pulumi.Output.secret("never in a record"),
         },
         database=astro.DatabaseArgs(
-            image=config.require("databaseImage"), storage_size="1Gi", backup_before_downgrade=True
+            image=config.require("databaseImage"),
+            storage_size="1Gi",
+            backup_before_downgrade=True,
+            resources=service,
         ),
-        broker=astro.BrokerArgs(image=config.require("brokerImage"), storage_size="1Gi"),
+        broker=astro.BrokerArgs(
+            image=config.require("brokerImage"), storage_size="1Gi", resources=service
+        ),
         service=astro.ServiceArgs(
             type="NodePort", node_port=node_port, base_url=f"http://localhost:{node_port}"
         ),

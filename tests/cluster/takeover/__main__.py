@@ -6,16 +6,30 @@ import astro_pulumi as astro
 
 config = pulumi.Config()
 node_port = config.require_int("nodePort")
-small = astro.ProcessArgs(cpu="1", memory="1Gi")
+# Old and new pods beside each other on two cores: Airflow needs its CPU when it starts, and little after.
+requests = {"cpu": "25m", "memory": "512Mi"}
+small = astro.ProcessArgs(
+    resources=astro.ResourcesArgs(requests=requests, limits={"cpu": "1", "memory": "1Gi"})
+)
+# The release Job, which parses the DAGs, has what the dag-processor has.
+parser = astro.ProcessArgs(
+    resources=astro.ResourcesArgs(requests=requests, limits={"cpu": "2", "memory": "2Gi"})
+)
+larger = astro.ResourcesArgs(
+    requests={"cpu": "25m", "memory": "750Mi"}, limits={"cpu": "1", "memory": "1500Mi"}
+)
+service = astro.ResourcesArgs(
+    requests={"cpu": "25m", "memory": "256Mi"}, limits={"cpu": "2", "memory": "1Gi"}
+)
 
 arguments: astro.DeploymentArgs = astro.DeploymentArgs(
     project="project",
     registry=astro.RegistryArgs(repository=config.require("repository")),
-    webserver=astro.ProcessArgs(cpu="1", memory="1500Mi"),
+    webserver=astro.ProcessArgs(resources=larger),
     scheduler=small,
     triggerer=small,
-    dag_processor=small,
-    worker_queues=[astro.WorkerQueueArgs(name="default", concurrency=4, cpu="1", memory="1500Mi")],
+    dag_processor=parser,
+    worker_queues=[astro.WorkerQueueArgs(name="default", concurrency=4, resources=larger)],
     # For the tests' client of Airflow 2. Airflow 3 has no such setting.
     environment={"AIRFLOW__API__AUTH_BACKENDS": "airflow.api.auth.backend.basic_auth"},
     database=astro.DatabaseArgs(
@@ -24,7 +38,9 @@ arguments: astro.DeploymentArgs = astro.DeploymentArgs(
         username=config.get("databaseUser") or "postgres",
         password=config.get("databasePassword") or "postgres",
     ),
-    broker=astro.BrokerArgs(image=config.require("brokerImage"), storage_size="1Gi"),
+    broker=astro.BrokerArgs(
+        image=config.require("brokerImage"), storage_size="1Gi", resources=service
+    ),
     service=astro.ServiceArgs(
         type="NodePort", node_port=node_port, base_url=f"http://localhost:{node_port}"
     ),

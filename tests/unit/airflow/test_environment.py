@@ -361,7 +361,7 @@ def test_external_broker(broker: dict[str, Any], url: str) -> None:
 
 def test_certificates_are_mounted_where_the_urls_say() -> None:
     program = deploy(arguments(broker={"host": "h", "tls": True, "ca_certificate": "PEM"}))
-    mounts = program.get("analytics-worker-default").container["volumeMounts"]
+    mounts = program.get("analytics-worker-default", "Deployment").container["volumeMounts"]
     assert any(mount["mountPath"] == "/run/secrets/astro-pulumi" for mount in mounts)
 
 

@@ -245,7 +245,7 @@ def test_a_log_that_cannot_be_read_is_not_a_success(
     monkeypatch.setattr(Deployed, "objects", lambda *_: pods)
     with pytest.raises(SystemExit, match="1"):
         logs.logs("scheduler", tail=5)
-    assert asked[0] == ("dev", "old", "scheduler", {"follow": False, "tail": 5})
+    assert asked[0] == ("dev", "old", "airflow", {"follow": False, "tail": 5})
     said = capsys.readouterr()
     assert said.out == "old: ready\n"
     assert said.err == "new: container is waiting to start\n"

@@ -113,7 +113,7 @@ def test_a_quota_that_is_exhausted() -> None:
 def pod(name: str, status: dict[str, Any], **metadata: str) -> dict[str, Any]:
     return {
         "metadata": {"name": name, "labels": {"app": "a"}, **metadata},
-        "spec": {"containers": [{"image": "a@sha256:1"}]},
+        "spec": {"containers": [{"name": "airflow", "image": "a@sha256:1"}]},
         "status": {"phase": "Running", "containerStatuses": [status]},
     }
 

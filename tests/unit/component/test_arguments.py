@@ -18,6 +18,7 @@ from tests.specs import (
     EMBEDDED,
     EXISTING,
     FERNET_KEY,
+    PLACEMENT,
     PROCESSES,
     REPOSITORY,
     YOURS,
@@ -28,6 +29,7 @@ from tests.unit.test_bad_arguments import all_arguments
 PROJECT: Final = "project"  # below the folder that the tests run in
 POD: Final = "spec template spec"
 CONTAINER: Final = f"{POD} containers 0"
+SKEW: Final = "topologySpreadConstraints 0 maxSkew"
 SETTINGS: Final = "ConfigMap settings data"
 
 
@@ -99,26 +101,18 @@ def _size_rows() -> Iterator[Row]:
     for section, component, given in sized:
         replicas = "min_count" if section == "worker_queues" else "replicas"
         yield Row(f"{section}.{replicas}", given, f"Deployment {component} spec replicas", 3)
-        resources = f"Deployment {component} {CONTAINER} resources"
-        yield Row(f"{section}.cpu", given, f"{resources} limits cpu", "1500m")
-        yield Row(f"{section}.memory", given, f"{resources} limits memory", "3Gi")
-        if section != "pgbouncer":
-            yield Row(f"{section}.cpu_request", given, f"{resources} requests cpu", "700m")
-            yield Row(f"{section}.memory_request", given, f"{resources} requests memory", "2Gi")
     worker = f"Deployment worker-a {CONTAINER}"
     yield Row("worker_queues.name", YOURS, f"{worker} args 5", Contains("a,"))
     yield Row("worker_queues.concurrency", YOURS, f"{worker} args 7", "7")
-    disk = f"{worker} resources limits ephemeral-storage"
-    yield Row("worker_queues.ephemeral_storage", YOURS, disk, "20Gi")
     name, period = "termination_grace_period_seconds", f"{POD} terminationGracePeriodSeconds"
     yield Row(f"worker_queues.{name}", YOURS, f"Deployment worker-a {period}", 60)
     yield Row(name, YOURS, f"Deployment worker-b {period}", 700)
 
     scaler = "HorizontalPodAutoscaler worker-a spec"
-    target = f"{scaler} metrics 0 resource target averageValue"
+    target = f"{scaler} metrics 0 containerResource target averageUtilization"
     window = f"{scaler} behavior scaleDown stabilizationWindowSeconds"
     yield Row("worker_queues.max_count", EMBEDDED, f"{scaler} maxReplicas", 4)
-    yield Row("autoscaling.target_cpu_percent", EMBEDDED, target, "1000m")
+    yield Row("autoscaling.target_cpu_percent", EMBEDDED, target, 50)
     yield Row("autoscaling.cooldown_period_seconds", EMBEDDED, window, 60)
     scaler = "ScaledObject worker-a spec"
     yield Row("autoscaling.type", BY_URL, f"{scaler} maxReplicaCount", 4)
@@ -126,29 +120,42 @@ def _size_rows() -> Iterator[Row]:
 
 
 def _placement_rows() -> Iterator[Row]:
-    pods = "Deployment scheduler spec template"
-    big, small = {"pool": "big"}, {"pool": "small"}
+    owners = [(f"{name}.", f"Deployment {name.replace('_', '-')}", YOURS) for name in PROCESSES]
+    owners += [
+        ("", "Job release-job", YOURS),
+        ("worker_queues.", "Deployment worker-a", YOURS),
+        ("database.", "StatefulSet postgresql", EMBEDDED),
+        ("broker.", "StatefulSet redis", EMBEDDED),
+        ("pgbouncer.", "Deployment pgbouncer", EMBEDDED),
+        ("metrics.", "Deployment statsd", BY_URL),
+    ]
+    spread = ("worker_queues.", "pgbouncer.", *(f"{name}." for name in PROCESSES))
+    for owner, workload, given in owners:
+        if owner:
+            limits = f"{workload} {CONTAINER} resources"
+            yield Row(f"{owner}resources.limits", given, f"{limits} limits cpu", "1500m")
+            yield Row(f"{owner}resources.requests", given, f"{limits} requests cpu", "700m")
+        pod, name = f"{workload} {POD}", f"{owner}placement"
+        yield Row(f"{name}.node_selector", given, f"{pod} nodeSelector", {"pool": "small"})
+        yield Row(f"{name}.affinity", given, f"{pod} affinity", PLACEMENT["affinity"])
+        yield Row(f"{name}.priority_class", given, f"{pod} priorityClassName", "high")
+        constraints = f"{name}.topology_spread_constraints"
+        where = pod if owner in spread else f"Deployment scheduler {POD}"
+        yield Row(constraints, given if where == pod else YOURS, f"{where} {SKEW}", 2)
+        one = f"{pod} tolerations 0"
+        yield Row(f"{name}.tolerations.key", given, f"{one} key", "a")
+        yield Row(f"{name}.tolerations.operator", given, f"{one} operator", "Equal")
+        yield Row(f"{name}.tolerations.value", given, f"{one} value", "b")
+        yield Row(f"{name}.tolerations.effect", given, f"{one} effect", "NoExecute")
+        yield Row(f"{name}.tolerations.toleration_seconds", given, f"{one} tolerationSeconds", 60)
+    for owner, workload, given in owners:
+        if given is YOURS:
+            label = f"{workload} spec template metadata labels team"
+            yield Row(f"{owner}pod_template", given, label, "data")
     account = "ServiceAccount airflow metadata annotations c"
-    template = "pod_template"
-    yield Row("worker_queues.node_selector", YOURS, f"Deployment worker-a {POD} nodeSelector", big)
-    yield Row(f"{template}.labels", YOURS, f"{pods} metadata labels team", "data")
-    yield Row(f"{template}.annotations", YOURS, f"{pods} metadata annotations", {"a": "b"})
-    yield Row(f"{template}.service_account_annotations", YOURS, account, "d")
-    yield Row(f"{template}.node_selector", YOURS, f"{pods} spec nodeSelector", small)
-    yield Row(
-        f"{template}.affinity", YOURS, f"{pods} spec affinity", YOURS["pod_template"]["affinity"]
-    )
-    yield Row(f"{template}.priority_class", YOURS, f"{pods} spec priorityClassName", "high")
-    for section, component, given in (
-        ("pod_template", "scheduler", YOURS),
-        ("worker_queues", "worker-a", EMBEDDED),
-    ):
-        name, one = f"{section}.tolerations", f"Deployment {component} {POD} tolerations 0"
-        yield Row(f"{name}.key", given, f"{one} key", "a")
-        yield Row(f"{name}.operator", BY_URL, f"{one} operator", "Exists")
-        yield Row(f"{name}.value", given, f"{one} value", "b")
-        yield Row(f"{name}.effect", given, f"{one} effect", "NoExecute")
-        yield Row(f"{name}.toleration_seconds", given, f"{one} tolerationSeconds", 60)
+    yield Row("service_account_annotations", YOURS, account, "d")
+    user = f"Deployment scheduler {CONTAINER} env USER value"
+    yield Row("fixed_user_ids", YOURS, user, "airflow")
 
 
 def _setting_rows() -> Iterator[Row]:

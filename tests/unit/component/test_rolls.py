@@ -61,8 +61,8 @@ def rolled(before: dict[str, Any], after: dict[str, Any], version: str) -> set[s
             {"connections": {"a": {"uri": "http://new"}}},
             AIRFLOW - {SCHEDULER},
         ),
-        ({}, {"scheduler": {"memory": "3Gi"}}, {SCHEDULER}),
-        ({}, {"webserver": {"replicas": 1, "cpu": "1"}}, {WEB}),
+        ({}, {"scheduler": {"resources": {"limits": {"memory": "3Gi"}}}}, {SCHEDULER}),
+        ({}, {"webserver": {"resources": {"limits": {"cpu": "1"}}}}, {WEB}),
         ({}, {"worker_queues": [QUEUES[0], {"name": "heavy", "concurrency": 9}]}, {"worker-heavy"}),
         # A queued task waits for the longest of them.
         (
@@ -83,7 +83,7 @@ def rolled(before: dict[str, Any], after: dict[str, Any], version: str) -> set[s
             {"broker": {"host": "h", "password": "new"}},
             {SCHEDULER, *WORKERS},
         ),
-        ({}, {"pod_template": {"labels": {"team": "data"}}}, AIRFLOW),
+        ({}, {"pod_template": {"metadata": {"labels": {"team": "data"}}}}, AIRFLOW),
         ({"registry": LOGIN}, {"registry": {**LOGIN, "password": "new"}}, set()),
         ({}, {"service": {"type": "NodePort"}}, set()),
         ({}, {"network_policies": {"enabled": False}}, set()),

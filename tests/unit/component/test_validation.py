@@ -31,12 +31,12 @@ from tests.specs import VERSIONS, everything, spec
             "worker_queues[0].concurrency: must be 1 to 1000, not 0",
         ),
         (
-            {"worker_queues": [{"name": "a", "memory": "2 GB"}]},
-            "worker_queues[0].memory: '2 GB' is not a Kubernetes quantity",
+            {"worker_queues": [{"name": "a", "resources": {"limits": {"memory": "2 GB"}}}]},
+            "worker_queues[0].resources.limits['memory']: '2 GB' is not a Kubernetes quantity",
         ),
         (
-            {"worker_queues": [{"name": "a", "tolerations": [{"operator": "Equal"}]}]},
-            "worker_queues[0].tolerations[0].key: is required",
+            {"placement": {"tolerations": [{"operator": "Equal"}]}},
+            "placement.tolerations[0].key: is required",
         ),
         # settings
         (
@@ -85,15 +85,24 @@ from tests.specs import VERSIONS, everything, spec
             "connections['a'].extra: is not JSON",
         ),
         ({"variables": {"a b": "x"}}, "variables['a b']: must have a name of"),
-        # requests
+        # resources
         (
-            {"scheduler": {"cpu": "500m", "cpu_request": "1"}},
-            "scheduler.cpu_request: must be at most `cpu`, which is 500m",
+            {"scheduler": {"resources": {"requests": {"cpu": "1"}, "limits": {"cpu": "500m"}}}},
+            "scheduler.resources.requests['cpu']: must be at most its limit, which is 500m",
         ),
         (
-            {"worker_queues": [{"name": "a", "memory_request": "3G"}]},
-            "worker_queues[0].memory_request: must be at most `memory`, which is 2Gi",
+            {"database": {"resources": {"limits": {"ephemeral_storage": "1Gi"}}}},
+            "database.resources.limits['ephemeral_storage']: there is no such resource. There are: cpu",
         ),
+        (
+            {"scheduler": {"resources": {"requests": {"nvidia.com/gpu": "1"}}}},
+            "scheduler.resources.requests['nvidia.com/gpu']: needs a limit as well",
+        ),
+        (
+            {"database": {"url": "postgresql://u:p@h/db", "resources": {}}},
+            "database.resources: is of the embedded service",
+        ),
+        ({"metrics": {"resources": {}}}, "metrics.resources: needs `exporter_image`"),
         # PgBouncer
         ({"pgbouncer": {}}, "pgbouncer.image: is required"),
         (
@@ -200,7 +209,10 @@ from tests.specs import VERSIONS, everything, spec
             {"network_policies": {"webserver_from": ["x"]}},
             "network_policies.webserver_from[0]: must be a mapping",
         ),
-        ({"pod_template": {"labels": {"a": 1}}}, "pod_template.labels['a']: must be a string"),
+        (
+            {"service_account_annotations": {"a": 1}},
+            "service_account_annotations['a']: must be a string",
+        ),
         ({"scheduler": {"replicas": 0}}, "scheduler.replicas: must be 1 to 100, not 0"),
         ({"timeouts": {"rollout": 1.5}}, "timeouts.rollout: must be a whole number, not 1.5"),
         ({"nonsense": 1}, "nonsense: there is no such argument"),
@@ -222,7 +234,7 @@ def test_everything_at_once_is_accepted(version: str) -> None:
 def test_numbers_may_be_floats_without_a_fraction() -> None:
     queues = [{"name": "a", "concurrency": 4.0, "min_count": 2.0}]
     (queue,) = spec(worker_queues=queues).worker_queues
-    assert (queue.concurrency, queue.size.replicas) == (4, 2)
+    assert (queue.concurrency, queue.min_count) == (4, 2)
     assert isinstance(queue.concurrency, int)
 
 

@@ -8,11 +8,12 @@ import pytest
 from astro_pulumi.airflow.urls import pooled_url
 from astro_pulumi.errors import ArgumentError
 from astro_pulumi.kubernetes.pgbouncer import configuration_file
-from astro_pulumi.spec import PgBouncer, Size
 from tests.mock_engine import Program, deploy, secrets
 from tests.specs import VERSIONS, arguments, spec
 
-POOL = PgBouncer("pgbouncer:1", Size(1, "1", "256Mi"), 20, 1000, {})
+_POOL = spec(pgbouncer={"image": "pgbouncer:1"}).pgbouncer
+assert _POOL is not None
+POOL = _POOL
 PGBOUNCER = {"image": "ghcr.io/acme/pgbouncer:1.24"}
 DATABASE = {"host": "db.test", "port": 5433, "username": "u@x", "password": "p\"'/w"}
 

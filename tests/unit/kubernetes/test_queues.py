@@ -2,22 +2,22 @@
 
 from typing import Any
 
+import pulumi
 import pytest
 
 from astro_pulumi.kubernetes.autoscaling import autoscalers
 from astro_pulumi.kubernetes.availability import disruption_budgets
-from astro_pulumi.kubernetes.pods import AirflowEnvironment, fraction
+from astro_pulumi.kubernetes.pods import AirflowEnvironment
 from astro_pulumi.kubernetes.workloads import worker_workload
 from astro_pulumi.spec import DeploymentSpec
 from tests.specs import spec
 
-ONE_TO_FIVE = [{"name": "default", "min_count": 1, "max_count": 5, "cpu": "2"}]
+ONE_TO_FIVE = [{"name": "default", "min_count": 1, "max_count": 5}]
 
 
 def workload(deployment: DeploymentSpec, index: int = 0) -> dict[str, Any]:
     secrets = {"broker": "broker", "api": "api"}
-    template = deployment.pod_template
-    environment = AirflowEnvironment("image", "c", "f", secrets, "sa", template, "")
+    environment = AirflowEnvironment("image", "c", "f", secrets, "sa", "")
     return worker_workload(deployment, deployment.worker_queues[index], environment)
 
 
@@ -68,35 +68,6 @@ def test_the_grace_period_is_the_queues_or_the_deployments() -> None:
     assert periods == [900, 7200]
 
 
-def test_placement_of_a_queue_comes_before_that_of_the_template() -> None:
-    toleration = {"key": "gpu", "operator": "Exists", "effect": "NoSchedule"}
-    deployment = spec(
-        pod_template={"node_selector": {"pool": "small"}, "tolerations": [{"key": "a"}]},
-        worker_queues=[
-            {"name": "a", "node_selector": {"pool": "gpu"}, "tolerations": [toleration]}
-        ],
-    )
-    pod = workload(deployment)["spec"]["template"]["spec"]
-    assert pod["nodeSelector"] == {"pool": "gpu"}
-    assert pod["tolerations"] == [{"key": "a", "operator": "Equal"}, toleration]
-
-
-def test_a_fortieth_of_the_disk_is_requested() -> None:
-    deployment = spec(worker_queues=[{"name": "a", "ephemeral_storage": "20Gi"}])
-    resources = workload(deployment)["spec"]["template"]["spec"]["containers"][0]["resources"]
-    assert resources["limits"]["ephemeral-storage"] == "20Gi"
-    assert resources["requests"]["ephemeral-storage"] == "512Mi"
-
-
-def test_requests_may_be_given() -> None:
-    queue = {"name": "a", "cpu_request": "500m", "memory_request": "2Gi"}
-    deployment = spec(worker_queues=[queue], scheduler={"cpu_request": "1"})
-    resources = workload(deployment)["spec"]["template"]["spec"]["containers"][0]["resources"]
-    assert (resources["requests"]["cpu"], resources["requests"]["memory"]) == ("500m", "2Gi")
-    assert (resources["limits"]["cpu"], resources["limits"]["memory"]) == ("2", "2Gi")
-    assert deployment.sizes["scheduler"].cpu_request == "1"
-
-
 def test_replicas_are_left_to_the_autoscaler() -> None:
     assert "replicas" not in workload(spec(worker_queues=ONE_TO_FIVE))["spec"]
     assert workload(spec())["spec"]["replicas"] == 1
@@ -109,7 +80,11 @@ def test_scaled_by_cpu() -> None:
     assert scaler["spec"]["scaleTargetRef"]["name"] == "analytics-worker-default"
     assert (scaler["spec"]["minReplicas"], scaler["spec"]["maxReplicas"]) == (1, 5)
     (metric,) = scaler["spec"]["metrics"]
-    assert metric["resource"]["target"]["averageValue"] == "1400m", "70 % of two CPUs"
+    assert metric["containerResource"] == {
+        "name": "cpu",
+        "container": "airflow",
+        "target": {"type": "Utilization", "averageUtilization": 70},
+    }
 
 
 def test_scaled_by_the_tasks_of_this_queue_only() -> None:
@@ -133,31 +108,14 @@ def test_scaled_by_the_tasks_of_this_queue_only() -> None:
     )
 
 
-def test_budgets_only_where_a_pod_can_be_missed() -> None:
+def test_a_budget_for_every_workload() -> None:
     deployment = spec(
-        webserver={"replicas": 3},
-        worker_queues=[
-            {"name": "a", "min_count": 2},
-            {"name": "b"},
-            {"name": "c", "max_count": 3},
-        ],
+        webserver={"replicas": pulumi.Output.from_input(3)},
+        worker_queues=[{"name": "a", "min_count": 2}, {"name": "b"}],
+        pgbouncer={"image": "pgbouncer:1"},
     )
     budgets = disruption_budgets(deployment)
-    assert list(budgets) == ["webserver", "worker-a", "worker-c"]
+    processes = ["webserver", "scheduler", "triggerer", "dag-processor"]
+    assert list(budgets) == [*processes, "worker-a", "worker-b", "pgbouncer"]
+    assert {one["spec"]["maxUnavailable"] for one in budgets.values()} == {1}
     assert budgets["worker-a"]["spec"]["selector"] == workload(deployment)["spec"]["selector"]
-
-
-@pytest.mark.parametrize(
-    ("quantity", "part", "result"),
-    [
-        ("2", 0.5, "1000m"),
-        ("500m", 0.1, "50m"),
-        ("1m", 0.1, "1m"),
-        ("1Gi", 0.5, "512Mi"),
-        ("1.5Gi", 0.5, "768Mi"),
-        ("2G", 0.5, "1000M"),
-        ("1000", 0.25, "250000m"),
-    ],
-)
-def test_fraction(quantity: str, part: float, result: str) -> None:
-    assert fraction(quantity, part) == result

@@ -36,7 +36,7 @@ def workload(
         },
         "spec": {
             "replicas": replicas,
-            "template": {"spec": {"containers": [{"image": image}]}},
+            "template": {"spec": {"containers": [{"name": "airflow", "image": image}]}},
         },
     }
 
@@ -162,8 +162,21 @@ def test_the_job_that_downgrades_is_the_release_job_in_another_image() -> None:
         "spec": {
             "activeDeadlineSeconds": 60,
             "template": {
-                "metadata": {"labels": {**LABELS, "job-name": "analytics-release-job-1"}},
-                "spec": {"containers": [{"image": "old", "env": [{"name": "A", "value": "1"}]}]},
+                "metadata": {
+                    "labels": {
+                        **LABELS,
+                        "azure.workload.identity/use": "true",
+                        "job-name": "analytics-release-job-1",
+                        "batch.kubernetes.io/controller-uid": "u",
+                    },
+                    "annotations": {"sidecar.istio.io/inject": "false"},
+                },
+                "spec": {
+                    "containers": [
+                        {"name": "proxy", "image": "proxy:1"},
+                        {"name": "airflow", "image": "old", "env": [{"name": "A", "value": "1"}]},
+                    ]
+                },
             },
         },
     }
@@ -177,7 +190,10 @@ def test_the_job_that_downgrades_is_the_release_job_in_another_image() -> None:
         "ASTRO_TARGET_AIRFLOW": "3.2.2",
     }
     assert job["metadata"]["ownerReferences"][0]["name"] == "analytics-release-job-1"
-    assert "job-name" not in job["spec"]["template"]["metadata"]["labels"]
+    assert job["spec"]["template"]["metadata"] == {
+        "labels": {**LABELS, "azure.workload.identity/use": "true"},
+        "annotations": {"sidecar.istio.io/inject": "false"},
+    }
 
 
 class FakeDatabase:

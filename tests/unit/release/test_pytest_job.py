@@ -188,7 +188,7 @@ def test_the_tests_get_no_secret_and_no_identity() -> None:
             environment_from=[{"secret": "existing"}],
             variables_from={"key": {"secret": "existing", "key": "k"}},
             environment={"LEVEL": "INFO"},
-            pod_template={"service_account_annotations": {"role": "admin"}},
+            service_account_annotations={"role": "admin"},
         ),
         config=ASKED,
     )

@@ -138,13 +138,17 @@ ALL = {"webserver", "processes", "workers"}
     [
         ({}, {}, set()),
         ({}, {"image": IMAGE.replace("0" * 64, "1" * 64)}, ALL),
-        ({}, {"scheduler": {"memory": "3Gi"}}, {"processes"}),
+        ({}, {"scheduler": {"resources": {"limits": {"memory": "3Gi"}}}}, {"processes"}),
         ({}, {"webserver": {"replicas": 2}}, {"webserver"}),
         ({}, {"worker_queues": [*QUEUES, {"name": "new"}]}, {"workers"}),
         ({}, {"worker_queues": QUEUES[:1]}, {"workers"}),
         ({}, {"history_limit": 9}, set()),
         ({}, {"service": {"type": "NodePort"}}, set()),
-        ({"pgbouncer": POOL}, {"pgbouncer": {**POOL, "cpu": "2"}}, {"pgbouncer"}),
+        (
+            {"pgbouncer": POOL},
+            {"pgbouncer": {**POOL, "resources": {"limits": {"cpu": "2"}}}},
+            {"pgbouncer"},
+        ),
         # How far an autoscaler may go is no input of the workload.
         (
             {"worker_queues": [{"name": "default", "max_count": 5}]},

@@ -6,8 +6,22 @@ import astro_pulumi as astro
 
 config = pulumi.Config()
 namespace = config.require("namespace")
-small = astro.ProcessArgs(cpu="1", memory="1Gi")
-webserver = astro.ProcessArgs(cpu="1", memory="1500Mi")
+# Old and new pods beside each other on two cores: Airflow needs its CPU when it starts, and little after.
+requests = {"cpu": "25m", "memory": "512Mi"}
+small = astro.ProcessArgs(
+    resources=astro.ResourcesArgs(requests=requests, limits={"cpu": "1", "memory": "1Gi"})
+)
+# The release Job, which parses the DAGs, has what the dag-processor has.
+parser = astro.ProcessArgs(
+    resources=astro.ResourcesArgs(requests=requests, limits={"cpu": "2", "memory": "2Gi"})
+)
+larger = astro.ResourcesArgs(
+    requests={"cpu": "25m", "memory": "750Mi"}, limits={"cpu": "1", "memory": "1500Mi"}
+)
+service = astro.ResourcesArgs(
+    requests={"cpu": "25m", "memory": "256Mi"}, limits={"cpu": "2", "memory": "1Gi"}
+)
+webserver = astro.ProcessArgs(resources=larger)
 
 
 def database_and_broker() -> tuple[astro.DatabaseArgs, astro.BrokerArgs]:
@@ -52,14 +66,13 @@ def registry() -> astro.RegistryArgs:
 def airflow3() -> astro.Deployment:
     """Airflow 3 with nearly everything: services of the user's, a login, queues, an Ingress."""
     database, broker = database_and_broker()
-    queues = [astro.WorkerQueueArgs(name="default", concurrency=4, cpu="1", memory="1500Mi")]
+    queues = [astro.WorkerQueueArgs(name="default", concurrency=4, resources=larger)]
     if config.require_bool("heavyQueue"):
         heavy = astro.WorkerQueueArgs(
             name="heavy",
             concurrency=config.require_int("heavyConcurrency"),
             max_count=3,
-            cpu="1",
-            memory="1500Mi",
+            resources=larger,
             termination_grace_period_seconds=90,
         )
         queues.append(heavy)
@@ -72,7 +85,7 @@ def airflow3() -> astro.Deployment:
             webserver=webserver,
             scheduler=small,
             triggerer=small,
-            dag_processor=small,
+            dag_processor=parser,
             worker_queues=queues,
             termination_grace_period_seconds=120,
             environment={"GREETING": "hello"},
@@ -86,7 +99,12 @@ def airflow3() -> astro.Deployment:
             },
             variables={"season": config.require("season")},
             database=database,
-            pgbouncer=astro.PgBouncerArgs(image=config.require("pgbouncerImage"), memory="64Mi"),
+            pgbouncer=astro.PgBouncerArgs(
+                image=config.require("pgbouncerImage"),
+                resources=astro.ResourcesArgs(
+                    requests={"cpu": "25m", "memory": "32Mi"}, limits={"cpu": "1", "memory": "64Mi"}
+                ),
+            ),
             broker=broker,
             service=astro.ServiceArgs(
                 type="NodePort", node_port=config.require_int("airflow3NodePort")
@@ -96,7 +114,7 @@ def airflow3() -> astro.Deployment:
             ),
             auth=astro.AuthArgs(manager="simple"),
             metrics=astro.MetricsArgs(exporter_image=config.require("exporterImage")),
-            pod_template=astro.PodTemplateArgs(labels={"team": "analytics"}),
+            pod_template={"metadata": {"labels": {"team": "analytics"}}},
         ),
     )
 
@@ -110,12 +128,10 @@ def airflow2() -> astro.Deployment:
             namespace=namespace,
             registry=astro.RegistryArgs(repository=config.require("airflow2Repository")),
             webserver=webserver,
-            scheduler=small,
+            scheduler=parser,
             triggerer=small,
             worker_queues=[
-                astro.WorkerQueueArgs(
-                    name="default", concurrency=2, max_count=4, cpu="1", memory="1500Mi"
-                )
+                astro.WorkerQueueArgs(name="default", concurrency=2, max_count=4, resources=larger)
             ],
             autoscaling=astro.AutoscalingArgs(type="keda"),
             termination_grace_period_seconds=120,
@@ -129,8 +145,12 @@ def airflow2() -> astro.Deployment:
                 "AIRFLOW__METRICS__OTEL_INTERVAL_MILLISECONDS": "5000",
             },
             metrics=astro.MetricsArgs(otel_host=config.require("collectorHost")),
-            database=astro.DatabaseArgs(image=config.require("databaseImage"), storage_size="1Gi"),
-            broker=astro.BrokerArgs(image=config.require("brokerImage"), storage_size="1Gi"),
+            database=astro.DatabaseArgs(
+                image=config.require("databaseImage"), storage_size="1Gi", resources=service
+            ),
+            broker=astro.BrokerArgs(
+                image=config.require("brokerImage"), storage_size="1Gi", resources=service
+            ),
             service=astro.ServiceArgs(
                 type="NodePort",
                 node_port=config.require_int("airflow2NodePort"),

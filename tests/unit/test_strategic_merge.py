@@ -5,7 +5,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from astro_pulumi.kubernetes.strategic_merge import PatchError, merge
+from astro_pulumi.strategic_merge import PatchError, merge
 
 TEMPLATE: dict[str, Any] = {
     "metadata": {"labels": {"app": "a"}},
