@@ -1,12 +1,14 @@
 """`Deployment`: one Airflow environment in one namespace, from an Astro project. Reads like a deploy."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Final, cast
 
 import pulumi
 
 from astro_pulumi.airflow.environment import settings
+from astro_pulumi.airflow.facts import FileSet
 from astro_pulumi.airflow.secrets import ADMIN, admin_password, references, secret_groups
 from astro_pulumi.airflow.urls import certificates, service_urls
 from astro_pulumi.args import DeploymentArgs
@@ -219,12 +221,11 @@ class Deployment(pulumi.ComponentResource):
         spec = self._spec
         groups = secret_groups(spec, passwords, urls)
         config = self._objects.make_config_map("settings", settings(spec))
-        files = self._objects.make_config_map("files", pod_files())
         account = self._objects.make("airflow", accounts.airflow_account(spec, pull_secret))
         return AirflowEnvironment(
             image=self.image,
             config=config.object_name,
-            files=files.object_name,
+            files={one.name: self._make_files(one) for one in spec.file_sets},
             secrets={
                 group: self._objects.make_secret(_SECRET_NAMES.get(group, group), content)
                 for group, content in groups.items()
@@ -235,6 +236,10 @@ class Deployment(pulumi.ComponentResource):
             references=references(spec),
             base_path=spec.exposure.base_path,
         )
+
+    def _make_files(self, given: FileSet) -> pulumi.Output[str]:
+        content = {file: pod_files()[file] for file in sorted(given.files)}
+        return self._objects.make_config_map(given.name, content).object_name
 
     def _certificate_sources(self) -> tuple[Manifest, ...]:
         """Return the certificates of authorities, our own Secret and the user's, as sources of a volume."""
@@ -327,6 +332,8 @@ class Deployment(pulumi.ComponentResource):
         if self._tests is not None:
             manifest = tests_job.tests_config_map(spec, self._tests)
             tests = self._objects.make("tests", manifest).object_name
+        files = spec.facts.tests_job.files
+        environment = replace(environment, files={files.name: self._make_files(files)})
         manifest = tests_job.tests_job(spec, environment, account, tests)
         return [self._objects.make(PYTEST, manifest)]
 

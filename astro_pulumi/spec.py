@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import pulumi
 
-from astro_pulumi.airflow.facts import AirflowFacts, Process
+from astro_pulumi.airflow.facts import ROLLOUT_FILES, AirflowFacts, FileSet, Process
 from astro_pulumi.airflow.version import AirflowVersion
 from astro_pulumi.inputs import computed
 from astro_pulumi.project import Project
@@ -346,6 +346,12 @@ class DeploymentSpec:
     def processes(self) -> tuple[Process, ...]:
         """The Airflow processes that run, workers aside."""
         return tuple(p for p in self.facts.processes if p.component in self.workloads)
+
+    @property
+    def file_sets(self) -> tuple[FileSet, ...]:
+        """What the pods with Airflow's image mount of our files, each set once."""
+        processes = (*self.processes, self.facts.worker, self.facts.release_job)
+        return tuple(dict.fromkeys((*(one.files for one in processes), ROLLOUT_FILES)))
 
     @property
     def parser_resources(self) -> Resources:

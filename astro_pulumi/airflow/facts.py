@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from astro_pulumi.airflow.endpoints import WEBSERVER_PORT
-from astro_pulumi.naming import RELEASE_JOB
+from astro_pulumi.naming import PYTEST, RELEASE_JOB
 
 # Where the files of `pod_files/` are mounted in every Airflow container.
 FILES: Final = "/opt/astro-pulumi"
@@ -35,6 +35,18 @@ class ScriptProbe:
 
 
 @dataclass(frozen=True, slots=True)
+class FileSet:
+    """Files of `pod_files/` that a pod mounts together: it restarts when one of them changes."""
+
+    name: str  # of the ConfigMap
+    files: frozenset[str]
+
+    def with_files(self, *more: str) -> "FileSet":
+        """Return the set with more files."""
+        return replace(self, files=self.files.union(more))
+
+
+@dataclass(frozen=True, slots=True)
 class Process:
     """One Airflow process that runs as a workload of its own."""
 
@@ -42,6 +54,7 @@ class Process:
     arguments: tuple[str, ...]  # `{queues}` and `{concurrency}` are filled in for workers
     probe: HttpProbe | ScriptProbe | None  # None: it ends by itself
     reads: tuple[str, ...]  # groups of secrets: see `secret_settings`
+    files: FileSet
     ports: dict[str, int] = field(default_factory=dict)
     drain_seconds: int = 0  # keeps serving after it left the Service's endpoints
     # Runs only when its argument is given; the scheduler does its work else.
@@ -83,6 +96,7 @@ class AirflowFacts:
     # is none. There is one more group, "connections": the user's own Connections and Variables.
     secret_settings: dict[str, dict[str, str]]
     release_job: Process
+    tests_job: Process
     exposure: Exposure
     auth_managers: dict[str, dict[str, str]]  # settings of each; the first is the default
     # What tasks may call the default queue, besides its name.
@@ -93,6 +107,60 @@ class AirflowFacts:
     packages: dict[str, str]
 
 
+_PROCESS_FILES: Final = FileSet(
+    "files", frozenset({"airflow.cfg", "airflow_start.py", "astro_urls.py", "log_groomer.py"})
+)
+_JOB_PROBE_FILES: Final = replace(_PROCESS_FILES, name="files-job-probe").with_files(
+    "job_probe.py", "astro_probe.py"
+)
+_WORKER_FILES: Final = replace(_PROCESS_FILES, name="files-worker").with_files(
+    "worker_probe.py", "astro_probe.py"
+)
+_RELEASE_JOB_FILES: Final = FileSet(
+    "files-release-job",
+    frozenset(
+        {
+            "airflow.cfg",
+            "astro_admin.py",
+            "astro_backup.py",
+            "astro_cluster.py",
+            "astro_connect.py",
+            "astro_consents.py",
+            "astro_database.py",
+            "astro_downgrade.py",
+            "astro_image.py",
+            "astro_jobs.py",
+            "astro_migrations.py",
+            "astro_parse.py",
+            "astro_pods.py",
+            "astro_records.py",
+            "astro_refusal.py",
+            "astro_urls.py",
+            "astro_workloads.py",
+            "release_job.py",
+        }
+    ),
+)
+_TESTS_FILES: Final = FileSet(
+    "files-pytest", frozenset({"airflow.cfg", "astro_refusal.py", "pytest_job.py"})
+)
+# Every process of Airflow 2 looks for it when it starts.
+_WEB_CONFIG: Final = "webserver_config.py"
+ROLLOUT_FILES: Final = FileSet(
+    "files-rollout",
+    frozenset(
+        {
+            "astro_cluster.py",
+            "astro_filter.py",
+            "astro_pods.py",
+            "astro_refusal.py",
+            "astro_rollout.py",
+            "astro_workloads.py",
+            "rollout_job.py",
+        }
+    ),
+)
+
 # The command `airflow`, started so that it is up sooner.
 _AIRFLOW: Final = ("python", f"{FILES}/airflow_start.py")
 _TRIGGERER: Final = Process(
@@ -100,6 +168,7 @@ _TRIGGERER: Final = Process(
     arguments=(*_AIRFLOW, "triggerer"),
     probe=ScriptProbe("job_probe.py", ("TriggererJob",)),
     reads=("metadata", "api", "connections"),
+    files=_JOB_PROBE_FILES,
     ports={"logs": 8794},
     runs_dag_code=True,
 )
@@ -108,6 +177,7 @@ _DAG_PROCESSOR: Final = Process(
     arguments=(*_AIRFLOW, "dag-processor"),
     probe=ScriptProbe("job_probe.py", ("DagProcessorJob",)),
     reads=("metadata", "connections"),
+    files=_JOB_PROBE_FILES,
     runs_dag_code=True,
 )
 _WORKER: Final = Process(
@@ -122,6 +192,7 @@ _WORKER: Final = Process(
     ),
     probe=ScriptProbe("worker_probe.py", ("{queue}",)),
     reads=("broker", "api", "connections"),
+    files=_WORKER_FILES,
     ports={"logs": 8793},
     runs_dag_code=True,
     database_pools=0,
@@ -131,7 +202,15 @@ _RELEASE_JOB: Final = Process(
     arguments=("python", f"{FILES}/release_job.py"),
     probe=None,
     reads=("metadata", "migration", "admin", "connections"),
+    files=_RELEASE_JOB_FILES,
     runs_dag_code=True,
+)
+_TESTS_JOB: Final = Process(
+    component=PYTEST,
+    arguments=("python", f"{FILES}/pytest_job.py"),
+    probe=None,
+    reads=(),
+    files=_TESTS_FILES,
 )
 
 _SETTINGS_OF_EVERY_VERSION: Final = {
@@ -179,6 +258,7 @@ _AIRFLOW_2: Final = AirflowFacts(
             arguments=(*_AIRFLOW, "webserver", "--pid", "/tmp/airflow-webserver.pid"),  # noqa: S108
             probe=HttpProbe("/health", WEBSERVER_PORT, under_base_url=True),
             reads=("metadata", "api", "connections"),
+            files=_PROCESS_FILES.with_files(_WEB_CONFIG),
             database_pools=2,
             ports={"http": WEBSERVER_PORT},
             drain_seconds=5,
@@ -191,15 +271,21 @@ _AIRFLOW_2: Final = AirflowFacts(
             # Airflow 3 a fork drops its connections (`clean_in_fork` in airflow/settings.py).
             probe=ScriptProbe("job_probe.py", ("SchedulerJob",)),
             reads=("metadata", "broker", "connections"),
+            files=_JOB_PROBE_FILES.with_files(_WEB_CONFIG),
             settings=_SCHEDULER_SETTINGS,
             runs_dag_code=True,
         ),
-        _TRIGGERER,
-        replace(_DAG_PROCESSOR, on_request=True),
+        replace(_TRIGGERER, files=_JOB_PROBE_FILES.with_files(_WEB_CONFIG)),
+        replace(_DAG_PROCESSOR, files=_JOB_PROBE_FILES.with_files(_WEB_CONFIG), on_request=True),
     ),
     # An Airflow 2 task writes to the database itself.
-    # A task and its supervisor have one connection each, without a pool.
-    worker=replace(_WORKER, reads=("metadata", *_WORKER.reads), connections_of_task=2),
+    worker=replace(
+        _WORKER,
+        reads=("metadata", *_WORKER.reads),
+        files=_WORKER_FILES.with_files(_WEB_CONFIG),
+        # A task and its supervisor have one connection each, without a pool.
+        connections_of_task=2,
+    ),
     settings={
         **_SETTINGS_OF_EVERY_VERSION,
         "AIRFLOW__LOGGING__DAG_PROCESSOR_MANAGER_LOG_LOCATION": f"{LOGS}/dag_processor_manager.log",
@@ -207,7 +293,7 @@ _AIRFLOW_2: Final = AirflowFacts(
         "AIRFLOW__SCHEDULER__CHILD_PROCESS_LOG_DIRECTORY": f"{LOGS}/dag_processor",
         "AIRFLOW__SCHEDULER__STANDALONE_DAG_PROCESSOR": "{standalone_dag_processor}",
         # Airflow writes this file at every start where it is missing, and AIRFLOW_HOME is read-only.
-        "AIRFLOW__WEBSERVER__CONFIG_FILE": f"{FILES}/webserver_config.py",
+        "AIRFLOW__WEBSERVER__CONFIG_FILE": f"{FILES}/{_WEB_CONFIG}",
         # Each of the four that are the default loads all of Airflow: seconds of every deploy.
         "AIRFLOW__WEBSERVER__WORKERS": "2",
     },
@@ -215,7 +301,8 @@ _AIRFLOW_2: Final = AirflowFacts(
         **_SECRETS_OF_EVERY_VERSION,
         "api": {"AIRFLOW__WEBSERVER__SECRET_KEY": "api_secret_key"},
     },
-    release_job=_RELEASE_JOB,
+    release_job=replace(_RELEASE_JOB, files=_RELEASE_JOB_FILES.with_files(_WEB_CONFIG)),
+    tests_job=replace(_TESTS_JOB, files=_TESTS_FILES.with_files(_WEB_CONFIG)),
     exposure=Exposure(
         base_url="AIRFLOW__WEBSERVER__BASE_URL",
         instance_name="AIRFLOW__WEBSERVER__INSTANCE_NAME",
@@ -238,6 +325,7 @@ _AIRFLOW_3: Final = AirflowFacts(
             # 200 even when the scheduler is dead: right for a probe, useless as a proof.
             probe=HttpProbe("/api/v2/monitor/health", WEBSERVER_PORT),
             reads=("metadata", "metadata-async", "jwt", "api", "connections"),
+            files=_PROCESS_FILES,
             database_pools=2,
             ports={"http": WEBSERVER_PORT},
             # The api-server is in the path of every running task: let the endpoints change first.
@@ -248,6 +336,7 @@ _AIRFLOW_3: Final = AirflowFacts(
             arguments=(*_AIRFLOW, "scheduler"),
             probe=HttpProbe("/health", 8974),
             reads=("metadata", "jwt", "broker"),
+            files=_PROCESS_FILES,
             settings=_SCHEDULER_SETTINGS,
             ports={"health": 8974},
         ),
@@ -278,6 +367,7 @@ _AIRFLOW_3: Final = AirflowFacts(
         "api": {"AIRFLOW__API__SECRET_KEY": "api_secret_key"},
     },
     release_job=_RELEASE_JOB,
+    tests_job=_TESTS_JOB,
     exposure=Exposure(
         base_url="AIRFLOW__API__BASE_URL",
         instance_name="AIRFLOW__API__INSTANCE_NAME",

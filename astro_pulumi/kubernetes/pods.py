@@ -13,7 +13,7 @@ from astro_pulumi.airflow.facts import CERTIFICATES, FILES, LOGS, HttpProbe, Pro
 from astro_pulumi.inputs import formatted
 from astro_pulumi.kubernetes.metadata import NOT_AWAITED, Manifest, labels, selector
 from astro_pulumi.naming import AIRFLOW_CONTAINER, object_name
-from astro_pulumi.pod_template import patched
+from astro_pulumi.pod_template import FILES_VOLUME, patched
 from astro_pulumi.spec import DeploymentSpec, EnvironmentFrom, Placement, Resources, ValueFrom
 
 # The uid of `astro` in Astro Runtime and of `airflow` in apache/airflow. Stated, because Astro Runtime's
@@ -33,7 +33,7 @@ class AirflowEnvironment:
 
     image: Any
     config: Any  # ConfigMap with settings
-    files: Any  # ConfigMap with probes, the release Job's script, airflow.cfg
+    files: dict[str, Any]  # `FileSet.name` -> ConfigMap
     secrets: dict[str, Any]  # group -> Secret; "user" is the user's own secret environment
     service_account: Any
     base_path: Any  # perhaps an Output
@@ -83,7 +83,7 @@ def file_source(file: str, value: ValueFrom) -> Manifest:
 
 @cache
 def pod_files() -> dict[str, str]:
-    """Return the files that run inside pods, by name."""
+    """Return all files that run inside pods, by name."""
     folder = files("astro_pulumi") / "pod_files"
     return {
         file.name: file.read_text()
@@ -240,7 +240,7 @@ def airflow_pod(
         "resources": resources(needs),
         "securityContext": container_security(),
         "volumeMounts": [
-            {"name": "files", "mountPath": FILES, "readOnly": True},
+            {"name": FILES_VOLUME, "mountPath": FILES, "readOnly": True},
             {"name": "logs", "mountPath": LOGS},
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
         ],
@@ -257,7 +257,7 @@ def airflow_pod(
     pod: Manifest = {
         "containers": [container],
         "volumes": [
-            {"name": "files", "configMap": {"name": environment.files}},
+            {"name": FILES_VOLUME, "configMap": {"name": environment.files[process.files.name]}},
             {"name": "logs", "emptyDir": {}},
             {"name": "tmp", "emptyDir": {}},
         ],

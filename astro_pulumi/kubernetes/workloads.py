@@ -21,7 +21,7 @@ from astro_pulumi.kubernetes.pods import (
     spread,
 )
 from astro_pulumi.naming import object_name
-from astro_pulumi.pod_template import GROOMER, SIMPLE_AUTH
+from astro_pulumi.pod_template import FILES_VOLUME, GROOMER, SIMPLE_AUTH
 from astro_pulumi.spec import DeploymentSpec, Placement, Resources, WorkerQueue
 
 _DEFAULT_GRACE_PERIOD: Final = 30
@@ -175,7 +175,7 @@ def _add_log_groomer(pod: Manifest, days: int) -> None:
             "resources": resources(_GROOMER),
             "securityContext": container_security(),
             "volumeMounts": [
-                {"name": "files", "mountPath": FILES, "readOnly": True},
+                {"name": FILES_VOLUME, "mountPath": FILES, "readOnly": True},
                 {"name": "logs", "mountPath": LOGS},
             ],
         }

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import pulumi
 
-from astro_pulumi.airflow.facts import FILES, Process
+from astro_pulumi.airflow.facts import FILES, ROLLOUT_FILES, Process
 from astro_pulumi.inputs import computed
 from astro_pulumi.kubernetes.jobs import job
 from astro_pulumi.kubernetes.metadata import Manifest
@@ -44,7 +44,7 @@ def rollout_job(
     spec: DeploymentSpec, environment: AirflowEnvironment, workloads: Sequence[Manifest]
 ) -> Manifest:
     """Build the Job that watches `workloads`. Pulumi replaces it exactly when one of them changes."""
-    process = Process(component=ROLLOUT, arguments=(), probe=None, reads=())
+    process = Process(component=ROLLOUT, arguments=(), probe=None, reads=(), files=ROLLOUT_FILES)
     pod = airflow_pod(
         spec, process, _RESOURCES, spec.placement, replace(environment, certificates=())
     )

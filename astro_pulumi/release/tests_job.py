@@ -4,7 +4,6 @@ import base64
 from dataclasses import replace
 from typing import Any, Final
 
-from astro_pulumi.airflow.facts import FILES, Process
 from astro_pulumi.kubernetes.jobs import job
 from astro_pulumi.kubernetes.metadata import Manifest, labels
 from astro_pulumi.kubernetes.pods import AirflowEnvironment, airflow_pod
@@ -37,16 +36,12 @@ def tests_job(
         account: A service account without rights and without an identity in a cloud.
         tests: Name of the ConfigMap with the tests, if the image does not contain them.
     """
-    process = Process(
-        component=PYTEST,
-        arguments=("python", f"{FILES}/pytest_job.py"),
-        probe=None,
-        reads=(),
-    )
     without_secrets = replace(
         environment, secrets={}, references={}, environment_from=(), certificates=()
     )
-    pod = airflow_pod(spec, process, spec.parser_resources, spec.placement, without_secrets)
+    pod = airflow_pod(
+        spec, spec.facts.tests_job, spec.parser_resources, spec.placement, without_secrets
+    )
     if tests is not None:
         pod["volumes"].append({"name": "tests", "configMap": {"name": tests}})
         pod["containers"][0]["volumeMounts"].append(

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from astro_pulumi.kubernetes.pods import pod_files
 from tests.mock_engine import deploy
 from tests.specs import arguments
 
@@ -25,8 +26,12 @@ POOL = {"image": "pgbouncer:1", "pool_size": 5}
 
 @cache
 def pod_templates(given: str) -> dict[str, str]:
+    return declared(json.loads(given), ("Deployment", "StatefulSet"))
+
+
+def declared(given: dict[str, Any], of: tuple[str, ...]) -> dict[str, str]:
     """By workload; the name of what the pods read is replaced by its content."""
-    program = deploy(arguments(**json.loads(given)))
+    program = deploy(arguments(**given))
     contents = {
         r.object_name: json.dumps(r.inputs.get("data") or r.inputs.get("stringData"))
         for kind in ("ConfigMap", "Secret")
@@ -39,7 +44,7 @@ def pod_templates(given: str) -> dict[str, str]:
             json.dumps(r.inputs["spec"]["template"]),
         )
         for r in program
-        if r.kind == "StatefulSet" or r.type == "kubernetes:apps/v1:Deployment"
+        if r.kind in of and r.type != "astro:index:Deployment"
     }
 
 
@@ -120,3 +125,33 @@ def test_embedded_services_roll_with_nothing_but_their_own() -> None:
     after = {"environment": {"A": "b"}, "registry": LOGIN, "variables": {"a": "b"}}
     assert not rolled({}, after, "3.3") & {"postgresql", "redis"}
     assert rolled({}, {"database": {"image": "postgres:18"}}, "3.3") == {"postgresql"}
+
+
+PROBED, JOBS = {TRIGGERER, DAGS}, ("Deployment", "Job")
+ROLLOUTS = {"rollout-webserver", "rollout-processes", "rollout-workers"}
+
+
+@pytest.mark.parametrize(
+    ("file", "expected"),
+    [
+        ("astro_downgrade.py", {"release-job"}),
+        ("release_job.py", {"release-job"}),
+        ("astro_rollout.py", ROLLOUTS),
+        ("astro_cluster.py", {"release-job", *ROLLOUTS}),
+        ("worker_probe.py", WORKERS),
+        ("job_probe.py", PROBED),
+        ("airflow_start.py", AIRFLOW),
+        ("airflow.cfg", {*AIRFLOW, "release-job"}),
+        ("webserver_config.py", set()),  # of Airflow 2
+    ],
+)
+def test_a_comment_in_a_file_rolls_only_what_reads_it(
+    file: str, expected: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {"airflow_version": "3.3", "worker_queues": QUEUES}
+    files = pod_files()
+    old = declared(given, JOBS)
+    changed = {**files, file: f"{files[file]}# a comment\n"}
+    monkeypatch.setattr("astro_pulumi.deployment.pod_files", lambda: changed)
+    new = declared(given, JOBS)
+    assert {name for name in old if old[name] != new[name]} == expected

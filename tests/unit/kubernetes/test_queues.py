@@ -15,9 +15,12 @@ from tests.specs import spec
 ONE_TO_FIVE = [{"name": "default", "min_count": 1, "max_count": 5}]
 
 
+FILES = {one.name: one.name for one in spec().file_sets}
+
+
 def workload(deployment: DeploymentSpec, index: int = 0) -> dict[str, Any]:
     secrets = {"broker": "broker", "api": "api"}
-    environment = AirflowEnvironment("image", "c", "f", secrets, "sa", "")
+    environment = AirflowEnvironment("image", "c", FILES, secrets, "sa", "")
     return worker_workload(deployment, deployment.worker_queues[index], environment)
 
 
