@@ -444,8 +444,6 @@ class DeploymentArgs(TypedDict):
     """An existing namespace. Default: one is made, named after the Deployment with a random suffix."""
     airflow_version: NotRequired[str]
     """Airflow's version, `3.1` or `2.10.4`; 2.7 is the oldest. Default: read from the Dockerfile's FROM."""
-    executor: NotRequired[str]
-    """How tasks run: `celery`, on the workers of `worker_queues`. Default: `celery`."""
     webserver: NotRequired[ProcessArgs]
     """Pods of the webserver (Airflow 3: api-server)."""
     scheduler: NotRequired[ProcessArgs]

@@ -360,6 +360,13 @@ class DeploymentSpec:
         return self.workloads[parser].resources
 
     @property
+    def longest_grace_period(self) -> pulumi.Input[int]:
+        """The longest time that a worker may go on with its tasks, in seconds."""
+        periods = (queue.termination_grace_period_seconds for queue in self.worker_queues)
+        longest: pulumi.Input[int] = computed(lambda *known: max(known), *periods)
+        return longest
+
+    @property
     def keda_counts_tasks(self) -> bool:
         """Whether KEDA scales a queue: it counts tasks in the database."""
         return self.autoscaling.type == "keda" and any(q.is_scaled for q in self.worker_queues)

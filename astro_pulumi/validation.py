@@ -7,15 +7,16 @@ import json
 import re
 from pathlib import Path
 from typing import Any, Final, TypeVar
+from urllib.parse import parse_qsl, urlsplit
 
 import pulumi
 
 from astro_pulumi import existing, spec
-from astro_pulumi.airflow.environment import check_environment_name, check_open_name
+from astro_pulumi.airflow.environment import SCHEMA, check_environment_name, check_open_name
 from astro_pulumi.airflow.facts import AIRFLOW, AirflowFacts
 from astro_pulumi.airflow.version import AirflowVersion
 from astro_pulumi.args import DeploymentArgs, ProjectImageArgs
-from astro_pulumi.arguments import Arguments, check_label
+from astro_pulumi.arguments import Arguments, Check, check_label
 from astro_pulumi.choices import AutoscalingType, DatabaseDowngrade, ServiceType, SslMode
 from astro_pulumi.errors import ArgumentError
 from astro_pulumi.inputs import computed
@@ -73,7 +74,6 @@ def specify(name: str, args: DeploymentArgs, *, may_lack_dags: bool = False) -> 
     _build_secrets(given)  # checked also with `image`, which builds nothing
     version = _airflow_version(given, source)
     facts = AIRFLOW[version.major]
-    given.plain_choice("executor", "celery", ("celery",))
     timeouts = given.section("timeouts")
     placement = read_placement(given)
     database = given.section("database")
@@ -359,11 +359,8 @@ def _database(
                 raise ArgumentError(
                     args.path(key), "is required with `host`, or `login_from` in its place"
                 )
-    _check_url(
-        args, r"^postgres(ql)?(\+\w+)?://[^/\s]+/\S+$", "postgresql://user:password@host/name"
-    )
     return spec.ExternalDatabase(
-        **_address(args, 5432),
+        **_address(args, 5432, _check_database_url),
         login_from=existing.read_login(args, "username"),
         name=args.text("name", "airflow"),
         ssl_mode=args.choice("ssl_mode", "require", SslMode)
@@ -403,35 +400,49 @@ def _broker(
     )
     if not _is_external(args, yours):
         return _backing_service(args, "redis", "redis:7", "1Gi", placement)
-    _check_url(args, r"^rediss?://\S+$", "rediss://:password@host:6379/0")
+    check_url = _url_like(r"^rediss?://\S+$", "rediss://:password@host:6379/0")
     return spec.ExternalBroker(
-        **_address(args, 6379),
+        **_address(args, 6379, check_url),
         login_from=existing.read_login(args, None),
         database=args.number("database", 0, 0, 1000),
         tls=args.flag("tls"),
     )
 
 
-def _check_url(args: Arguments, pattern: str, example: str) -> None:
-    """Refuse a `url` of another form, and one whose login would be read as something else."""
-    url = args.optional_text("url")
-    if not isinstance(url, str):
-        return
-    if not re.match(pattern, url):
-        raise ArgumentError(args.path("url"), f"must look like {example}")
-    authority = re.split(r"[/?#]", url.partition("://")[2], maxsplit=1)[0]
-    if "@" in url and "@" not in authority:
-        raise ArgumentError(
-            args.path("url"),
-            "has a /, ? or # in its user name or password: write it as %2F, %3F or %23, or give `host`, "
-            "`username` and `password`, which are encoded for you",
-        )
+def _url_like(pattern: str, example: str) -> Check[str]:
+    """Return a check that refuses a URL of another form, and a login that would be read as something else."""
+
+    def check(url: str, path: str) -> str:
+        if not re.match(pattern, url):
+            raise ArgumentError(path, f"must look like {example}")
+        authority = re.split(r"[/?#]", url.partition("://")[2], maxsplit=1)[0]
+        if "@" in url and "@" not in authority:
+            raise ArgumentError(
+                path,
+                "has a /, ? or # in its user name or password: write it as %2F, %3F or %23, or give "
+                "`host`, `username` and `password`, which are encoded for you",
+            )
+        return url
+
+    return check
 
 
-def _address(args: Arguments, port: int) -> dict[str, Any]:
+def _check_database_url(url: str, path: str) -> str:
+    _url_like(r"^postgres(ql)?(\+\w+)?://[^/\s]+/\S+$", "postgresql://user:password@host/name")(
+        url, path
+    )
+    options = " ".join(value for key, value in parse_qsl(urlsplit(url).query) if key == "options")
+    if "search_path" in options:
+        # asyncpg and PgBouncer know no `options`, and KEDA's query must find the same tables.
+        raise ArgumentError(path, f"has a search_path in its `options`, which {SCHEMA}")
+    return url
+
+
+def _address(args: Arguments, port: int, check_url: Check[str]) -> dict[str, Any]:
     """The fields of `ExternalService`. `port` is the default."""
-    texts = ("url", "host", "username", "password")
+    texts = ("host", "username", "password")
     return {
+        "url": args.optional_text("url", check_url),
         **{key: args.optional_text(key) for key in texts},
         "ca_certificate": existing.read_value(args, "ca_certificate"),
         "port": args.plain_number("port", port, 1, 65535),

@@ -1,4 +1,16 @@
-"""What Airflow reads from its environment: the settings of a Deployment, and which names are its own."""
+"""Environment variables of Airflow's containers: which are set, derived or refused, and which one wins.
+
+If several sources give a variable, the last of these wins. `AirflowEnvironment` makes them in this order.
+
+1. the user's `environment_from`, whose keys nobody can check,
+2. the Deployment's own Secrets: `AirflowFacts.secret_settings`, Connections and Variables,
+3. the ConfigMap of `settings`: first what the Deployment sets and derives, then the user's `environment`,
+4. the Secret of `secret_settings`: the user's `secret_environment`,
+5. the container's own: references to keys of existing objects, and `process_settings`, which leave out what
+   `environment` and `secret_environment` give.
+
+`check_environment_name` refuses names that the user must not give at all.
+"""
 
 import json
 import re
@@ -16,12 +28,33 @@ from astro_pulumi.naming import STATSD, WEBSERVER, object_name
 from astro_pulumi.spec import Connection, DeploymentSpec, Metrics, RemoteLogging
 
 _NAME = re.compile(r"^[A-Z_][A-Z0-9_]*$")
-# These have always been lower-case, and most programs read them so only.
-_LOWER_CASE_NAMES: Final = frozenset({"http_proxy", "https_proxy", "no_proxy", "all_proxy"})
+# Lower-case by tradition; most programs read only that form.
+PROXIES: Final = ("http_proxy", "https_proxy", "all_proxy")
+_NO_PROXY: Final = ("no_proxy", "NO_PROXY")
+_LOWER_CASE_NAMES: Final = frozenset({*PROXIES, "no_proxy"})
+# The webserver fetches logs from pods by their addresses. `requests` understands ranges; names of hosts in
+# these ranges are not affected.
+_POD_ADDRESSES: Final = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")
+
+_QUEUED_TIMEOUT: Final = "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT"
+_KEY_PREFIX: Final = "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__GLOBAL_KEYPREFIX"
+_RESULT_OPTIONS: Final = "AIRFLOW__CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS__"
+_CELERY_CONFIG: Final = "AIRFLOW__CELERY__EXTRA_CELERY_CONFIG"
+_CELERY_RESULT_OPTIONS: Final = "result_backend_transport_options"
+_DAY: Final = 24 * 3600
+# Airflow's own default of `parallelism`.
+_PARALLELISM: Final = 32
 
 _MADE: Final = "is made by the Deployment and kept for good; there is nothing to set"
 _FIXED: Final = "is what the Deployment's pods are built around; it cannot be set"
 _USE: Final = "is set by the Deployment: use "
+_PROBED: Final = "cannot be set: probes and the Service reach the process over plain HTTP. "
+_TLS: Final = _PROBED + "For TLS use `ingress` or `http_route`"
+_BIND: Final = _PROBED + "It listens on every address of its pod"
+SCHEMA: Final = (
+    "cannot be set: probes, KEDA and PgBouncer would look into another schema. Let the database choose it: "
+    "ALTER ROLE <user> SET search_path = <schema>"
+)
 _REFUSED: Final = {
     "AIRFLOW__API_AUTH__JWT_SECRET": _MADE,
     "AIRFLOW__API__SECRET_KEY": _MADE,
@@ -29,11 +62,11 @@ _REFUSED: Final = {
     "AIRFLOW__WEBSERVER__SECRET_KEY": _MADE,
     "AIRFLOW__CORE__SQL_ALCHEMY_CONN": _USE + "`database`",
     "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": _USE + "`database`",
-    "AIRFLOW__CELERY__RESULT_BACKEND": _USE + "`database`",
+    "AIRFLOW__CELERY__RESULT_BACKEND": _USE + "`broker`, or `database` with Airflow 2",
     "AIRFLOW__CELERY__BROKER_URL": _USE + "`broker`",
     "AIRFLOW__CELERY__WORKER_CONCURRENCY": _USE + "`concurrency` in `worker_queues`",
+    "AIRFLOW__CELERY__WORKER_AUTOSCALE": _USE + "`concurrency` in `worker_queues`",
     "AIRFLOW__OPERATORS__DEFAULT_QUEUE": _USE + "the first of `worker_queues`",
-    "AIRFLOW__CORE__EXECUTOR": _USE + "`executor`",
     "AIRFLOW__CORE__AUTH_MANAGER": _USE + "`manager` in `auth`",
     "AIRFLOW__API__BASE_URL": _USE + "`service.base_url`, `ingress` or `http_route`",
     "AIRFLOW__WEBSERVER__BASE_URL": _USE + "`service.base_url`, `ingress` or `http_route`",
@@ -61,27 +94,42 @@ _REFUSED: Final = {
             "ASTRO_RELEASE_CONTENT",
             "ASTRO_TARGET_AIRFLOW",
             "ASTRO_WORKLOADS",
+            "AIRFLOW_CONFIG",
+            "AIRFLOW_HOME",
+            "AIRFLOW__API__PORT",
+            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL",
+            "AIRFLOW__CORE__EXECUTOR",
+            "AIRFLOW__CORE__HOSTNAME_CALLABLE",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE",
+            "AIRFLOW__LOGGING__BASE_LOG_FOLDER",
+            "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT",
+            "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT",
+            "AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK",
+            "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_PORT",
+            "AIRFLOW__WEBSERVER__WEB_SERVER_PORT",
+            "DUMB_INIT_SETSID",
         ),
         _FIXED,
     ),
-    "AIRFLOW_CONFIG": _FIXED,
-    "AIRFLOW_HOME": _FIXED,
-    "AIRFLOW__API__PORT": _FIXED,
-    "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": _FIXED,
-    "AIRFLOW__CORE__HOSTNAME_CALLABLE": _FIXED,
-    "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": _FIXED,
-    "AIRFLOW__LOGGING__BASE_LOG_FOLDER": _FIXED,
-    "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": _FIXED,
-    "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": _FIXED,
-    "AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK": _FIXED,
-    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_PORT": _FIXED,
-    "AIRFLOW__WEBSERVER__WEB_SERVER_PORT": _FIXED,
-    "DUMB_INIT_SETSID": _FIXED,
+    # What probes depend on and cannot follow.
+    "AIRFLOW__API__HOST": _BIND,
+    "AIRFLOW__WEBSERVER__WEB_SERVER_HOST": _BIND,
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_HOST": _BIND,
+    "AIRFLOW__API__SSL_CERT": _TLS,
+    "AIRFLOW__API__SSL_KEY": _TLS,
+    "AIRFLOW__WEBSERVER__WEB_SERVER_SSL_CERT": _TLS,
+    "AIRFLOW__WEBSERVER__WEB_SERVER_SSL_KEY": _TLS,
+    "AIRFLOW__CELERY__WORKER_ENABLE_REMOTE_CONTROL": (
+        "cannot be set: the probe asks the worker by remote control which queues it serves"
+    ),
+    "AIRFLOW__CORE__SQL_ALCHEMY_SCHEMA": SCHEMA,
+    "AIRFLOW__DATABASE__SQL_ALCHEMY_SCHEMA": SCHEMA,
+    "PGOPTIONS": SCHEMA,
 }
 
 
 def check_environment_name(name: Any, path: str) -> None:
-    """Refuses what is no name, and names whose value would break the Deployment.
+    """Refuse what is not a name, and names whose value would break the Deployment.
 
     :raises ArgumentError: with the argument to use instead.
     """
@@ -97,14 +145,14 @@ def check_environment_name(name: Any, path: str) -> None:
 
 
 def check_open_name(name: Any, path: str) -> None:
-    """As `check_environment_name`, for what everyone may see who sees ConfigMaps."""
+    """Do the same for what everyone may see who sees ConfigMaps."""
     check_environment_name(name, path)
     if name.startswith("AIRFLOW_CONN_"):
         raise ArgumentError(path, "may hold a password: use `connections`, or `secret_environment`")
 
 
-def settings(spec: DeploymentSpec) -> dict[str, Any]:
-    """The environment variables of every Airflow process; the user's own win."""
+def settings(spec: DeploymentSpec) -> dict[str, pulumi.Input[str]]:
+    """Return the variables of every Airflow process that are in the ConfigMap."""
     exposure, facts = spec.exposure, spec.facts
     return {
         **_filled(spec, facts.settings),
@@ -116,11 +164,13 @@ def settings(spec: DeploymentSpec) -> dict[str, Any]:
         **_switched(facts.exposure.https_settings, exposure.over_https),
         **(_remote_logging(spec.remote_logging) if spec.remote_logging else {}),
         **_metrics(spec.name, spec.metrics),
-        **spec.environment,
+        **_users(spec)[0],
     }
 
 
-def _switched(values: Mapping[str, tuple[str, str]], on: pulumi.Input[bool]) -> dict[str, Any]:
+def _switched(
+    values: Mapping[str, tuple[str, str]], on: pulumi.Input[bool]
+) -> dict[str, pulumi.Input[str]]:
     """Return each setting with its first value if `on`, otherwise with its second."""
 
     def choose(pair: tuple[str, str], is_on: bool) -> str:
@@ -129,28 +179,8 @@ def _switched(values: Mapping[str, tuple[str, str]], on: pulumi.Input[bool]) -> 
     return {name: computed(partial(choose, pair), on) for name, pair in values.items()}
 
 
-def process_settings(spec: DeploymentSpec, process: Process) -> dict[str, Any]:
-    """The environment variables of one process alone; the user's own win."""
-    return _filled(spec, process.settings)
-
-
-def _filled(spec: DeploymentSpec, templates: Mapping[str, str]) -> dict[str, Any]:
-    grace_periods = (queue.termination_grace_period_seconds for queue in spec.worker_queues)
-    values = {
-        "webserver": object_name(spec.name, WEBSERVER),
-        "base_path": spec.exposure.base_path,
-        "default_queue": spec.default_queue.name,
-        # A queued task waits for draining workers at the longest, then for new ones to start.
-        "task_queued_timeout": computed(
-            lambda *periods: max(600, 300 + max(periods)), *grace_periods
-        ),
-        "standalone_dag_processor": str("dag-processor" in spec.workloads),
-    }
-    return {key: formatted(value, **values) for key, value in templates.items()}
-
-
-def secret_settings(spec: DeploymentSpec) -> dict[str, Any]:
-    """The environment variables of every Airflow process that are kept in a Secret."""
+def secret_settings(spec: DeploymentSpec) -> dict[str, pulumi.Input[str]]:
+    """Return the variables of every Airflow process that are in the user's Secret."""
     logging = spec.remote_logging
     return {
         **(
@@ -158,8 +188,124 @@ def secret_settings(spec: DeploymentSpec) -> dict[str, Any]:
             if logging and logging.elasticsearch_host is not None
             else {}
         ),
-        **spec.secret_environment,
+        **_users(spec)[1],
     }
+
+
+def process_settings(
+    spec: DeploymentSpec, process: Process, title: pulumi.Input[str] | None = None
+) -> dict[str, pulumi.Input[str]]:
+    """Return the variables of one process alone, without those that the user gives.
+
+    :param title: what the webserver's pages are called.
+    """
+    given = {*spec.environment, *spec.secret_environment}
+    found = _filled(spec, process.settings_of(spec.airflow_version))
+    if process.component == WEBSERVER and title is not None:
+        found[spec.facts.exposure.instance_name] = title
+    return {name: value for name, value in found.items() if name not in given}
+
+
+def _filled(spec: DeploymentSpec, templates: Mapping[str, str]) -> dict[str, pulumi.Input[str]]:
+    values = {
+        "webserver": object_name(spec.name, WEBSERVER),
+        "base_path": spec.exposure.base_path,
+        "default_queue": spec.default_queue.name,
+        "standalone_dag_processor": str("dag-processor" in spec.workloads),
+        **_derived(spec),
+    }
+
+    return {key: formatted(value, **values) for key, value in templates.items()}
+
+
+def _derived(spec: DeploymentSpec) -> dict[str, pulumi.Input[Any]]:
+    """Return the values that follow from other arguments."""
+    given = {**spec.environment, **spec.secret_environment}
+    # A queued task waits for draining workers at the longest, then for new ones to start.
+    queued_timeout = computed(lambda grace: max(600, 300 + grace), spec.longest_grace_period)
+    return {
+        "task_queued_timeout": queued_timeout,
+        # The token is made when the task is queued. It must outlive the wait, and the start of the task.
+        "token_lifetime": computed(_token_lifetime, given.get(_QUEUED_TIMEOUT, queued_timeout)),
+        "parallelism": computed(
+            lambda *concurrencies: max(
+                _PARALLELISM,
+                sum(
+                    concurrency * queue.max_count
+                    for concurrency, queue in zip(concurrencies, spec.worker_queues, strict=True)
+                ),
+            ),
+            *(queue.concurrency for queue in spec.worker_queues),
+        ),
+        # A message that is not acknowledged in this time is delivered again, and the task runs twice. A
+        # worker may take it while a task still runs, and both may last as long as the worker may drain.
+        "visibility_timeout": computed(
+            lambda grace: max(_DAY, 2 * grace), spec.longest_grace_period
+        ),
+    }
+
+
+def _token_lifetime(queued_timeout: Any) -> int:
+    try:
+        return max(600, int(float(queued_timeout)) + 300)
+    except ValueError:
+        raise ArgumentError(
+            f"environment[{_QUEUED_TIMEOUT!r}]", "must be a number of seconds"
+        ) from None
+
+
+def _users(
+    spec: DeploymentSpec,
+) -> tuple[dict[str, pulumi.Input[str]], dict[str, pulumi.Input[str]]]:
+    """Return `environment` and `secret_environment` with what must be merged into the user's values.
+
+    What is made of a secret value goes to `secret_environment`.
+    """
+    visible, secret = dict(spec.environment), dict(spec.secret_environment)
+    given = {**visible, **secret}
+    for sources, merged in (_no_proxy(spec, given), _result_options(spec, given)):
+        (visible if secret.keys().isdisjoint(sources) else secret).update(merged)
+    return visible, secret
+
+
+_Merged = tuple[set[str], dict[str, pulumi.Input[str]]]
+
+
+def _no_proxy(spec: DeploymentSpec, given: Mapping[str, pulumi.Input[str]]) -> _Merged:
+    """Keep calls inside the Deployment away from the user's proxy."""
+    if given.keys().isdisjoint({*PROXIES, *(name.upper() for name in PROXIES)}):
+        return set(), {}
+    own = ("localhost", "127.0.0.1", object_name(spec.name, WEBSERVER), *_POD_ADDRESSES)
+    yours = [name for name in _NO_PROXY if name in given]
+
+    def merge(*values: str) -> str:
+        listed = [part.strip() for value in values for part in value.split(",")]
+        return ",".join(dict.fromkeys(part for part in (*listed, *own) if part))
+
+    value = computed(merge, *(given[name] for name in yours))
+    return set(yours), dict.fromkeys(_NO_PROXY, value)
+
+
+def _result_options(spec: DeploymentSpec, given: Mapping[str, pulumi.Input[str]]) -> _Merged:
+    """Give results in Redis the broker's key prefix: its login may be for keys with this prefix only."""
+    if spec.facts.results_in_database or _KEY_PREFIX not in given:
+        return set(), {}
+    option = f"{_RESULT_OPTIONS}GLOBAL_KEYPREFIX"
+    if any(name.startswith(_RESULT_OPTIONS) for name in given):
+        return {_KEY_PREFIX}, {} if option in given else {option: given[_KEY_PREFIX]}
+
+    # In Celery's own configuration: providers older than 3.13 ignore Airflow's section for it.
+    def merge(prefix: str, config: str) -> str:
+        try:
+            return json.dumps(
+                {_CELERY_RESULT_OPTIONS: {"global_keyprefix": prefix}, **json.loads(config)}
+            )
+        except (TypeError, ValueError):
+            path = f"environment[{_CELERY_CONFIG!r}]"
+            raise ArgumentError(path, "must be a JSON object") from None
+
+    value = computed(merge, given[_KEY_PREFIX], given.get(_CELERY_CONFIG, "{}"))
+    return {_KEY_PREFIX, _CELERY_CONFIG} & given.keys(), {_CELERY_CONFIG: value}
 
 
 def connections_and_variables(spec: DeploymentSpec) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from astro_pulumi.airflow.endpoints import WEBSERVER_PORT
+from astro_pulumi.airflow.version import AirflowVersion
 from astro_pulumi.naming import PYTEST, RELEASE_JOB
 
 # Where the files of `pod_files/` are mounted in every Airflow container.
@@ -68,6 +69,16 @@ class Process:
     database_pools: int = 1
     # Connections of each task that runs, which are not of a pool.
     connections_of_task: int = 0
+    # Settings of versions before the given one.
+    settings_before: tuple[tuple[AirflowVersion, dict[str, str]], ...] = ()
+
+    def settings_of(self, version: AirflowVersion) -> dict[str, str]:
+        """Return the settings that this process reads in `version`."""
+        found = dict(self.settings)
+        for end, settings in self.settings_before:
+            if version.with_patch() < end:
+                found |= settings
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +101,7 @@ class AirflowFacts:
     worker: Process
     # Settings that every process gets, by environment variable. Values may use `{webserver}` (the
     # Service's name), `{base_path}` (the path of the base URL), `{default_queue}`,
-    # `{task_queued_timeout}` (seconds) and `{standalone_dag_processor}`.
+    # `{standalone_dag_processor}` and what `environment` derives.
     settings: dict[str, str]
     # group -> environment variables, each with the name of the value it carries; without a value there
     # is none. There is one more group, "connections": the user's own Connections and Variables.
@@ -99,6 +110,7 @@ class AirflowFacts:
     tests_job: Process
     exposure: Exposure
     auth_managers: dict[str, dict[str, str]]  # settings of each; the first is the default
+    results_in_database: bool  # Celery's; otherwise they are in Redis
     # What tasks may call the default queue, besides its name.
     default_queue_aliases: tuple[str, ...]
     # Minor version -> oldest PostgreSQL that it works with, as its README says; others are as the one before.
@@ -180,6 +192,10 @@ _DAG_PROCESSOR: Final = Process(
     files=_JOB_PROBE_FILES,
     runs_dag_code=True,
 )
+# What a worker and the scheduler must agree on.
+_BROKER_SETTINGS: Final = {
+    "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT": "{visibility_timeout}",
+}
 _WORKER: Final = Process(
     component="worker",
     arguments=(
@@ -193,6 +209,7 @@ _WORKER: Final = Process(
     probe=ScriptProbe("worker_probe.py", ("{queue}",)),
     reads=("broker", "api", "connections"),
     files=_WORKER_FILES,
+    settings=_BROKER_SETTINGS,
     ports={"logs": 8793},
     runs_dag_code=True,
     database_pools=0,
@@ -228,6 +245,9 @@ _SETTINGS_OF_EVERY_VERSION: Final = {
 _SCHEDULER_SETTINGS: Final = {
     # A task that waits for a worker's place while workers are replaced must not be failed.
     "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "{task_queued_timeout}",
+    # Airflow's 32 would leave workers idle, and KEDA would never start them.
+    "AIRFLOW__CORE__PARALLELISM": "{parallelism}",
+    **_BROKER_SETTINGS,
 }
 _SECRETS_OF_EVERY_VERSION: Final = {
     "metadata": {
@@ -236,10 +256,6 @@ _SECRETS_OF_EVERY_VERSION: Final = {
     },
     # Past PgBouncer: a migration holds a lock of its session, and the pool is one of transactions.
     "migration": {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "direct_database_url"},
-    "broker": {
-        "AIRFLOW__CELERY__BROKER_URL": "broker_url",
-        "AIRFLOW__CELERY__RESULT_BACKEND": "result_backend",
-    },
 }
 _PACKAGES_OF_EVERY_VERSION: Final = {
     "apache-airflow-providers-celery": "the Celery executor",
@@ -299,6 +315,10 @@ _AIRFLOW_2: Final = AirflowFacts(
     },
     secret_settings={
         **_SECRETS_OF_EVERY_VERSION,
+        "broker": {
+            "AIRFLOW__CELERY__BROKER_URL": "broker_url",
+            "AIRFLOW__CELERY__RESULT_BACKEND": "result_backend",
+        },
         "api": {"AIRFLOW__WEBSERVER__SECRET_KEY": "api_secret_key"},
     },
     release_job=replace(_RELEASE_JOB, files=_RELEASE_JOB_FILES.with_files(_WEB_CONFIG)),
@@ -310,6 +330,7 @@ _AIRFLOW_2: Final = AirflowFacts(
         https_settings={"AIRFLOW__WEBSERVER__COOKIE_SECURE": ("True", "False")},
     ),
     auth_managers={"fab": {}},
+    results_in_database=True,
     default_queue_aliases=("default", "celery"),
     oldest_postgresql={7: 11, 8: 12},
     packages=_PACKAGES_OF_EVERY_VERSION,
@@ -338,6 +359,13 @@ _AIRFLOW_3: Final = AirflowFacts(
             reads=("metadata", "jwt", "broker"),
             files=_PROCESS_FILES,
             settings=_SCHEDULER_SETTINGS,
+            # Later ones make the token of a queued task live as long as it may wait.
+            settings_before=(
+                (
+                    AirflowVersion(3, 2, 2),
+                    {"AIRFLOW__EXECUTION_API__JWT_EXPIRATION_TIME": "{token_lifetime}"},
+                ),
+            ),
             ports={"health": 8974},
         ),
         _TRIGGERER,
@@ -356,6 +384,11 @@ _AIRFLOW_3: Final = AirflowFacts(
     },
     secret_settings={
         **_SECRETS_OF_EVERY_VERSION,
+        # Results in Redis: in the database they would give every task the login to everything in it.
+        "broker": {
+            "AIRFLOW__CELERY__BROKER_URL": "broker_url",
+            "AIRFLOW__CELERY__RESULT_BACKEND": "broker_url",
+        },
         # The api-server asks a little through asyncpg. Airflow would make its URL of the other one, but
         # asyncpg takes no `sslmode`, and its prepared statements are lost in PgBouncer's pool.
         "metadata-async": {
@@ -372,7 +405,7 @@ _AIRFLOW_3: Final = AirflowFacts(
         base_url="AIRFLOW__API__BASE_URL",
         instance_name="AIRFLOW__API__INSTANCE_NAME",
         # Whoever may open a connection to the webserver may say whom it speaks for; NetworkPolicies
-        # and the Service decide who may.
+        # and the Service decide who may. Without a proxy it is uvicorn's default.
         proxy_settings={
             "FORWARDED_ALLOW_IPS": ("*", "127.0.0.1"),
             "AIRFLOW__FAB__ENABLE_PROXY_FIX": ("True", "False"),
@@ -393,6 +426,7 @@ _AIRFLOW_3: Final = AirflowFacts(
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": SIMPLE_AUTH_PASSWORDS,
         },
     },
+    results_in_database=False,
     default_queue_aliases=("default",),
     oldest_postgresql={0: 13, 2: 14},
     packages={**_PACKAGES_OF_EVERY_VERSION, "asyncpg": "the api-server"},

@@ -1,7 +1,7 @@
 """Airflow versions, and which of them a base image carries."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 # Astro Runtime 4 to 13 carry Airflow 2.2 to 2.11, one minor version each; from Airflow 3 on the tag
@@ -31,6 +31,10 @@ class AirflowVersion:
         if not match:
             raise ValueError(f"{text!r} is not an Airflow version such as 3.1 or 2.10.4")
         return cls(int(match[1]), int(match[2]), int(match[3]) if match[3] else None)
+
+    def with_patch(self) -> Self:
+        """Return the oldest version that this one may be, which can be compared with any other."""
+        return replace(self, patch=self.patch or 0)
 
     def __str__(self) -> str:
         patch = "" if self.patch is None else f".{self.patch}"

@@ -141,6 +141,11 @@ def configuration_file(
     """
     parts = urlsplit(url)
     host, port = _address(parts, has_login)
+    if "options" in dict(parse_qsl(parts.query)):
+        raise ArgumentError(
+            "database.url",
+            "has `options`, which PgBouncer refuses: set them with ALTER ROLE <user> SET ...",
+        )
     settings = {
         "listen_addr": "*",
         "listen_port": PGBOUNCER_PORT,

@@ -69,13 +69,7 @@ def process_workload(
     pod["terminationGracePeriodSeconds"] = _DEFAULT_GRACE_PERIOD + process.drain_seconds
     if process.component == "webserver" and spec.auth.manager == "simple":
         _add_simple_auth_passwords(pod, environment)
-    settings: dict[str, Any] = {**process_settings(spec, process)}
-    if process.component == "webserver" and title is not None:
-        settings = {spec.facts.exposure.instance_name: title, **settings}
-    own = {*spec.environment, *spec.secret_environment}  # which win
-    pod["containers"][0]["env"] += [
-        {"name": name, "value": value} for name, value in settings.items() if name not in own
-    ]
+    _add_settings(pod, process_settings(spec, process, title))
     made = _workload(
         spec, process.component, process.component, workload.replicas, workload.placement, pod, {}
     )
@@ -90,6 +84,7 @@ def worker_workload(
     """The workers of one queue. How many there are is left to the autoscaler where there is one."""
     process = _for_queue(spec, queue)
     pod = airflow_pod(spec, process, queue.resources, queue.placement, environment)
+    _add_settings(pod, process_settings(spec, process))
     pod["terminationGracePeriodSeconds"] = queue.termination_grace_period_seconds
     replicas = None if queue.is_scaled else queue.min_count
     name = f"worker-{queue.name}"
@@ -145,6 +140,12 @@ def _patched(spec: DeploymentSpec, workload: Manifest, patch: Mapping[str, Any])
         spec, template["metadata"]["labels"], template["spec"], patch
     )
     return workload
+
+
+def _add_settings(pod: Manifest, settings: Mapping[str, Any]) -> None:
+    pod["containers"][0]["env"] += [
+        {"name": name, "value": value} for name, value in settings.items()
+    ]
 
 
 def _add_simple_auth_passwords(pod: Manifest, environment: AirflowEnvironment) -> None:

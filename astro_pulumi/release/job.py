@@ -67,10 +67,9 @@ def release_job(
     pod = airflow_pod(
         spec, spec.facts.release_job, spec.parser_resources, spec.placement, environment
     )
-    grace_periods = (queue.termination_grace_period_seconds for queue in spec.worker_queues)
     # A downgrade waits for workers that drain.
     deadline = computed(
-        lambda timeout, *periods: timeout + max(periods), spec.release_job_timeout, *grace_periods
+        lambda timeout, grace: timeout + grace, spec.release_job_timeout, spec.longest_grace_period
     )
     values: dict[str, pulumi.Input[str]] = {
         "ASTRO_DEPLOYMENT": spec.name,

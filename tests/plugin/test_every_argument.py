@@ -16,7 +16,7 @@ SCHEMA = json.loads((Path(__file__).parents[2] / "schema.json").read_text())
 INPUTS = SCHEMA["resources"]["astro:index:Deployment"]["inputProperties"]
 
 CASES: dict[str, Any] = {
-    "everything": everything(executor="celery", platform="linux/arm64"),
+    "everything": everything(platform="linux/arm64"),
     "yours": arguments(**YOURS),
     "embedded": arguments(**EMBEDDED),
     "by_url": arguments(**BY_URL),

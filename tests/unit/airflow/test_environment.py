@@ -5,6 +5,7 @@ import re
 from importlib import resources
 from typing import Any
 
+import pulumi
 import pytest
 
 from astro_pulumi.airflow.environment import (
@@ -26,7 +27,7 @@ def test_every_placeholder_is_filled(version: str) -> None:
     deployment = spec(airflow_version=version)
     own = [process_settings(deployment, process) for process in deployment.processes]
     for values in (settings(deployment), *own):
-        assert not [value for value in values.values() if "{" in value]
+        assert not [value for value in values.values() if "{" in str(value)]
 
 
 @every_version
@@ -158,17 +159,191 @@ def test_arguments_become_settings(given: dict[str, Any], expected: dict[str, st
     assert expected.items() <= settings(spec(**given)).items()
 
 
+QUEUED_TIMEOUT = "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT"
+TOKEN_LIFETIME = "AIRFLOW__EXECUTION_API__JWT_EXPIRATION_TIME"
+PARALLELISM = "AIRFLOW__CORE__PARALLELISM"
+BROKER_OPTION = "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__"
+RESULT_OPTION = "AIRFLOW__CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS__"
+VISIBILITY_TIMEOUT = f"{BROKER_OPTION}VISIBILITY_TIMEOUT"
+KEY_PREFIX = f"{BROKER_OPTION}GLOBAL_KEYPREFIX"
+CELERY_CONFIG = "AIRFLOW__CELERY__EXTRA_CELERY_CONFIG"
+
+
+def own(component: str = "scheduler", **given: Any) -> dict[str, str]:
+    """Return the variables of one container's own."""
+    container = deploy(arguments(**given)).get(f"analytics-{component}", "Deployment").container
+    return {one["name"]: one["value"] for one in container["env"]}
+
+
 def test_a_queued_task_waits_longer_than_workers_drain() -> None:
-    name = "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT"
-    program = deploy(arguments(termination_grace_period_seconds=3600))
-    found = {
-        variable["name"]: variable["value"]
-        for variable in program.get("analytics-scheduler", "Deployment").container["env"]
+    assert int(own(termination_grace_period_seconds=3600)[QUEUED_TIMEOUT]) > 3600
+    assert QUEUED_TIMEOUT not in own(environment={QUEUED_TIMEOUT: "5"}), "the user's own wins"
+
+
+@pytest.mark.parametrize("version", ["3.0", "3.1", "3.2", "3.2.1"])
+def test_a_task_token_outlives_the_wait_in_the_queue(version: str) -> None:
+    found = own(airflow_version=version, termination_grace_period_seconds=3600)
+    assert int(found[TOKEN_LIFETIME]) > int(found[QUEUED_TIMEOUT])
+    waiting: dict[str, Any] = {"airflow_version": version, "environment": {QUEUED_TIMEOUT: "7200"}}
+    assert int(own(**waiting)[TOKEN_LIFETIME]) > 7200, "the user's wait counts"
+    assert TOKEN_LIFETIME not in own(airflow_version=version, environment={TOKEN_LIFETIME: "5"})
+
+
+@pytest.mark.parametrize("version", ["2.11", "3.2.2", "3.3"])
+def test_later_versions_make_the_token_live_as_long_as_the_wait(version: str) -> None:
+    assert TOKEN_LIFETIME not in own(airflow_version=version)
+
+
+def test_a_wait_that_is_no_number_is_refused() -> None:
+    with pytest.raises(ArgumentError, match="must be a number of seconds"):
+        scheduler = next(p for p in spec().processes if p.component == "scheduler")
+        process_settings(
+            spec(airflow_version="3.1", environment={QUEUED_TIMEOUT: "long"}), scheduler
+        )
+
+
+@pytest.mark.parametrize(
+    ("queues", "expected"),
+    [
+        ([{"name": "a"}], 32),
+        ([{"name": "a", "concurrency": 16, "max_count": 10}], 160),
+        ([{"name": "a", "concurrency": 16, "min_count": 2}, {"name": "b", "max_count": 8}], 72),
+    ],
+)
+@every_version
+def test_airflow_may_fill_the_slots_of_all_workers(
+    version: str, queues: list[dict[str, Any]], expected: int
+) -> None:
+    assert own(airflow_version=version, worker_queues=queues)[PARALLELISM] == str(expected)
+
+
+def test_the_users_parallelism_wins() -> None:
+    given: dict[str, Any] = {"environment": {PARALLELISM: "4"}}
+    assert PARALLELISM not in own(**given)
+    assert settings(spec(**given))[PARALLELISM] == "4"
+
+
+@pytest.mark.parametrize("component", ["scheduler", "worker-default"])
+@pytest.mark.parametrize(("grace", "expected"), [(600, 86_400), (100_000, 200_000)])
+@every_version
+def test_a_message_is_not_sent_again_while_its_task_may_run(
+    version: str, component: str, grace: int, expected: int
+) -> None:
+    found = own(component, airflow_version=version, termination_grace_period_seconds=grace)
+    assert found[VISIBILITY_TIMEOUT] == str(expected)
+
+
+def test_the_users_visibility_timeout_wins() -> None:
+    given: dict[str, Any] = {"environment": {VISIBILITY_TIMEOUT: "7"}}
+    assert VISIBILITY_TIMEOUT not in own("worker-default", **given)
+
+
+def test_values_may_follow_from_outputs() -> None:
+    queue = {
+        "name": "default",
+        "concurrency": pulumi.Output.from_input(50),
+        "termination_grace_period_seconds": pulumi.Output.from_input(4000),
     }
-    assert int(found[name]) > 3600
-    program = deploy(arguments(environment={name: "5"}))
-    variables = program.get("analytics-scheduler", "Deployment").container["env"]
-    assert name not in {variable["name"] for variable in variables}, "the user's own wins"
+    found = own(worker_queues=[queue])
+    assert (found[PARALLELISM], found[QUEUED_TIMEOUT]) == ("50", "4300")
+
+
+def user_settings(**given: Any) -> dict[str, str]:
+    """Return what the ConfigMap and the Secret of the user's own variables hold."""
+    program = deploy(arguments(**given))
+    found: dict[str, str] = dict(program.get("analytics-settings", "ConfigMap").inputs["data"])
+    if [one for one in program.kinds("Secret") if one.name == "analytics-environment"]:
+        found |= secrets_of(program, "environment")
+    return found
+
+
+def test_airflow_3_prefixes_results_as_the_broker_prefixes_keys() -> None:
+    found = user_settings(environment={KEY_PREFIX: "team_"})
+    assert json.loads(found[CELERY_CONFIG]) == {
+        "result_backend_transport_options": {"global_keyprefix": "team_"}
+    }
+    assert CELERY_CONFIG not in user_settings(
+        airflow_version="2.11", environment={KEY_PREFIX: "t_"}
+    )
+
+
+def test_the_prefix_of_results_is_merged_into_the_users_celery_configuration() -> None:
+    given = {KEY_PREFIX: "t_", CELERY_CONFIG: '{"worker_max_tasks_per_child": 10}'}
+    assert json.loads(user_settings(environment=given)[CELERY_CONFIG]) == {
+        "worker_max_tasks_per_child": 10,
+        "result_backend_transport_options": {"global_keyprefix": "t_"},
+    }
+    secret = deploy(
+        arguments(environment={CELERY_CONFIG: "{}"}, secret_environment={KEY_PREFIX: "s_"})
+    )
+    assert "s_" in secrets_of(secret, "environment")[CELERY_CONFIG], "a secret stays one"
+    assert secret.get("analytics-settings", "ConfigMap").inputs["data"][CELERY_CONFIG] == "{}"
+    own_prefix = {KEY_PREFIX: "t_", f"{RESULT_OPTION}GLOBAL_KEYPREFIX": "r_"}
+    found = user_settings(environment=own_prefix)
+    assert CELERY_CONFIG not in found, "the user's own wins"
+    own_options = {KEY_PREFIX: "t_", f"{RESULT_OPTION}SOCKET_TIMEOUT": "5"}
+    assert user_settings(environment=own_options)[f"{RESULT_OPTION}GLOBAL_KEYPREFIX"] == "t_"
+
+
+@pytest.mark.parametrize("text", ["no JSON", "[]"])
+def test_a_celery_configuration_that_is_no_object_is_refused(text: str) -> None:
+    with pytest.raises(ArgumentError, match="must be a JSON object"):
+        settings(spec(environment={KEY_PREFIX: "t_", CELERY_CONFIG: text}))
+
+
+@pytest.mark.parametrize("name", ["http_proxy", "HTTPS_PROXY", "all_proxy"])
+def test_calls_inside_the_deployment_do_not_go_to_a_proxy(name: str) -> None:
+    found = user_settings(environment={name: "http://proxy.corp:3128"})
+    for no_proxy in ("no_proxy", "NO_PROXY"):
+        assert {"analytics-webserver", "localhost"} <= set(found[no_proxy].split(","))
+
+
+def test_the_users_no_proxy_is_kept() -> None:
+    given = {
+        "http_proxy": "http://p:1",
+        "no_proxy": "corp.test, a.test",
+        "NO_PROXY": "a.test,b.test",
+    }
+    found = user_settings(environment=given)
+    assert found["no_proxy"] == found["NO_PROXY"]
+    assert found["no_proxy"].startswith("corp.test,a.test,b.test,localhost,")
+    secret = user_settings(
+        environment={"http_proxy": "http://p:1"}, secret_environment={"NO_PROXY": "s.test"}
+    )
+    assert secret["NO_PROXY"].startswith("s.test,localhost,")
+
+
+def test_without_a_proxy_there_is_no_exception_from_it() -> None:
+    assert {"no_proxy", "NO_PROXY"}.isdisjoint(user_settings())
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_SCHEMA",
+        "AIRFLOW__CORE__SQL_ALCHEMY_SCHEMA",
+        "PGOPTIONS",
+        "AIRFLOW__CELERY__WORKER_ENABLE_REMOTE_CONTROL",
+        "AIRFLOW__API__HOST",
+        "AIRFLOW__API__SSL_CERT",
+        "AIRFLOW__WEBSERVER__WEB_SERVER_SSL_KEY",
+        "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_HOST",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_SCHEMA_CMD",
+    ],
+)
+def test_what_probes_cannot_follow_is_refused_with_the_reason(name: str) -> None:
+    for argument in ("environment", "secret_environment"):
+        with pytest.raises(ArgumentError, match=r"probe.*\S") as refused:
+            spec(**{argument: {name: "x"}})
+        assert name in str(refused.value)
+
+
+@pytest.mark.parametrize("as_output", [False, True])
+def test_a_schema_in_the_url_of_the_database_is_refused(as_output: bool) -> None:
+    url = "postgresql://u:p@h/d?options=-csearch_path%3Daf"
+    given = pulumi.Output.secret(url) if as_output else url
+    with pytest.raises((ArgumentError, pulumi.RunError), match="ALTER ROLE"):
+        deploy(arguments(database={"url": given}))
 
 
 def secrets_of(program: Program, name: str) -> dict[str, str]:
@@ -245,7 +420,39 @@ def test_external_database(database: dict[str, Any], url: str) -> None:
     made = secrets(spec(database=database))
     found = made["metadata"]["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
     assert found == url.replace("postgresql://", "postgresql+psycopg2://")
-    assert made["broker"]["AIRFLOW__CELERY__RESULT_BACKEND"] == "db+" + found
+
+
+def test_results_of_airflow_2_are_in_the_database() -> None:
+    made = secrets(spec(airflow_version="2.11", database={"url": "postgresql://u:p@h/d"}))
+    found = made["broker"]["AIRFLOW__CELERY__RESULT_BACKEND"]
+    assert found == "db+postgresql+psycopg2://u:p@h/d"
+
+
+@pytest.mark.parametrize(
+    "broker", [{}, {"host": "h", "tls": True, "password": "p", "ca_certificate": "PEM"}]
+)
+def test_results_of_airflow_3_are_in_the_broker_with_its_tls(broker: dict[str, Any]) -> None:
+    made = secrets(spec(broker=broker))["broker"]
+    assert made["AIRFLOW__CELERY__RESULT_BACKEND"] == made["AIRFLOW__CELERY__BROKER_URL"]
+
+
+@pytest.mark.parametrize("version", ["3.0", "3.3"])
+@pytest.mark.parametrize("pgbouncer", [None, {"image": "pgbouncer:1"}])
+def test_no_pod_of_an_airflow_3_worker_holds_a_login_to_the_database(
+    version: str, pgbouncer: Any
+) -> None:
+    database = {"host": "db.test", "username": "u", "password": "of-the-database"}
+    program = deploy(
+        arguments(airflow_version=version, database=database, pgbouncer=pgbouncer), "a"
+    )
+    holding = {
+        secret.object_name
+        for secret in program.kinds("Secret")
+        if any("of-the-database" in value for value in secret.inputs["stringData"].values())
+    }
+    assert holding, "somebody has to know it"
+    pod = str(program.get("a-worker-default", "Deployment").pod)
+    assert not [name for name in holding if name in pod]
 
 
 @pytest.mark.parametrize(

@@ -313,7 +313,6 @@ def _operation_rows() -> Iterator[Row]:
 ROWS: Final = tuple(_rows())
 # What needs more than one deploy to be seen, or has one value.
 ELSEWHERE: Final = {
-    "executor": "unit/component/test_validation.py::test_refused",
     "build_secrets": "unit/component/test_build_secrets.py::test_the_build_gets_them_as_one_secret",
     "rollback_to": "unit/release/test_rollback.py",
 }

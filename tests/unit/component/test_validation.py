@@ -41,7 +41,8 @@ from tests.specs import VERSIONS, everything, spec
         # settings
         (
             {"environment": {"AIRFLOW__CORE__EXECUTOR": "LocalExecutor"}},
-            "environment['AIRFLOW__CORE__EXECUTOR']: is set by the Deployment: use `executor`",
+            "environment['AIRFLOW__CORE__EXECUTOR']: is what the Deployment's pods are built around; it "
+            "cannot be set",
         ),
         (
             {"secret_environment": {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "x"}},
@@ -185,7 +186,7 @@ from tests.specs import VERSIONS, everything, spec
         # the rest
         ({"airflow_version": "2.6"}, "airflow_version: 2.6 cannot be deployed; Airflow from 2.7"),
         ({"airflow_version": "4.0"}, "airflow_version: 4.0 cannot be deployed"),
-        ({"executor": "local"}, "executor: must be one of celery"),
+        ({"executor": "celery"}, "executor: there is no such argument"),
         ({"remote_logging": {}}, "remote_logging.folder: give either `folder`"),
         (
             {"remote_logging": {"folder": "wasb://logs@account/path"}},

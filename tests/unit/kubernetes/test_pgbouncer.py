@@ -44,8 +44,9 @@ def test_processes_are_pooled_and_migrations_are_not(version: str, database: Any
     assert {"webserver", "scheduler", "triggerer"} <= {process.component for process in readers}
     for process in readers:
         assert "@analytics-pgbouncer:6432/airflow" in database_url(made, process.reads)
-    result = made["broker"]["AIRFLOW__CELERY__RESULT_BACKEND"]
-    assert "@analytics-pgbouncer:6432/airflow" in result
+    if pooled.facts.results_in_database:
+        result = made["broker"]["AIRFLOW__CELERY__RESULT_BACKEND"]
+        assert "@analytics-pgbouncer:6432/airflow" in result
     direct = database_url(made, pooled.facts.release_job.reads)
     assert "pgbouncer" not in direct
     assert ("@db.test" if database else "@analytics-postgresql:5432/airflow") in direct

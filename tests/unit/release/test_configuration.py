@@ -19,7 +19,6 @@ RESTORED = {
     "worker_queues",
     "termination_grace_period_seconds",
     "environment",
-    "executor",
     "autoscaling",
     "pod_template",
     "log_retention_days",
