@@ -180,7 +180,7 @@ class DatabaseArgs(TypedDict):
     """URL of your database: `postgresql://user:password@host:5432/airflow?sslmode=require`. Kept secret."""
     host: NotRequired[pulumi.Input[str]]
     """Host of your database, in place of `url`."""
-    port: NotRequired[int]
+    port: NotRequired[pulumi.Input[int]]
     """Port of your database. Default: 5432."""
     name: NotRequired[pulumi.Input[str]]
     """Name of your database. Default: `airflow`."""
@@ -240,7 +240,7 @@ class BrokerArgs(TypedDict):
     """URL of your Redis: `rediss://:password@host:6379/0`. Kept secret."""
     host: NotRequired[pulumi.Input[str]]
     """Host of your Redis, in place of `url`."""
-    port: NotRequired[int]
+    port: NotRequired[pulumi.Input[int]]
     """Port of your Redis. Default: 6379."""
     database: NotRequired[pulumi.Input[int]]
     """Number of the database in your Redis. Default: 0."""
@@ -359,6 +359,9 @@ class NetworkPolicyArgs(TypedDict):
     """Whether NetworkPolicies are made. Default: true."""
     webserver_from: NotRequired[Sequence[Mapping[str, Any]]]
     """Who may reach the webserver, as the `from` of a NetworkPolicy. Default: everyone who can."""
+    egress: NotRequired[Sequence[Mapping[str, Any]]]
+    """What every Airflow pod may call besides the addresses in other arguments, as the `egress` of a
+    NetworkPolicy: `[{"to": [{"ipBlock": {"cidr": "10.1.2.3/32"}}], "ports": [{"port": 8200}]}]`."""
 
 
 class RemoteLoggingArgs(TypedDict):
@@ -381,11 +384,11 @@ class MetricsArgs(TypedDict):
 
     statsd_host: NotRequired[str]
     """Host of a StatsD server of yours."""
-    statsd_port: NotRequired[int]
+    statsd_port: NotRequired[pulumi.Input[int]]
     """UDP port of that server. Default: 8125."""
     otel_host: NotRequired[str]
     """Host of an OpenTelemetry collector, OTLP over HTTP."""
-    otel_port: NotRequired[int]
+    otel_port: NotRequired[pulumi.Input[int]]
     """Port of that collector. Default: 4318."""
     exporter_image: NotRequired[str]
     """Runs this image of Prometheus' statsd_exporter: `prom/statsd-exporter:v0.28.0`. Its metrics are

@@ -143,7 +143,7 @@ class ExternalService:
 
     url: pulumi.Input[str] | None
     host: pulumi.Input[str] | None
-    port: int
+    port: pulumi.Input[int]
     username: pulumi.Input[str] | None
     password: pulumi.Input[str] | None
     login_from: LoginFrom | None  # in place of `username` and `password`
@@ -255,6 +255,7 @@ class NetworkPolicies:
 
     enabled: bool
     webserver_from: tuple[Mapping[str, Any], ...] | None  # None: everyone
+    egress: tuple[Mapping[str, Any], ...]  # more rules for Airflow's pods
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,9 +273,9 @@ class Metrics:
     """Where metrics go. At most one of the three hosts and images is set."""
 
     statsd_host: str | None
-    statsd_port: int
+    statsd_port: pulumi.Input[int]
     otel_host: str | None
-    otel_port: int
+    otel_port: pulumi.Input[int]
     exporter_image: str | None
     service_monitor: bool
     prefix: str

@@ -445,7 +445,7 @@ def _address(args: Arguments, port: int, check_url: Check[str]) -> dict[str, Any
         "url": args.optional_text("url", check_url),
         **{key: args.optional_text(key) for key in texts},
         "ca_certificate": existing.read_value(args, "ca_certificate"),
-        "port": args.plain_number("port", port, 1, 65535),
+        "port": args.number("port", port, 1, 65535),
     }
 
 
@@ -562,6 +562,7 @@ def _network_policies(args: Arguments) -> spec.NetworkPolicies:
         webserver_from=tuple(args.mappings("webserver_from"))
         if args.has("webserver_from")
         else None,
+        egress=tuple(args.mappings("egress")),
     )
 
 
@@ -601,9 +602,9 @@ def _metrics(args: Arguments, placement: spec.Placement) -> spec.Metrics:
             raise ArgumentError(args.path(f"{key}_port"), f"needs `{key}_host`")
     return spec.Metrics(
         statsd_host=args.optional_plain_text("statsd_host"),
-        statsd_port=args.plain_number("statsd_port", 8125, 1, 65535),
+        statsd_port=args.number("statsd_port", 8125, 1, 65535),
         otel_host=args.optional_plain_text("otel_host"),
-        otel_port=args.plain_number("otel_port", 4318, 1, 65535),
+        otel_port=args.number("otel_port", 4318, 1, 65535),
         exporter_image=args.optional_plain_text("exporter_image"),
         service_monitor=args.plain_flag("service_monitor"),
         prefix=args.plain_text("prefix", "airflow"),

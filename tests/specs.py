@@ -214,7 +214,10 @@ EMBEDDED: Final[dict[str, Any]] = {
         "tls": False,
     },
     "auth": {"manager": "simple"},
-    "network_policies": {"webserver_from": [{"podSelector": {}}]},
+    "network_policies": {
+        "webserver_from": [{"podSelector": {}}],
+        "egress": [{"ports": [{"port": 8200}]}],
+    },
 }
 BY_URL: Final[dict[str, Any]] = {
     "image": f"{REPOSITORY}@sha256:abc",

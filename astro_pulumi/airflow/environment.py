@@ -361,12 +361,12 @@ def _log_folder(folder: str) -> dict[str, str]:
     }
 
 
-def _metrics(name: str, metrics: Metrics) -> dict[str, str]:
+def _metrics(name: str, metrics: Metrics) -> dict[str, Any]:
     if metrics.otel_host:
         return {
             "AIRFLOW__METRICS__OTEL_ON": "True",
             "AIRFLOW__METRICS__OTEL_HOST": metrics.otel_host,
-            "AIRFLOW__METRICS__OTEL_PORT": str(metrics.otel_port),
+            "AIRFLOW__METRICS__OTEL_PORT": computed(str, metrics.otel_port),
             "AIRFLOW__METRICS__OTEL_PREFIX": metrics.prefix,
         }
     host, port = metrics.statsd_host, metrics.statsd_port
@@ -377,6 +377,6 @@ def _metrics(name: str, metrics: Metrics) -> dict[str, str]:
     return {
         "AIRFLOW__METRICS__STATSD_ON": "True",
         "AIRFLOW__METRICS__STATSD_HOST": host,
-        "AIRFLOW__METRICS__STATSD_PORT": str(port),
+        "AIRFLOW__METRICS__STATSD_PORT": computed(str, port),
         "AIRFLOW__METRICS__STATSD_PREFIX": metrics.prefix,
     }

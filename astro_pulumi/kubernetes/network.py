@@ -15,6 +15,7 @@ from astro_pulumi.airflow.endpoints import (
     WEBSERVER_PORT,
 )
 from astro_pulumi.airflow.facts import Process
+from astro_pulumi.kubernetes.external_ports import ports_outside
 from astro_pulumi.kubernetes.metadata import Manifest, labels, selector
 from astro_pulumi.naming import (
     PGBOUNCER,
@@ -26,7 +27,7 @@ from astro_pulumi.naming import (
     WEBSERVER,
     object_name,
 )
-from astro_pulumi.spec import BackingService, DeploymentSpec, ExternalService
+from astro_pulumi.spec import BackingService, DeploymentSpec
 
 _DNS: Final = 53
 _PAST_PGBOUNCER: Final = {"migration", "metadata-async"}  # groups of secrets
@@ -99,7 +100,7 @@ def _clients(spec: DeploymentSpec) -> dict[str, Process]:
 
 
 def _reads_database(process: Process) -> bool:
-    return "metadata" in process.reads or "broker" in process.reads  # Celery's results
+    return "metadata" in process.reads
 
 
 def _reaches_database(spec: DeploymentSpec, process: Process) -> bool:
@@ -153,37 +154,19 @@ def _to(spec: DeploymentSpec, component: str, process: Process | None) -> list[M
         if allowed.source == component
     ]
     dns = [{"port": _DNS, "protocol": protocol} for protocol in ("UDP", "TCP")]
-    outside = _ports_outside(spec, process)
-    return [*rules, {"ports": dns}, *([{"ports": outside}] if outside else [])]
+    outside = ports_outside(spec, process, reaches_database=_calls_database(spec, process))
+    return [
+        *rules,
+        {"ports": dns},
+        # An empty list would allow every port.
+        *([{"ports": outside}] if outside else []),
+        *(dict(rule) for rule in spec.network_policies.egress if process),
+    ]
 
 
-def _ports_outside(spec: DeploymentSpec, process: Process | None) -> list[Manifest]:
-    """What pods that run no DAG code may call anywhere: the services that are the user's, and HTTPS.
-
-    :param process: None for PgBouncer.
-    """
-    services: list[Any] = []
-    if process is None or _reaches_database(spec, process):
-        services.append(spec.database)
-    ports = set()
-    if process is not None:
-        services.append(spec.broker)
-        ports.add((443, "TCP"))
-        if spec.metrics.otel_host:
-            ports.add((spec.metrics.otel_port, "TCP"))
-        if spec.metrics.statsd_host:
-            ports.add((spec.metrics.statsd_port, "UDP"))
-    for service in services:
-        if isinstance(service, ExternalService):
-            if service.url is not None:  # its port may be known to nobody yet
-                ports = {one for one in ports if one[1] == "UDP"}
-                return [{"port": 1, "endPort": 65535, "protocol": "TCP"}, *_port_rules(ports)]
-            ports.add((service.port, "TCP"))
-    return _port_rules(ports)
-
-
-def _port_rules(ports: set[tuple[int, str]]) -> list[Manifest]:
-    return [{"port": port, "protocol": protocol} for port, protocol in sorted(ports)]
+def _calls_database(spec: DeploymentSpec, process: Process | None) -> bool:
+    """Return whether the pod does so itself. Without a process it is PgBouncer's."""
+    return process is None or _reaches_database(spec, process)
 
 
 def _policy(

@@ -295,6 +295,8 @@ def _exposure_rows() -> Iterator[Row]:
     yield Row("auth.admin_password", YOURS, password, "s3same")
     callers = "NetworkPolicy webserver spec ingress -1 from"
     yield Row("network_policies.webserver_from", EMBEDDED, callers, [{"podSelector": {}}])
+    called = "NetworkPolicy webserver spec egress -1"
+    yield Row("network_policies.egress", EMBEDDED, called, {"ports": [{"port": 8200}]})
     yield Row("network_policies.enabled", BY_URL, "NetworkPolicy webserver spec", None)
 
 

@@ -8,13 +8,15 @@ rule of a policy that selects the target does too (or none selects it).
 import itertools
 from typing import Any
 
+import pulumi
 import pytest
 
 from astro_pulumi.kubernetes.metadata import selector
 from astro_pulumi.kubernetes.network import network_policies
 from astro_pulumi.spec import DeploymentSpec
 from astro_pulumi.validation import specify
-from tests.specs import spec
+from tests.mock_engine import UNKNOWN, deploy
+from tests.specs import arguments, spec
 
 PORTS = {
     "webserver": 8080,
@@ -29,8 +31,13 @@ PORTS = {
     "stranger": 80,
 }
 
-DATABASE_CLIENTS = {"webserver", "scheduler", "triggerer", "dag-processor", "worker", "release-job"}
-EVERYONE = set(PORTS)
+# A worker of Airflow 3 is none: its tasks report to the webserver, their results go to Redis.
+DATABASE_CLIENTS = {"webserver", "scheduler", "triggerer", "dag-processor", "release-job"}
+AIRFLOW = {*DATABASE_CLIENTS, "worker"}
+# What runs Airflow and no DAG code, which may call anything.
+BOTH = {"webserver", "scheduler"}
+LOGS = {"remote_logging": {"folder": "s3://b", "connection_id": "minio"}}
+ENDPOINT = '{"endpoint_url": "http://minio.storage:9000"}'
 # Everyone may call the webserver, but PostgreSQL and Redis call nobody, and a scheduler calls only
 # its database and its broker in the cluster.
 CALLERS = {"webserver", "triggerer", "dag-processor", "worker", "release-job", "stranger"}
@@ -51,6 +58,7 @@ ALLOWED_3 = {
 # Airflow 2's scheduler parses DAGs, whose code may call anything.
 ALLOWED_2 = {
     **ALLOWED_3,
+    "postgresql": AIRFLOW,
     "webserver": ALLOWED_3["webserver"] | {"scheduler"},
     "stranger": ALLOWED_3["stranger"] | {"scheduler"},
 }
@@ -68,17 +76,23 @@ def test_matrix(version: str, allowed: dict[str, set[str]]) -> None:
     assert found == allowed
 
 
-POOLED = {"webserver", "scheduler", "triggerer", "dag-processor", "worker"}
+POOLED = {"webserver", "scheduler", "triggerer", "dag-processor"}
 
 
-def test_only_pgbouncer_and_migrations_reach_a_pooled_database() -> None:
-    deployment = spec(pgbouncer={"image": "pgbouncer"})
-    everyone = {*PORTS, "pgbouncer"}
-    for target, port, allowed in (
-        ("pgbouncer", 6432, POOLED),
+@pytest.mark.parametrize(
+    ("version", "pooled", "direct"),
+    [
         # The webserver of Airflow 3 asks a little through asyncpg.
-        ("postgresql", 5432, {"pgbouncer", "release-job", "webserver"}),
-    ):
+        ("3.3", POOLED, {"pgbouncer", "release-job", "webserver"}),
+        ("2.11", {*POOLED, "worker"}, {"pgbouncer", "release-job"}),
+    ],
+)
+def test_only_pgbouncer_and_migrations_reach_a_pooled_database(
+    version: str, pooled: set[str], direct: set[str]
+) -> None:
+    deployment = spec(airflow_version=version, dag_processor={}, pgbouncer={"image": "pgbouncer"})
+    everyone = {*PORTS, "pgbouncer"}
+    for target, port, allowed in (("pgbouncer", 6432, pooled), ("postgresql", 5432, direct)):
         found = {
             source
             for source in everyone - {target}
@@ -120,7 +134,7 @@ def test_no_pod_answers_on_another_port() -> None:
 
 def test_everyone_who_calls_a_name_may_ask_for_it() -> None:
     deployment = spec()
-    for source in DATABASE_CLIENTS:
+    for source in AIRFLOW:
         assert may_leave(deployment, source, "stranger", 53, "UDP"), source
 
 
@@ -135,9 +149,68 @@ def test_airflow_reaches_services_of_the_users() -> None:
     assert "postgresql" not in network_policies(deployment)
 
 
-def test_airflow_reaches_a_database_whose_port_nobody_knows_yet() -> None:
-    deployment = spec(database={"url": "postgresql://u:p@db.test:5555/airflow"})
-    assert may_leave(deployment, "scheduler", "stranger", 5555)
+WITH_NAMES = [
+    # What names the port, the port, and who may call it besides pods that run DAG code.
+    ({"database": {"url": "postgresql://u:p@a.test:5555,b.test:6666/d"}}, 6666, BOTH),
+    ({"database": {"url": "postgresql+psycopg2://u:p@db.test/d"}}, 5432, BOTH),
+    ({"database": {"url": "postgresql://u:p@[fd00::1]:5555/d"}}, 5555, BOTH),
+    ({"broker": {"url": "rediss://:p@redis.test:6666/0"}}, 6666, {"scheduler"}),
+    ({"broker": {"url": "redis://redis.test"}}, 6379, {"scheduler"}),
+    ({"metrics": {"otel_host": "o.test", "otel_port": 4444}}, 4444, BOTH),
+    ({"remote_logging": {"elasticsearch_host": "http://es.logging:9200"}}, 9200, {"webserver"}),
+    ({"remote_logging": {"elasticsearch_host": "http://es.logging"}}, 80, {"webserver"}),
+    ({**LOGS, "connections": {"minio": {"type": "aws", "extra": ENDPOINT}}}, 9000, {"webserver"}),
+    ({**LOGS, "connections": {"minio": {"uri": "aws://k:s@s3.test:9000"}}}, 9000, {"webserver"}),
+    ({**LOGS, "connections": {"minio": {"type": "wasb", "port": 9000}}}, 9000, {"webserver"}),
+    ({"environment": {"http_proxy": "http://proxy.corp:3128"}}, 3128, BOTH),
+    ({"environment": {"HTTPS_PROXY": "proxy.corp:3128"}}, 3128, BOTH),
+    ({"environment": {"AIRFLOW__SECRETS__BACKEND_KWARGS": '{"url": "http://v:8200"}'}}, 8200, BOTH),
+    (
+        {"secret_environment": {"AIRFLOW__SENTRY__SENTRY_DSN": "https://k@s.test:8443/1"}},
+        8443,
+        BOTH,
+    ),
+    ({"environment": {"AIRFLOW__SMTP__SMTP_PORT": "587"}}, 587, BOTH),
+]
+
+
+@pytest.mark.parametrize(("given", "port", "callers"), WITH_NAMES)
+def test_who_needs_it_reaches_every_port_that_an_argument_names(
+    given: dict[str, Any], port: int, callers: set[str]
+) -> None:
+    deployment = spec(**given)
+    found = {source for source in BOTH if may_leave(deployment, source, "stranger", port)}
+    assert found == callers
+    assert not {source for source in BOTH if may_leave(spec(), source, "stranger", port)}
+
+
+def test_ports_of_outputs_are_open_when_they_are_known_and_are_no_secrets() -> None:
+    url = pulumi.Output.secret("postgresql://u:p@db.test:5555/d")
+    program = deploy(arguments(database={"url": url}))
+    rules = program.get("analytics-scheduler", "NetworkPolicy").inputs["spec"]["egress"]
+    assert {"port": 5555, "protocol": "TCP"} in rules[-1]["ports"]
+    preview = deploy(arguments(database={"url": unknown()}), preview=True)
+    rules = preview.get("analytics-scheduler", "NetworkPolicy").inputs["spec"]["egress"]
+    assert rules[-1]["ports"] == UNKNOWN
+
+
+def unknown() -> Any:
+    return pulumi.Output.from_input(pulumi.UNKNOWN)
+
+
+def test_the_user_may_allow_more_for_every_airflow_pod() -> None:
+    vault = {"to": [{"ipBlock": {"cidr": "10.1.2.3/32"}}], "ports": [{"port": 8200}]}
+    found = network_policies(spec(network_policies={"egress": [vault]}))
+    for component in BOTH:
+        assert vault in found[component]["spec"]["egress"]
+    for component in ("postgresql", "redis"):
+        assert found[component]["spec"]["egress"] == []
+
+
+def test_no_rule_has_an_empty_list_of_ports_which_would_allow_all() -> None:
+    for given in ({}, {"pgbouncer": {"image": "p"}}, {"database": {"url": "postgresql://u:p@h/d"}}):
+        for policy in network_policies(spec(**given)).values():
+            assert [] not in [rule.get("ports") for rule in policy["spec"]["egress"]]
 
 
 def test_the_webserver_may_be_closed_to_all_but_the_ingress_controller() -> None:
@@ -149,7 +222,7 @@ def test_the_webserver_may_be_closed_to_all_but_the_ingress_controller() -> None
 
 def test_metrics_reach_the_exporter() -> None:
     deployment = spec(metrics={"exporter_image": "exporter"})
-    for source in DATABASE_CLIENTS:
+    for source in AIRFLOW:
         assert may_connect(deployment, source, "statsd", 9125, "UDP"), source
     assert may_connect(deployment, "stranger", "statsd", 9102)
     assert not may_connect(deployment, "stranger", "statsd", 9125, "UDP")

@@ -149,11 +149,16 @@ ALL = {"webserver", "processes", "workers"}
             {"pgbouncer": {**POOL, "resources": {"limits": {"cpu": "2"}}}},
             {"pgbouncer"},
         ),
-        # How far an autoscaler may go is no input of the workload.
+        # How far an autoscaler may go is no input of the workload; with many slots it is of the scheduler.
         (
             {"worker_queues": [{"name": "default", "max_count": 5}]},
-            {"worker_queues": [{"name": "default", "max_count": 9}]},
+            {"worker_queues": [{"name": "default", "max_count": 6}]},
             set(),
+        ),
+        (
+            {"worker_queues": [{"name": "default", "max_count": 6}]},
+            {"worker_queues": [{"name": "default", "max_count": 9}]},
+            {"processes"},
         ),
     ],
 )
