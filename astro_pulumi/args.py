@@ -17,6 +17,8 @@ from astro_pulumi.choices import (
     DatabaseDowngrade,
     ServiceType,
     SslMode,
+    TaintEffect,
+    TolerationOperator,
 )
 
 
@@ -95,11 +97,11 @@ class TolerationArgs(TypedDict):
 
     key: NotRequired[pulumi.Input[str]]
     """Key of the taint. Default: every key, with operator `Exists`."""
-    operator: NotRequired[pulumi.Input[str]]
+    operator: NotRequired[pulumi.Input[Choice[TolerationOperator]]]
     """`Equal` or `Exists`. Default: `Equal`."""
     value: NotRequired[pulumi.Input[str]]
     """Value of the taint, with operator `Equal`."""
-    effect: NotRequired[pulumi.Input[str]]
+    effect: NotRequired[pulumi.Input[Choice[TaintEffect]]]
     """`NoSchedule`, `PreferNoSchedule` or `NoExecute`. Default: every effect."""
     toleration_seconds: NotRequired[pulumi.Input[int]]
     """How long to stay on a node that gets the taint, in seconds, with `NoExecute`. Default: for ever."""

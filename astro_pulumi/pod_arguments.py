@@ -8,6 +8,7 @@ import pulumi
 
 from astro_pulumi import spec
 from astro_pulumi.arguments import Arguments, amount_of
+from astro_pulumi.choices import TaintEffect, TolerationOperator
 from astro_pulumi.errors import ArgumentError
 from astro_pulumi.inputs import computed
 from astro_pulumi.pod_template import Scope, check
@@ -90,14 +91,13 @@ def read_pod_template(owner: Arguments, scope: Scope) -> Mapping[str, Any]:
 
 
 def _toleration(args: Arguments) -> dict[str, pulumi.Input[str | int]]:
-    operator = args.choice("operator", "Equal", ("Equal", "Exists"))
+    operator = args.choice("operator", "Equal", TolerationOperator)
     toleration: dict[str, pulumi.Input[str | int]] = {
         "operator": computed(partial(_check_operator, args), operator),
         **{key: args.text(key) for key in ("key", "value") if args.has(key)},
     }
     if args.has("effect"):
-        effects = ("NoSchedule", "PreferNoSchedule", "NoExecute")
-        toleration["effect"] = args.choice("effect", "NoSchedule", effects)
+        toleration["effect"] = args.choice("effect", "NoSchedule", TaintEffect)
     if args.has("toleration_seconds"):
         toleration["tolerationSeconds"] = args.number("toleration_seconds", 0, 0)
     return toleration
