@@ -21,6 +21,8 @@ SIMPLE_AUTH: Final = "simple-auth"
 _OURS: Final = (AIRFLOW_CONTAINER, GROOMER, SIMPLE_AUTH)
 _CONTAINERS: Final = ("containers", "initContainers")
 
+_MAY_BE_SECRET: Final = {"secret", "projected", "csi"}
+
 _PLACEMENT: Final = "is set by the Deployment: use `placement`"
 _RESTARTS: Final = "differs between the processes, which run for ever, and the Jobs of a deploy"
 _RUN: Final = "is what this process runs; it cannot be set"
@@ -93,6 +95,30 @@ def patched(template: Mapping[str, Any], *patches: Mapping[str, Any]) -> dict[st
     for patch in patches:
         result = merge(result, _for_containers_of(result, patch))
     return result
+
+
+def without_secrets(patch: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a patch without what may be secret: variables from other objects, and volumes that hold keys."""
+    spec = patch.get("spec") or {}
+    hidden = {one["name"] for one in spec.get("volumes") or [] if _MAY_BE_SECRET & set(one)}
+
+    def shown(container: Mapping[str, Any]) -> dict[str, Any]:
+        kept = {key: value for key, value in container.items() if key != "envFrom"}
+        if kept.get("env"):
+            kept["env"] = [one for one in kept["env"] if not one.get("valueFrom")]
+        if kept.get("volumeMounts"):
+            kept["volumeMounts"] = [
+                one for one in kept["volumeMounts"] if one.get("name") not in hidden
+            ]
+        return kept
+
+    changed = dict(spec)
+    for kind in _CONTAINERS:
+        if spec.get(kind):
+            changed[kind] = [shown(one) for one in spec[kind]]
+    if hidden:
+        changed["volumes"] = [one for one in spec["volumes"] if one["name"] not in hidden]
+    return {**patch, "spec": changed} if spec else dict(patch)
 
 
 def _problems(patch: Mapping[str, Any], scope: Scope) -> Iterator[tuple[str, str]]:

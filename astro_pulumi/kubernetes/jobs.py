@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 import pulumi
 
@@ -18,10 +19,14 @@ def job(
     pod: Manifest,
     deadline: pulumi.Input[int],
     annotations: Mapping[str, str] = MappingProxyType({}),
+    *,
+    patch: Mapping[str, Any] | None = None,
 ) -> Manifest:
     """Build the Job of `pod`, which runs as the component's own service account.
 
     Pulumi replaces the Job when its pod changes; `annotations` of the Job change in place.
+
+    :param patch: of the pod template. By default that of all Airflow pods.
     """
     # Without it the user reads only "exit code 1".
     pod["containers"][0]["terminationMessagePolicy"] = "FallbackToLogsOnError"
@@ -31,7 +36,9 @@ def job(
         "activeDeadlineSeconds": deadline,
         "serviceAccountName": object_name(spec.name, component),
     }
-    template = airflow_template(spec, labels(spec.name, component), pod)
+    template = airflow_template(
+        labels(spec.name, component), pod, spec.pod_template if patch is None else patch
+    )
     # Whatever a patch says for all Airflow pods: the Jobs speak to the Kubernetes API.
     template["spec"]["automountServiceAccountToken"] = True
     return {

@@ -208,18 +208,15 @@ def deployment(
 
 
 def airflow_template(
-    spec: DeploymentSpec, own_labels: Mapping[str, str], pod: Manifest, *patches: Mapping[str, Any]
+    own_labels: Mapping[str, str], pod: Manifest, *patches: Mapping[str, Any]
 ) -> Manifest:
-    """Build the template of a pod with Airflow's image, patched as the user wants it.
-
-    :param patches: those of the process or queue, after that of all Airflow pods.
-    """
+    """Build the template of a pod with Airflow's image, with the user's patches, the last applied last."""
     metadata = {
         "labels": dict(own_labels),
         # Of `kubectl logs` and `kubectl exec`: a patch may put another container first.
         "annotations": {"kubectl.kubernetes.io/default-container": AIRFLOW_CONTAINER},
     }
-    return patched({"metadata": metadata, "spec": pod}, spec.pod_template, *patches)
+    return patched({"metadata": metadata, "spec": pod}, *patches)
 
 
 def airflow_pod(

@@ -137,7 +137,7 @@ def _workload(
 def _patched(spec: DeploymentSpec, workload: Manifest, patch: Mapping[str, Any]) -> Manifest:
     template = workload["spec"]["template"]
     workload["spec"]["template"] = airflow_template(
-        spec, template["metadata"]["labels"], template["spec"], patch
+        template["metadata"]["labels"], template["spec"], spec.pod_template, patch
     )
     return workload
 

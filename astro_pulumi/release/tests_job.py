@@ -8,6 +8,7 @@ from astro_pulumi.kubernetes.jobs import job
 from astro_pulumi.kubernetes.metadata import Manifest, labels
 from astro_pulumi.kubernetes.pods import AirflowEnvironment, airflow_pod
 from astro_pulumi.naming import PYTEST
+from astro_pulumi.pod_template import without_secrets
 from astro_pulumi.spec import DeploymentSpec
 
 # As in `pod_files/pytest_job.py`.
@@ -36,18 +37,19 @@ def tests_job(
         account: A service account without rights and without an identity in a cloud.
         tests: Name of the ConfigMap with the tests, if the image does not contain them.
     """
-    without_secrets = replace(
+    without_any = replace(
         environment, secrets={}, references={}, environment_from=(), certificates=()
     )
     pod = airflow_pod(
-        spec, spec.facts.tests_job, spec.parser_resources, spec.placement, without_secrets
+        spec, spec.facts.tests_job, spec.parser_resources, spec.placement, without_any
     )
     if tests is not None:
         pod["volumes"].append({"name": "tests", "configMap": {"name": tests}})
         pod["containers"][0]["volumeMounts"].append(
             {"name": "tests", "mountPath": _MOUNT, "readOnly": True}
         )
-    made = job(spec, PYTEST, pod, spec.release_job_timeout)
+    patch = without_secrets(spec.pod_template)
+    made = job(spec, PYTEST, pod, spec.release_job_timeout, patch=patch)
     made["spec"]["template"]["spec"].update(
         serviceAccountName=account, automountServiceAccountToken=False
     )

@@ -245,11 +245,11 @@ def test_secrets_that_a_patch_brings_are_filtered_from_what_a_watch_says() -> No
     }
     program = deploy(arguments(scheduler={"pod_template": patch}))
     secrets = [
-        volume["secret"]
+        source["secret"]
         for volume in template(program, "rollout-processes")["spec"]["volumes"]
-        if "secret" in volume
+        for source in volume.get("projected", {}).get("sources", [])
     ]
-    assert {"mine", "mounted", "projected"} <= {one["secretName"] for one in secrets}
+    assert {"mine", "mounted", "projected"} <= {one["name"] for one in secrets}
     assert all(one["optional"] for one in secrets), "one that is not there must not hold it up"
 
 

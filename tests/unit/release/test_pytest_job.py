@@ -189,6 +189,28 @@ def test_the_tests_get_no_secret_and_no_identity() -> None:
             variables_from={"key": {"secret": "existing", "key": "k"}},
             environment={"LEVEL": "INFO"},
             service_account_annotations={"role": "admin"},
+            pod_template={
+                "metadata": {"annotations": {"sidecar.istio.io/inject": "false"}},
+                "spec": {
+                    "containers": [
+                        {
+                            "name": "airflow",
+                            "env": [
+                                {"name": "B", "value": "c"},
+                                {
+                                    "name": "A",
+                                    "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}},
+                                },
+                            ],
+                            "envFrom": [{"secretRef": {"name": "s"}}],
+                            "volumeMounts": [{"name": "keys", "mountPath": "/keys"}],
+                        }
+                    ],
+                    "volumes": [
+                        {"name": "keys", "projected": {"sources": [{"secret": {"name": "s"}}]}}
+                    ],
+                },
+            },
         ),
         config=ASKED,
     )
@@ -196,6 +218,13 @@ def test_the_tests_get_no_secret_and_no_identity() -> None:
     settings = program.get("analytics-settings").object_name
     assert job.container["envFrom"] == [{"configMapRef": {"name": settings}}]
     assert "secret" not in json.dumps(job.inputs["spec"]).lower()
+    assert [v for v in job.pod["volumes"] if "secret" in v or "projected" in v] == []
+    assert "/keys" not in [mount["mountPath"] for mount in job.container["volumeMounts"]]
+    variables = {one["name"]: one for one in job.container["env"]}
+    assert "A" not in variables
+    assert variables["B"]["value"] == "c"
+    annotations = job.inputs["spec"]["template"]["metadata"]["annotations"]
+    assert annotations["sidecar.istio.io/inject"] == "false"
     assert job.pod["serviceAccountName"] == "analytics-services"
     assert job.pod["automountServiceAccountToken"] is False
 
