@@ -390,7 +390,7 @@ class Deployment(pulumi.ComponentResource):
         """Adds the record to the ledger, and makes it the current one."""
         spec = self._spec
         restored = rollback.release.project if rollback else None
-        project = changes.project_in_short(spec, restored)
+        project = changes.recorded_project(spec, restored)
         record = self._objects.make(
             "release",
             ledger.release_record(
@@ -416,7 +416,7 @@ class Deployment(pulumi.ComponentResource):
             changes.COMPONENT,
             changes.content_record(spec, project, findings),
             depends_on=[record],
-            hooks=changes.telling_hook(spec.name, self),
+            hooks=changes.report_hook(spec.name, self),
         )
         return record
 

@@ -50,13 +50,18 @@ def deploy(
             help="Allow changing to this kind of database. The history of runs stays in the old one.",
         ),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what it would do.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Preview the changes without making them.")
+    ] = False,
     cwd: Cwd = Path(),
     stack: StackName = None,
     yes: Yes = False,
     json: Json = False,
 ) -> None:
-    """Deploy the project, and show what runs then. Ends a pin to an earlier release."""
+    """Build and deploy the project, then show the result.
+
+    A rollback pins the stack to an earlier release. This command removes the pin.
+    """
     from astro_pulumi.cli.phases import Phases
 
     if not dry_run:
@@ -90,7 +95,7 @@ def deploy(
     try:
         _show_live(stack, phases, json)
     except ClusterError as error:  # the deploy succeeded; the program may use another cluster
-        say(f"What runs now is not known: {error}")
+        say(f"Cannot show the current state: {error}")
 
 
 def _choose_stack(name: str | None, given: str | None) -> str:
@@ -99,7 +104,7 @@ def _choose_stack(name: str | None, given: str | None) -> str:
         return given
     known = [one.name for one in pulumi.stacks()]
     if not known:
-        raise ArgumentError("--stack", "there is no stack yet: name the one to make")
+        raise ArgumentError("--stack", "the project has no stack: name the stack to create")
     here = {stack: [one.name for one in in_stack(stack)] for stack in known}
     matching = [stack for stack in known if name in (None, stack, *here[stack])]
     if len(matching) == 1:
@@ -108,7 +113,9 @@ def _choose_stack(name: str | None, given: str | None) -> str:
     if not matching and name:
         raise ArgumentError("name", f"no stack has a Deployment {name!r}. {'; '.join(lines)}")
     if not is_terminal():
-        raise ArgumentError("--stack", f"which Deployment? Name its stack: {'; '.join(lines)}")
+        raise ArgumentError(
+            "--stack", f"several Deployments match. Name a stack: {'; '.join(lines)}"
+        )
     lives = (_live(stack, with_health=True) for stack in matching)
     with_state = (": ".join(filter(None, both)) for both in zip(lines, lives, strict=True))
     return matching[ask_which(with_state, "--stack")]
@@ -123,20 +130,20 @@ def _announced(stack: str) -> str:
     known = [one.name for one in in_stack(stack)]
     what = f"{', '.join(known)} (stack {stack})" if known else f"stack {stack}"
     live = _live(stack)
-    return f"Deploying {what}" + (f". Now: {live}" if live else "")
+    return f"Deploying {what}" + (f". Current: {live}" if live else "")
 
 
 def _live(stack: str, *, with_health: bool = False) -> str:
     """Return Airflow version, release and health of what runs; empty if the cluster cannot be asked."""
     from astro_pulumi.cli.status import read
 
-    told = []
+    found = []
     with contextlib.suppress(AstroError):  # only information: the deploy itself says what is wrong
         for one in _deployed(stack):
             healthy = ("healthy" if read(one).healthy else "not healthy") if with_health else ""
             text = f"Airflow {one.airflow_version}, release {one.current}"
-            told.append(", ".join(filter(None, (text, healthy))))
-    return "; ".join(told)
+            found.append(", ".join(filter(None, (text, healthy))))
+    return "; ".join(found)
 
 
 def _deployed(stack: str) -> list[Deployed]:
@@ -175,6 +182,5 @@ def _show_live(stack: str, phases: "Phases", json: bool) -> None:
         workers = [pod for pod in status.draining if pod.component == "worker"]
         if workers:
             typer.echo(
-                f"  {len(workers)} workers of before finish their tasks, until "
-                f"{when(workers[-1].until)} at the latest"
+                f"  {len(workers)} old workers are draining, until {when(workers[-1].until)} at the latest"
             )

@@ -23,17 +23,21 @@ _MANAGED: Final = {"app.kubernetes.io/managed-by": "astro-pulumi"}
 
 Name = Annotated[
     str | None,
-    typer.Argument(help="The Deployment. Default: the only one there is.", show_default=False),
+    typer.Argument(help="Name of the Deployment. Default: the only one.", show_default=False),
 ]
 NameOption = Annotated[
-    str | None, typer.Option("--name", help="The Deployment. Default: the only one there is.")
+    str | None, typer.Option("--name", help="Name of the Deployment. Default: the only one.")
 ]
 Namespace = Annotated[
-    str | None, typer.Option("--namespace", "-n", help="Look only in this namespace.")
+    str | None,
+    typer.Option("--namespace", "-n", help="Namespace of the Deployment. Default: all namespaces."),
 ]
 Context = Annotated[
     str | None,
-    typer.Option("--context", help="The kubeconfig's context. Default: the stack's, or current."),
+    typer.Option(
+        "--context",
+        help="Name of the kubeconfig context. Default: that of the stack, else the current one.",
+    ),
 ]
 
 
@@ -97,7 +101,7 @@ def find(
     if stack and not chosen:
         what = f"Deployment {name!r}" if name else "Deployment"
         raise ArgumentError(
-            "--stack", f"{stack} has no {what} that was ever deployed successfully to this cluster"
+            "--stack", f"stack {stack} has no {what} with a release in this cluster"
         )
     found: Sequence[Deployed] = chosen
     if not chosen:
@@ -114,7 +118,7 @@ def find(
 def _ask(found: Sequence[Deployed]) -> Deployed:
     if not is_terminal():
         raise ArgumentError(
-            "name", f"which Deployment? Name it, and --namespace if need be. {_listed(found)}"
+            "name", f"several Deployments match. Give a name, or --namespace. {_listed(found)}"
         )
     lines = (f"{one.name} in {one.namespace}, release {one.current}" for one in found)
     return found[ask_which(lines, "name")]
@@ -127,13 +131,13 @@ def ask_which(deployments: Iterable[str], argument: str) -> int:
         typer.echo(f"{count}. {line}")
     answer: int = typer.prompt("Which Deployment", type=int)
     if not 1 <= answer <= count:
-        raise ArgumentError(argument, f"there is no choice {answer}")
+        raise ArgumentError(argument, f"{answer} is not in the list")
     return answer - 1
 
 
 def _listed(found: Sequence[Deployed]) -> str:
     if not found:
-        return "None was deployed there successfully so far."
+        return "No Deployment has a release there."
     return f"There are: {', '.join(f'{one.name} in {one.namespace}' for one in found)}."
 
 
@@ -250,7 +254,5 @@ def require_releases(deployed: Deployed) -> "list[Release]":
     """
     releases = deployed.releases()
     if not releases:
-        raise ReleaseError(
-            f"{deployed.name} in {deployed.namespace} has no records of releases any more."
-        )
+        raise ReleaseError(f"{deployed.name} in {deployed.namespace} has no release records.")
     return releases

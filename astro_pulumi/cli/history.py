@@ -21,7 +21,7 @@ def history(
     stack: StackName = None,
     json: Json = False,
 ) -> None:
-    """List the releases of a Deployment: what ran when, and who deployed it."""
+    """List the releases of a Deployment."""
     deployed = find(name, namespace, context, stack)
     releases = require_releases(deployed)
     if json:

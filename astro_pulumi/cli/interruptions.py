@@ -35,6 +35,7 @@ class Lock:
     since: datetime
 
     def __str__(self) -> str:
+        """Return the owner of the lock, for a message."""
         return f"process {self.pid} of {self.user}@{self.host}, {self.since:%Y-%m-%d %H:%M:%S}"
 
     @property
@@ -51,6 +52,7 @@ class Pending:
     urn: str
 
     def __str__(self) -> str:
+        """Return the operation and its resource, for a message."""
         return f"{self.type} {self.urn.rsplit('::', 1)[-1]} ({self._type})"
 
     @property

@@ -22,9 +22,9 @@ def lint(
     ] = Path(),
     json: Json = False,
 ) -> None:
-    """Find problems of an Astro project, without Docker or a cluster.
+    """Check an Astro project, without Docker or a cluster.
 
-    The exit code is 1 if there are errors, which also stop a deploy. Warnings do not count.
+    The exit code is 1 if there are errors, which also stop a deploy.
     """
     from astro_pulumi.project.lint import lint as lint_project
 

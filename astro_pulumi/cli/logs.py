@@ -18,21 +18,21 @@ _COMPONENTS = (*COMPONENTS, RELEASE_JOB, "pytest", *_EMBEDDED)
 
 def logs(
     component: Annotated[str, typer.Argument(help=f"One of: {', '.join(_COMPONENTS)}.")],
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
-    tail: Annotated[int, typer.Option("--tail", help="Lines of each pod to begin with.")] = 100,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Stream new lines until Ctrl-C.")
+    ] = False,
+    tail: Annotated[int, typer.Option("--tail", help="Number of recent lines of each pod.")] = 100,
     name: NameOption = None,
     namespace: Namespace = None,
     context: Context = None,
     stack: StackName = None,
 ) -> None:
-    """Print what the pods of a process have written, each line with its pod if there are several.
+    """Print the logs of a component, prefixed with the pod if there are several.
 
-    Exit code 1 if the log of one of them could not be read.
+    The exit code is 1 if a log cannot be read.
     """
     if component not in _COMPONENTS:
-        raise ArgumentError(
-            "component", f"there is no {component!r}; there are {', '.join(_COMPONENTS)}"
-        )
+        raise ArgumentError("component", f"{component!r} is not one of {', '.join(_COMPONENTS)}")
     deployed = find(name, namespace, context, stack)
     pods = [pod["metadata"]["name"] for pod in deployed.objects("pods", component)]
     if not pods:

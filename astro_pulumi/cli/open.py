@@ -24,7 +24,7 @@ def open_ui(
     context: Context = None,
     stack: StackName = None,
     only_print: Annotated[
-        bool, typer.Option("--print", help="Print the URL; open no browser.")
+        bool, typer.Option("--print", help="Print the URL instead of opening a browser.")
     ] = False,
 ) -> None:
     """Open the Airflow UI in a browser."""

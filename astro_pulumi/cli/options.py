@@ -18,10 +18,11 @@ Cwd = Annotated[
     typer.Option("--cwd", "-C", help="Run as if started in this directory.", show_default="here"),
 ]
 StackName = Annotated[
-    str | None, typer.Option("--stack", "-s", help="The stack. Default: the selected one.")
+    str | None,
+    typer.Option("--stack", "-s", help="Name of the stack. Default: the selected stack."),
 ]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-Json = Annotated[bool, typer.Option("--json", help="Print machine-readable output.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Skip confirmation prompts.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the output as JSON.")]
 
 
 def go_to(cwd: Path) -> None:

@@ -22,6 +22,7 @@ class Phases:
     """Follows the events of an update."""
 
     def __init__(self) -> None:
+        """Begin with no events."""
         self._forget()
 
     def _forget(self) -> None:
@@ -61,10 +62,10 @@ class Phases:
             if sequence <= self._sequence:
                 return False
             self._sequence = sequence
-            self._hear(event)
+            self._process(event)
         return True
 
-    def _hear(self, event: Mapping[str, Any]) -> None:
+    def _process(self, event: Mapping[str, Any]) -> None:
         now = time.monotonic()
         if "stdoutEvent" in event:
             self.is_cancelling |= "received; cancelling" in event["stdoutEvent"].get("message", "")

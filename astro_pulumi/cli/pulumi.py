@@ -261,5 +261,5 @@ def _read_yaml(file: Path) -> dict[str, Any]:
     except (OSError, yaml.YAMLError) as error:
         raise PulumiError(f"{file}: {error}") from error
     if data is not None and not isinstance(data, dict):
-        raise PulumiError(f"{file}: a mapping is expected")
+        raise PulumiError(f"{file}: expected a mapping")
     return data or {}

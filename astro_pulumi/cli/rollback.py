@@ -14,20 +14,22 @@ from astro_pulumi.stack_config import DESCRIPTION, with_value
 
 def rollback(
     release: Annotated[
-        str, typer.Argument(help="A release's number, an image digest, or: previous")
+        str, typer.Argument(help="Number or image digest of a release, or `previous`.")
     ] = "previous",
     name: NameOption = None,
     description: Annotated[
-        str | None, typer.Option("--description", "-m", help="Why; kept with the release.")
+        str | None,
+        typer.Option("--description", "-m", help="Description to keep with the release."),
     ] = None,
     cwd: Cwd = Path(),
     stack: StackName = None,
     yes: Yes = False,
     json: Json = False,
 ) -> None:
-    """Deploy an earlier release again: its image and its configuration, without a rebuild.
+    """Roll back a Deployment to an earlier release: its image and configuration, without a build.
 
-    The stack stays pinned to it until the next `astro-pulumi deploy`. Needs neither the project nor Docker.
+    The stack is pinned to the release until the next `astro-pulumi deploy`. Neither the project nor Docker is
+    needed.
     """
     from astro_pulumi.cli.phases import Phases
     from astro_pulumi.release.choice import Ledger, choose
@@ -64,7 +66,9 @@ def rollback(
     for line in phases.lines():
         say(line)
     if now.current == deployed.current:
-        say(f"Release {now.current} has the content of release {number} already: nothing changed.")
+        say(f"Nothing changed: release {now.current} already has the content of release {number}.")
     else:
-        say(f"Release {now.current} runs: release {number} again.")
-    say("The stack is pinned to it. To deploy the project again: astro-pulumi deploy")
+        say(f"Rolled back: release {now.current} has the content of release {number}.")
+    say(
+        f"The stack is pinned to release {number}. To deploy the project again: astro-pulumi deploy"
+    )

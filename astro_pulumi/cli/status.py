@@ -79,7 +79,10 @@ def status(
     stack: StackName = None,
     json: Json = False,
 ) -> None:
-    """Show each process's health, what it runs, draining workers and queues. Exit code 1 if unhealthy."""
+    """Show the health of each process, draining workers and queues.
+
+    The exit code is 1 if the Deployment is not healthy.
+    """
     found = read(find(name, namespace, context, stack))
     if json:
         typer.echo(json_format.dumps({**asdict(found), "healthy": found.healthy}, indent=2))
@@ -189,9 +192,9 @@ def show(status: Status) -> None:
         )
     out.print(processes)
     for pod in status.draining:
-        out.print(f"{pod.pod} finishes its tasks, until {when(pod.until)} at the latest")
+        out.print(f"{pod.pod} is draining, until {when(pod.until)} at the latest")
     for queue, length in (status.queues or {}).items():
-        out.print(f"queue {queue}: {length} waiting")
+        out.print(f"queue {queue}: {length} tasks waiting")
     out.print("healthy" if status.healthy else "not healthy")
 
 

@@ -60,14 +60,14 @@ class Memory:
         return ready
 
     def is_final(self, problem: Problem, now: float) -> bool:
-        """Whether `problem` has lasted for as long as it may."""
+        """Return whether a problem has lasted for as long as it may."""
         if problem.patience is None:
             return False
         return now - self.since.setdefault(problem.key, now) >= problem.patience
 
 
 def has_rolled_out(deployment: Object | None) -> bool:
-    """As `kubectl rollout status` judges."""
+    """Return whether a workload has rolled out, as `kubectl rollout status` judges."""
     if deployment is None:
         return False
     status, wanted = deployment.get("status", {}), deployment["spec"].get("replicas", 1)
@@ -81,7 +81,7 @@ def has_rolled_out(deployment: Object | None) -> bool:
 
 
 def is_observed(deployment: Object) -> bool:
-    """Whether the status is of the Deployment as it is now."""
+    """Return whether the status is of the current version of the Deployment."""
     seen = deployment.get("status", {}).get("observedGeneration", 0)
     return bool(seen >= deployment["metadata"]["generation"])
 
@@ -93,10 +93,14 @@ def find_problem(
     events: list[Object],
     memory: Memory,
 ) -> Problem:
-    """The worst of what keeps one workload from being ready.
+    """Return the most urgent problem of a workload that is not ready.
 
-    :param pods: of the whole namespace or of the Deployment; others are left out.
-    :param events: warnings of the namespace.
+    Args:
+        name: Name of the workload.
+        deployment: The workload, or None if it does not exist.
+        pods: Pods of the namespace. Those of other workloads are left out.
+        events: Warnings of the namespace.
+        memory: What was seen before.
     """
     if deployment is None:
         cause = (
@@ -121,7 +125,7 @@ def find_problem(
 
 
 def new_pods(deployment: Object, pods: list[Object]) -> list[Object]:
-    """The pods of the Deployment's newest ReplicaSet. Those that are about to end do not count."""
+    """Return the pods of the newest ReplicaSet, without those that are being deleted."""
     selected = deployment["spec"]["selector"]["matchLabels"].items()
     own = [
         pod
@@ -148,7 +152,7 @@ def _template(pod: Object) -> str:
 
 
 def _about(pod: Object, events: list[Object]) -> list[Object]:
-    """The warnings about a pod, the newest first."""
+    """Return the warnings about a pod, the newest first."""
     own = [e for e in events if e.get("involvedObject", {}).get("uid") == pod["metadata"]["uid"]]
     return sorted(own, key=_time, reverse=True)
 

@@ -56,7 +56,7 @@ class Watch:
     clock: Callable[[], float] = time.monotonic
     problems: list[Problem] = field(default_factory=list)
     _memory: rollout.Memory = field(default_factory=rollout.Memory)
-    _told: dict[str, str] = field(default_factory=dict)
+    _reported: dict[str, str] = field(default_factory=dict)
 
     def wait(self, timeout: float) -> None:
         """Return when all workloads have rolled out.
@@ -93,20 +93,20 @@ class Watch:
         ]
         for problem in self.problems:
             cause = self.clean(problem.cause)
-            if self._told.get(problem.workload) != cause:
-                self._told[problem.workload] = cause
+            if self._reported.get(problem.workload) != cause:
+                self._reported[problem.workload] = cause
                 say(f"{problem.workload}: {cause}")
-        for name in set(self._told) - set(waiting):
-            del self._told[name]
+        for name in set(self._reported) - set(waiting):
+            del self._reported[name]
             say(f"{name}: ready")
         leave_message(f"The roll-out was still going on.\n{self.summary()}")
 
     def summary(self) -> str:
-        """Each workload that is not ready, and why."""
+        """Return each workload that is not ready, and why."""
         return "\n".join(self.clean(f"{one.workload}: {one.cause}") for one in self.problems)
 
     def _explain(self, final: list[Problem], timeout: float) -> str:
-        """The workloads with their causes, and the last log lines of the first, within 4096 bytes."""
+        """Return the causes, and the last log lines of the first workload, within 4096 bytes."""
         first = (final or self.problems)[0]
         others = [one for one in self.problems if one is not first]
         head = [f"{first.workload}: {first.cause}"]
@@ -130,10 +130,12 @@ class Watch:
 
 
 def say(text: str) -> None:
+    """Print a line of progress."""
     print(f"roll-out: {text}", flush=True)
 
 
 def main() -> int:
+    """Return the exit code of the Job."""
     start = time.monotonic()
     raise_when_stopped(
         lambda: (

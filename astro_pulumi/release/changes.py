@@ -1,8 +1,9 @@
-"""What a deploy changes against the last release, for people: DAG files, requirements, versions, queues.
+"""Report what a deploy changes against the last release: DAG files, requirements, versions, queues.
 
-Every release leaves what it consists of in a ConfigMap that changes last. So the state of the stack has the
-last release that went well in it, and a resource hook, which Pulumi calls in a preview as well, sees both
-sides: nothing has to be asked of the cluster. All is in annotations: other data would replace a ConfigMap.
+A ConfigMap describes the content of the current release. It is updated last, so that the stack's state always
+has the content of the last successful release. A resource hook, which Pulumi also calls in previews, gets the
+old and the new ConfigMap: the cluster is not asked. The content is in annotations, because a change of `data`
+would replace the ConfigMap.
 """
 
 import base64
@@ -27,42 +28,46 @@ _QUEUES: Final = "astro-pulumi/worker-queues"
 
 _READABLE_BYTES: Final = 32 << 10
 _MOST_BYTES: Final = 200 << 10  # all annotations together: 256 KiB
-_PACKED: Final = "zlib:"
+_COMPRESSED: Final = "zlib:"
 _MOST_NAMES: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a release consists of, as far as it is known without building it."""
+    """The content of a release, as far as it is known without a build."""
 
     project: Summary | None  # None: the image was built elsewhere
     airflow_version: str
-    queues: tuple[str, ...]  # that have workers
+    queues: tuple[str, ...]  # those that have workers
 
     @classmethod
     def from_annotations(cls, annotations: Mapping[str, str]) -> "Content":
-        """From those that `content_record` made."""
+        """Read the annotations that `content_record` makes."""
         project = annotations.get(_PROJECT)
         return cls(
-            Summary.from_dict(json.loads(_unpacked(project))) if project else None,
+            Summary.from_dict(json.loads(_decompressed(project))) if project else None,
             annotations.get(AIRFLOW_VERSION, ""),
             tuple(json.loads(annotations.get(_QUEUES, "[]"))),
         )
 
 
-def project_in_short(spec: DeploymentSpec, restored: str | None) -> str | None:
-    """What `packed` makes of the project; None where the image was built elsewhere.
+def recorded_project(spec: DeploymentSpec, restored: str | None) -> str | None:
+    """Return the project as records keep it; None if the image was built elsewhere.
 
-    :param restored: what the record has of it, when a release is deployed again.
+    Args:
+        spec: The Deployment.
+        restored: The project in the record of the release that a rollback deploys again.
     """
-    return packed(summarize(spec.source.project)) if spec.source else restored
+    return serialized(summarize(spec.source.project)) if spec.source else restored
 
 
 def content_record(spec: DeploymentSpec, project: str | None, findings: Any) -> Manifest:
-    """The ConfigMap that says what the current release consists of. No secret is in it.
+    """Build the ConfigMap with the content of the current release. It holds no secrets.
 
-    :param project: what `project_in_short` gives.
-    :param findings: what the release Job found out; may be an Output.
+    Args:
+        spec: The Deployment.
+        project: The project, as `recorded_project` returns it.
+        findings: The findings of the release Job. May be an Output.
     """
     queues = {name for queue in spec.worker_queues for name in spec.queues_served(queue)}
     number = pulumi.Output.from_input(findings).apply(lambda found: str(found["number"]))
@@ -81,25 +86,25 @@ def content_record(spec: DeploymentSpec, project: str | None, findings: Any) -> 
     }
 
 
-def packed(project: Summary) -> str:
-    """As JSON while people can read it; compressed when it is long; without files when it is too long."""
+def serialized(project: Summary) -> str:
+    """Serialize to JSON, compressed above 32 KiB, and without the list of files above 200 KiB."""
     text = json.dumps(asdict(project), sort_keys=True)
     if len(text) <= _READABLE_BYTES:
         return text
-    compressed = _PACKED + base64.b64encode(zlib.compress(text.encode(), 9)).decode()
+    compressed = _COMPRESSED + base64.b64encode(zlib.compress(text.encode(), 9)).decode()
     if len(compressed) <= _MOST_BYTES or project.files is None:
         return compressed
-    return packed(Summary(project.base_image, None, project.requirements, project.packages))
+    return serialized(Summary(project.base_image, None, project.requirements, project.packages))
 
 
-def _unpacked(text: str) -> str:
-    if text.startswith(_PACKED):
-        return zlib.decompress(base64.b64decode(text.removeprefix(_PACKED))).decode()
+def _decompressed(text: str) -> str:
+    if text.startswith(_COMPRESSED):
+        return zlib.decompress(base64.b64decode(text.removeprefix(_COMPRESSED))).decode()
     return text
 
 
 def differences(before: Content, after: Content) -> list[str]:
-    """What is another one, a line each; none where one side is not known."""
+    """List the differences between two releases, one per line. What either side does not know is left out."""
     lines = []
     if _is_other_version(before.airflow_version, after.airflow_version):
         lines.append(f"Airflow: {before.airflow_version} -> {after.airflow_version}")
@@ -112,19 +117,19 @@ def differences(before: Content, after: Content) -> list[str]:
 
 
 def _is_other_version(before: str, after: str) -> bool:
-    """A tag may say `3.3`, and the record of a release `3.3.2`."""
+    """Compare the parts that both versions have: a tag may say `3.3`, and a record `3.3.2`."""
     return any(old != new for old, new in zip(before.split("."), after.split("."), strict=False))
 
 
 def warnings(before: Content, after: Content) -> list[str]:
-    """What somebody may not have meant."""
+    """Return warnings about changes that are probably unintended, such as a removed queue."""
     gone = [name for name in before.queues if name not in after.queues]
     if not gone:
         return []
     which = "queue is" if len(gone) == 1 else "queues are"
     return [
-        f"worker {which} gone: {_names(gone)}. Tasks that are sent there stay queued, since no worker "
-        "takes them: give their `queue` another name, or keep the queue."
+        f"worker {which} removed: {_names(gone)}. Tasks of such a queue stay queued, because no worker "
+        "takes them. Keep the queue, or change the `queue` of the tasks."
     ]
 
 
@@ -133,7 +138,7 @@ def _project_differences(before: Summary, after: Summary) -> Iterator[str]:
         yield f"base image: {before.base_image} -> {after.base_image}"
     if before.files is not None and after.files is not None:
         dags, others = [
-            _file_differences(_those(before.files, kind), _those(after.files, kind))
+            _file_differences(_matching(before.files, kind), _matching(after.files, kind))
             for kind in (_is_dag_file, lambda path: not _is_dag_file(path))
         ]
         yield from (f"DAG files: {line}" for line in dags)
@@ -159,7 +164,7 @@ def _is_dag_file(path: str) -> bool:
     return path.startswith("dags/") and path.endswith((".py", ".zip"))
 
 
-def _those(files: Mapping[str, str], kind: Callable[[str], bool]) -> dict[str, str]:
+def _matching(files: Mapping[str, str], kind: Callable[[str], bool]) -> dict[str, str]:
     return {path: mark for path, mark in files.items() if kind(path)}
 
 
@@ -177,39 +182,42 @@ def _names(names: Sequence[str]) -> str:
     return ", ".join(sorted(names)[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
-def telling_hook(deployment: str, parent: pulumi.Resource) -> pulumi.ResourceHookBinding | None:
-    """The hook of the ConfigMap with the content; None if the Pulumi CLI does not support resource hooks."""
+def report_hook(deployment: str, parent: pulumi.Resource) -> pulumi.ResourceHookBinding | None:
+    """Return the hook of the ConfigMap, which reports the changes in previews and updates.
+
+    Return None if the Pulumi CLI does not support resource hooks.
+    """
     if not monitor_supports_feature(resource_pb2.RESOURCE_MONITOR_FEATURE_RESOURCE_HOOKS):
         return None
 
-    def tell(args: pulumi.ResourceHookArgs) -> None:
-        said = told(args.old_inputs, args.new_inputs)
-        if said.differences:
-            pulumi.log.info(said.differences, parent)
-        for warning in said.warnings:
+    def log(args: pulumi.ResourceHookArgs) -> None:
+        found = report(args.old_inputs, args.new_inputs)
+        if found.differences:
+            pulumi.log.info(found.differences, parent)
+        for warning in found.warnings:
             pulumi.log.warn(warning, parent)
 
     options = pulumi.ResourceHookOptions(on_dry_run=True, ignore_errors=True)
-    hook = pulumi.ResourceHook(f"{deployment}-changes", tell, options)
+    hook = pulumi.ResourceHook(f"{deployment}-changes", log, options)
     return pulumi.ResourceHookBinding(before_update=[hook])
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What is said to the user."""
+class Report:
+    """The changes of a deploy, for the user."""
 
-    differences: str  # "" when there are none
+    differences: str  # empty if there are none
     warnings: tuple[str, ...]
 
 
-def told(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> Told:
-    """What to say of a change of the ConfigMap from `old` to `new`, which are its inputs."""
+def report(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> Report:
+    """Compare the inputs of the ConfigMap before and after a change."""
     before, after = (_annotations(inputs) for inputs in (old, new))
     contents = Content.from_annotations(before), Content.from_annotations(after)
     lines = differences(*contents)
     number = before.get(NUMBER)
     against = f"release {number}" if isinstance(number, str) else "the last release"
-    return Told(
+    return Report(
         "\n  ".join([f"changes against {against}:", *lines]) if lines else "",
         tuple(warnings(*contents)),
     )

@@ -1,4 +1,4 @@
-"""Which release to go back to: a number, `previous` or an image digest becomes one of those there are."""
+"""Find the release to go back to, by number, by image digest, or as `previous`."""
 
 import json
 import re
@@ -22,7 +22,7 @@ PREVIOUS: Final = "previous"
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known of a release without reading its record."""
+    """A release as the list of releases has it, without its record."""
 
     digest: str
     restores: int | None = None
@@ -30,17 +30,17 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """All releases in short, and the current one."""
+    """The list of releases, and which one is current."""
 
     current: int
     releases: Mapping[int, Known]
-    # The current release went back to `restores` because it was asked for this ("previous").
+    # The argument of the rollback that made the current release, such as "previous".
     asked_for: str | None = None
     airflow_version: str | None = None
 
     @classmethod
     def from_annotations(cls, annotations: Mapping[str, str]) -> "Ledger":
-        """From the ConfigMap `<deployment>-release`."""
+        """Read the ConfigMap `<deployment>-release`."""
         current = int(annotations[NUMBER])
         listed: Mapping[str, Any] = json.loads(annotations.get(RELEASES, "{}"))
         releases = {
@@ -53,24 +53,29 @@ class Ledger:
 
     @classmethod
     def from_releases(cls, releases: list[Release]) -> "Ledger":
-        """From the records themselves, the newest first: that is the current one."""
+        """Read records, the newest first. The newest is the current one."""
         known = {release.number: Known(release.digest, release.restores) for release in releases}
         current = max(known)
         return cls(current, known, None, releases[0].airflow_version)
 
     @property
     def origin(self) -> int:
-        """The release whose content is running."""
+        """Number of the release whose content runs: the current one, or the one that it restored."""
         return self.releases[self.current].restores or self.current
 
 
 def choose(ledger: Ledger, wanted: str) -> int:
-    """The number of the release that `wanted` means.
+    """Return the number of a release.
 
-    `previous` walks back: it is the newest release before the one whose content is running, leaving out
-    those that only restored another. A program that says `previous` stays where that led to.
+    `previous` is the newest release before the one whose content runs. Releases that only restored another
+    one are left out, so that repeated rollbacks walk back. In a program, `previous` keeps its first meaning.
 
-    :raises ReleaseError: when there is none, with those that there are.
+    Args:
+        ledger: The releases.
+        wanted: A number, `previous`, or a digest, which may be shortened.
+
+    Raises:
+        ReleaseError: There is no such release. The message lists those that exist.
     """
     if wanted == PREVIOUS:
         if ledger.asked_for == PREVIOUS:
@@ -82,29 +87,28 @@ def choose(ledger: Ledger, wanted: str) -> int:
         ]
         if not earlier:
             raise ReleaseError(
-                f"There is no release before {ledger.origin} to go back to. {_those(ledger)}"
+                f"There is no release before release {ledger.origin}. {_available(ledger)}"
             )
         return max(earlier)
     if wanted.isdigit():
         if int(wanted) not in ledger.releases:
-            raise ReleaseError(f"There is no release {wanted}. {_those(ledger)}")
+            raise ReleaseError(f"There is no release {wanted}. {_available(ledger)}")
         return int(wanted)
     digest = wanted.rpartition("@")[2]
     if re.fullmatch("[0-9a-f]{7,64}", digest):  # as `astro-pulumi history` shows it
         digest = f"sha256:{digest}"
     if not digest.startswith("sha256:"):
         raise ReleaseError(
-            f"{wanted!r} is no release: give its number, `previous`, or an image digest (sha256:...). "
-            f"{_those(ledger)}"
+            f"{wanted!r} is not a release: use a number, `previous`, or an image digest (sha256:...). "
+            f"{_available(ledger)}"
         )
-    # A short digest will do, as everywhere else.
     matching = [n for n, known in ledger.releases.items() if known.digest.startswith(digest)]
     if not matching:
-        raise ReleaseError(f"No release has the image {digest}. {_those(ledger)}")
+        raise ReleaseError(f"No release has the image {digest}. {_available(ledger)}")
     return max(matching)
 
 
-def _those(ledger: Ledger) -> str:
+def _available(ledger: Ledger) -> str:
     numbers = sorted(ledger.releases)
     shown = ", ".join(str(number) for number in numbers[-10:])
-    return f"There are: {'... ' if len(numbers) > 10 else ''}{shown}; {ledger.current} is current."
+    return f"Releases: {'... ' if len(numbers) > 10 else ''}{shown}; current: {ledger.current}."

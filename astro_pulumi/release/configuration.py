@@ -74,7 +74,7 @@ def _as_json(value: Any) -> Any:
 
 
 def restored(args: Mapping[str, Any], configuration: Mapping[str, Any]) -> dict[str, Any]:
-    """The program's arguments with those of a release in their place.
+    """Return the program's arguments, with the restored ones replaced by those of a release.
 
     What the release does not have was not given, or did not exist yet: the default holds, as it did then.
     Only the secrets among them come from the program.
@@ -103,7 +103,7 @@ def _restorable(args: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _replace_outputs(value: Any, replace: Callable[[pulumi.Output[Any]], Any]) -> Any:
-    """`value` with each Output in it replaced."""
+    """Return a value with each Output in it replaced."""
     if isinstance(value, pulumi.Output):
         return replace(value)
     if isinstance(value, Mapping):
@@ -114,7 +114,7 @@ def _replace_outputs(value: Any, replace: Callable[[pulumi.Output[Any]], Any]) -
 
 
 def _open(output: pulumi.Output[Any]) -> pulumi.Output[Any]:
-    """The value of `output`, or a mark in its place if it is secret."""
+    """Return the value of an Output, or a mark if it is secret."""
 
     async def is_known() -> bool:
         return await output.is_secret() or await output.is_known()
@@ -136,7 +136,7 @@ def _open(output: pulumi.Output[Any]) -> pulumi.Output[Any]:
 
 
 def _fill_secrets(recorded: Any, given: Any) -> Any:
-    """`recorded` with each mark replaced by what is given in its place; without it if nothing is."""
+    """Replace each mark by the given value; remove it if there is none."""
     if recorded == _SECRET:
         return given
     if isinstance(recorded, Mapping):

@@ -1,9 +1,8 @@
-"""The ledger: one immutable record for each successful deploy, kept in the cluster for good.
+"""The ledger: one immutable record of each successful deploy, kept in the cluster.
 
-A record is a ConfigMap `<deployment>-release-<number>`. The number comes from the release Job, which sees
-all records; so it is never given twice, and every reader finds the same. Another ConfigMap,
-`<deployment>-release`, says which release is current and lists the others: the one object whose name a
-program knows before it has read anything.
+A record is a ConfigMap `<deployment>-release-<number>`. The release Job, which sees all records, assigns the
+number, so that no number is used twice. The ConfigMap `<deployment>-release` names the current release and
+lists the others. It is the only object whose name a program knows in advance.
 """
 
 import json
@@ -29,7 +28,7 @@ RELEASES: Final = "astro-pulumi/releases"
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """One release, as its record has it."""
+    """A release, as its record describes it."""
 
     number: int
     image: str
@@ -38,33 +37,33 @@ class Release:
     heads: Mapping[str, str | None] = field(default_factory=dict)
     dags: tuple[str, ...] | None = None  # None: not parsed, or too many to record
     project_hash: str | None = None
-    project: str | None = None  # the project in short: see `changes`
+    project: str | None = None  # the project, see `changes.serialized`
     description: str | None = None
     git: Mapping[str, Any] = field(default_factory=dict)
     by: Mapping[str, str] = field(default_factory=dict)
     restores: int | None = None
     rolled_back_from: int | None = None
-    created: str = ""  # Kubernetes' time of the record, not part of it
+    created: str = ""  # creation time of the ConfigMap, not part of the record
     name: str = ""
 
     @property
     def digest(self) -> str:
-        """`sha256:...`; the whole reference if it has none."""
+        """Digest of the image, `sha256:...`; the whole reference if it has none."""
         return self.image.rpartition("@")[2]
 
     @property
     def origin(self) -> int:
-        """The release whose content this one has: its own number, or the one that it restored."""
+        """Number of the release whose content this one has: its own, or the one that it restored."""
         return self.restores or self.number
 
 
 def record_name(deployment: str, number: int | str) -> str:
-    """The name of a release's record."""
+    """Return the name of a release's record."""
     return f"{deployment}-{COMPONENT}-{number}"
 
 
 def current_name(deployment: str) -> str:
-    """The name of the ConfigMap that says which release is current."""
+    """Return the name of the ConfigMap that names the current release."""
     return f"{deployment}-{COMPONENT}"
 
 
@@ -79,13 +78,17 @@ def release_record(
     origin: Any,
     findings: Any,
 ) -> Manifest:
-    """The record of a release. It holds no secrets and no time: the time is the object's.
+    """Build the record of a release. It holds no secrets, and no time other than the ConfigMap's.
 
-    :param image: the digest reference that every Airflow pod runs.
-    :param project: the project in short, as `changes.packed` has it.
-    :param configuration: what `configuration.recorded` keeps, as JSON.
-    :param origin: what `origin.describe` found, as a mapping of strings.
-    :param findings: what the release Job found out. These four may be Outputs.
+    Args:
+        deployment: Name of the Deployment.
+        image: Digest reference that every Airflow pod runs. May be an Output.
+        airflow_version: Version in the arguments, used if the release Job found none.
+        project_hash: Hash of the project's content, if known.
+        project: The project, as `changes.serialized` returns it.
+        configuration: The arguments that a rollback restores, as JSON. May be an Output.
+        origin: Result of `origin.describe`. May be an Output.
+        findings: The findings of the release Job. May be an Output.
     """
 
     def data(known: list[Any]) -> dict[str, str]:
@@ -117,7 +120,7 @@ def release_record(
 
 
 def current_release(deployment: str, *, origin: Any, image: Any, findings: Any) -> Manifest:
-    """Says which release is current. Everything is in annotations, which may change in place."""
+    """Build the ConfigMap that names the current release, in annotations, which can change in place."""
 
     def annotations(known: list[Any]) -> dict[str, str]:
         image, origin, findings = known
@@ -144,7 +147,7 @@ def current_release(deployment: str, *, origin: Any, image: Any, findings: Any) 
 
 
 def title(deployment: str, origin: Any, findings: Any) -> Any:
-    """What the Airflow UI shows of the release: `analytics, release 7 (3f2a91c)`."""
+    """Return the title of the Airflow UI: `analytics, release 7 (3f2a91c)`."""
 
     def text(known: list[Any]) -> str:
         origin, findings = known
@@ -157,23 +160,21 @@ def title(deployment: str, origin: Any, findings: Any) -> Any:
 
 
 def read_findings(metadata: Mapping[str, Any] | None) -> Any:
-    """What a finished release Job has annotated itself with; unknown in a preview of a new one.
+    """Return the findings in the annotations of the release Job. They are unknown in a preview of a new Job.
 
-    A read-only view, which Pulumi takes as one value. Of a dictionary it makes an Output for each item
-    inside, each DAG id for one, and that again whenever it is combined with another Output.
+    The result is a read-only view because Pulumi takes it as one value. Pulumi makes an Output for each item
+    of a dictionary, such as each DAG id, whenever it is combined with another Output.
     """
     text = ((metadata or {}).get("annotations") or {}).get(FINDINGS)
     if text is not None:
         return MappingProxyType(json.loads(text))
     if pulumi.runtime.is_dry_run():
         return pulumi.Output.from_input(pulumi.UNKNOWN)
-    raise ReleaseError(
-        "The release Job has ended without saying what it found. Was it changed while it ran?"
-    )
+    raise ReleaseError("The release Job has ended without findings. Was it changed while it ran?")
 
 
 def parse_record(config_map: Mapping[str, Any]) -> Release | None:
-    """A record as Kubernetes returns it; None when it is not one of ours any more."""
+    """Parse a ConfigMap of Kubernetes; return None if it is not a record."""
     data: Mapping[str, str] = config_map.get("data") or {}
     metadata = config_map.get("metadata") or {}
     number, image = data.get("number", ""), data.get("image")
@@ -200,11 +201,11 @@ def parse_record(config_map: Mapping[str, Any]) -> Release | None:
 
 
 def parse_records(config_maps: Sequence[Mapping[str, Any]]) -> list[Release]:
-    """All records that can be read, the newest first."""
+    """Parse all valid records, the newest first."""
     releases = [release for item in config_maps if (release := parse_record(item))]
     return sorted(releases, key=lambda release: release.number, reverse=True)
 
 
 def number_or_none(text: str | None) -> int | None:
-    """A number as records have it; None for anything else."""
+    """Parse a number of a record; return None for anything else."""
     return int(text) if text and text.isdigit() else None

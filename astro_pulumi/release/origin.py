@@ -1,4 +1,4 @@
-"""Where a release comes from: git commit, person or pipeline. All of it where known, none of it required."""
+"""Describe where a release comes from: git commit, person or pipeline, as far as known."""
 
 import getpass
 import json
@@ -29,7 +29,7 @@ def describe(
     description: str | None,
     environment: Mapping[str, str] = os.environ,
 ) -> dict[str, str]:
-    """What the record keeps of it: strings only, JSON where there is more to say."""
+    """Return the origin as a record keeps it: strings, some of them JSON."""
     git = _git_state(directory) if directory else {}
     return {
         **({"description": description} if description else {}),
@@ -39,7 +39,7 @@ def describe(
 
 
 def git_state(directory: Path) -> dict[str, str | bool]:
-    """Commit, branch and dirty flag of the project; empty outside of git.
+    """Return commit, branch and dirty flag of the project; empty outside of git.
 
     The commit is the last one that touched the project, and only changes in the project make it dirty:
     the rest of a repository is not what is deployed.
@@ -76,7 +76,7 @@ def _git(directory: Path, *arguments: str) -> str | None:
 
 
 def who_and_where(environment: Mapping[str, str]) -> dict[str, str]:
-    """`{"where": "GitHub Actions", "who": "octocat", "run": "123"}`, or user and host."""
+    """Return `{"where": "GitHub Actions", "who": "octocat", "run": "123"}`, or user and host."""
     for variable, (name, who, run) in _PIPELINES.items():
         if environment.get(variable):
             found = {"where": name, "who": environment.get(who), "run": environment.get(run)}

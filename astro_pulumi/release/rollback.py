@@ -1,7 +1,7 @@
-"""Going back: which release the program or the stack's configuration asks for, and what it was.
+"""Roll back: find the requested release, and deploy its image and configuration.
 
-The record is read through the Pulumi provider that the Deployment uses, so that it is the right cluster
-whoever runs the program. Everything else of a rollback is an ordinary deploy.
+The record is read through the Deployment's own Kubernetes provider, so that it comes from the right cluster.
+Everything else in a rollback is an ordinary deploy.
 """
 
 from collections.abc import Iterator, Mapping
@@ -39,7 +39,7 @@ class Rollback:
     ledger: Ledger
 
     def arguments(self, args: Mapping[str, Any]) -> dict[str, Any]:
-        """The program's arguments with those of the release in their place."""
+        """Return the program's arguments, with the restored ones replaced by those of the release."""
         arguments = restored(args, self.release.configuration)
         arguments.pop("project", None)  # neither read nor built
         for name in self.release.configuration.keys() - DeploymentArgs.__annotations__.keys():
@@ -56,7 +56,7 @@ class Rollback:
 
     @property
     def origin(self) -> dict[str, str]:
-        """What the new release's record says of it."""
+        """Entries of the new release's record about the rollback."""
         return {
             "restores": str(self.release.origin),
             "rolledBackFrom": str(self.ledger.current),
@@ -65,7 +65,7 @@ class Rollback:
 
 
 def requested(deployment: str, args: Mapping[str, Any]) -> str | None:
-    """The release that is asked for: by the stack's configuration, or by the argument."""
+    """Return the release that the stack's configuration or the argument asks for; None if none does."""
     configured = pulumi.Config(stack_config.NAMESPACE).get(stack_config.ROLLBACK_TO)
     wanted = stack_config.value_for(configured, deployment) if configured else None
     if wanted is not None:
@@ -100,7 +100,7 @@ def release_content(
 
 
 def project_hash(spec: DeploymentSpec, rollback: Rollback | None) -> str | None:
-    """The hash of the project that the image was built from, where it is known."""
+    """Return the hash of the project that the image was built from; None if unknown."""
     if rollback:
         return rollback.release.project_hash
     return spec.source.project.content_hash if spec.source else None
@@ -109,7 +109,7 @@ def project_hash(spec: DeploymentSpec, rollback: Rollback | None) -> str | None:
 def release_origin(
     spec: DeploymentSpec, rollback: Rollback | None, description: str | None
 ) -> dict[str, str]:
-    """What the record says of where the release comes from."""
+    """Return the record's entries about the origin of the release."""
     directory = spec.source.project.directory if spec.source else None
     return {
         **origin.describe(directory, description),
@@ -118,9 +118,10 @@ def release_origin(
 
 
 def require_image(rollback: Rollback, registry: Registry | None) -> None:
-    """Makes sure that the image of the release still exists, as far as that can be known here.
+    """Check that the registry still has the image. Without an answer of the registry, nothing is checked.
 
-    :raises ReleaseError: when the registry does not have it any more.
+    Raises:
+        ReleaseError: The image is gone.
     """
     release = rollback.release
     running = rollback.ledger.releases[rollback.ledger.current]
@@ -143,7 +144,7 @@ def _login(registry: Registry | None) -> str | None:
 
 
 class _ConfigMap(pulumi.CustomResource):
-    """A ConfigMap that is read, not made."""
+    """A ConfigMap that is only read."""
 
     metadata: pulumi.Output[dict[str, Any]]
     data: pulumi.Output[dict[str, str]]
@@ -160,10 +161,7 @@ class _ConfigMap(pulumi.CustomResource):
 def read(
     deployment: str, wanted: str, namespace: pulumi.Output[str], parent: pulumi.Resource
 ) -> Rollback:
-    """The release that `wanted` means. Waits for the cluster's answer.
-
-    A Deployment's children depend on what the release has, so that nothing can go on without it.
-    """
+    """Read the record of a release. Waits for the cluster, because the arguments depend on the record."""
     where = wait_for(namespace)
     if where is None:
         raise ReleaseError(f"{deployment} was never deployed: there is no release to go back to.")
@@ -187,7 +185,7 @@ def read(
 
 
 def downgrade_warning(rollback: Rollback, policy: str | None) -> str | None:
-    """What to say before the database is taken back to an older Airflow; None when it is not."""
+    """Return a warning if the rollback needs a downgrade of the database; None otherwise."""
     if rollback.ledger.airflow_version is None:
         return None
     to = AirflowVersion.parse(rollback.release.airflow_version)
@@ -215,7 +213,7 @@ def downgrade_warning(rollback: Rollback, policy: str | None) -> str | None:
 
 @contextmanager
 def _explained(what: str) -> Iterator[None]:
-    """Pulumi says that some object does not exist; not what for."""
+    """Add the purpose to errors, which only name the object."""
     try:
         yield
     except Exception as error:

@@ -413,7 +413,7 @@ def test_a_record_that_was_deleted_by_hand_is_missed_before_anything_changes(
     gone = released.history()[1]["number"]
     released.kubectl("delete", "configmap", f"releases-release-{gone}")
     said = released.refused("rollback", str(gone))
-    assert f"There is no release {gone}. There are: 1, " in said
+    assert f"There is no release {gone}. Releases: 1, " in said
 
 
 def test_an_image_that_is_gone_is_missed_before_anything_changes(released: Released) -> None:

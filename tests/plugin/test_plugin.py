@@ -181,7 +181,7 @@ def test_what_changes_is_told(plugin: Plugin, preview: bool) -> None:
     first = plugin.construct(inputs | {"workerQueues": [{"name": "default"}, {"name": "heavy"}]})
     before = {"analytics-content": first.get("analytics-content").inputs}
     second = plugin.construct(inputs, preview=preview, before=before)
-    gone = "worker queue is gone: heavy."
+    gone = "worker queue is removed: heavy."
     assert [text for text in second.said if text.startswith(gone)]
     created = plugin.construct(inputs, preview=preview)  # nothing to compare with
     assert not [text for text in created.said if "queue" in text]

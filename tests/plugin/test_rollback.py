@@ -85,8 +85,8 @@ def test_the_namespace_may_be_an_output(plugin: Plugin) -> None:
 @pytest.mark.parametrize(
     ("asked", "says"),
     [
-        ("4", "There is no release 4. There are: 3, 5; 5 is current."),
-        ("last week", "'last week' is no release"),
+        ("4", "There is no release 4. Releases: 3, 5; current: 5."),
+        ("last week", "'last week' is not a release"),
     ],
 )
 @pytest.mark.parametrize("preview", [True, False])

@@ -78,7 +78,7 @@ def test_a_deploy_that_succeeded_is_no_failure_if_the_cluster_cannot_be_asked(
     done = invoke("deploy", "--stack", "dev", "--yes")
     assert done.exit_code == 0
     assert "Deploying analytics (stack dev)\n" in done.stderr
-    assert "What runs now is not known: the Kubernetes API at https://x" in done.stderr
+    assert "Cannot show the current state: the Kubernetes API at https://x" in done.stderr
 
 
 class Found:

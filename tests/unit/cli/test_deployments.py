@@ -79,7 +79,7 @@ def test_who_may_not_list_all_namespaces_finds_that_of_the_stack(find: Any) -> N
 
 def test_a_stack_that_was_named_does_not_stand_for_another_deployment(find: Any) -> None:
     here = [InStack("analytics", None)]
-    with pytest.raises(ArgumentError, match="dev has no Deployment that was ever deployed"):
+    with pytest.raises(ArgumentError, match="stack dev has no Deployment with a release"):
         find(FakeCluster(OTHERS), here, stack="dev")
     assert find(FakeCluster(OTHERS), here) == "prod/analytics"
 
@@ -179,7 +179,9 @@ def test_deploy_takes_the_name_of_a_deployment_or_of_a_stack() -> None:
 
 @pytest.mark.usefixtures("two_stacks")
 def test_without_a_terminal_deploy_lists_the_choices() -> None:
-    with pytest.raises(ArgumentError, match=r"which Deployment\? .*dev \(analytics\); prod \(repo"):
+    with pytest.raises(
+        ArgumentError, match=r"several Deployments match\. .*dev \(analytics\); prod \(repo"
+    ):
         deploy._choose_stack(None, None)
     with pytest.raises(ArgumentError, match=r"no stack has a Deployment 'x'. dev \(analytics\)"):
         deploy._choose_stack("x", None)
@@ -187,7 +189,7 @@ def test_without_a_terminal_deploy_lists_the_choices() -> None:
 
 def test_the_first_stack_has_to_be_named(fake: FakePulumi) -> None:
     fake.stacks()
-    with pytest.raises(ArgumentError, match="--stack: there is no stack yet"):
+    with pytest.raises(ArgumentError, match="--stack: the project has no stack"):
         deploy._choose_stack(None, None)
 
 
@@ -222,7 +224,8 @@ def test_before_a_deploy_one_line_says_what_is_deployed(
     fake.state(component("analytics", "dev-1a2b"))
     monkeypatch.setattr(deploy, "connect", lambda *_: FakeCluster(OURS))
     assert (
-        deploy._announced("dev") == "Deploying analytics (stack dev). Now: Airflow 3.3.2, release 3"
+        deploy._announced("dev")
+        == "Deploying analytics (stack dev). Current: Airflow 3.3.2, release 3"
     )
 
 

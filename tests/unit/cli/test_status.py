@@ -15,14 +15,14 @@ def test_a_log_has_the_whole_reason_of_what_does_not_run(
     show(Status("analytics", "prod", "3.3.2", 7, DIGEST, (process,), (), {"default": 3}))
     said = capsys.readouterr().out
     assert problem in said
-    assert "queue default: 3 waiting" in said
+    assert "queue default: 3 tasks waiting" in said
     assert said.endswith("not healthy\n")
 
 
 def test_workers_that_drain_are_named_with_their_end(capsys: pytest.CaptureFixture[str]) -> None:
     worker = Draining("analytics-worker-default-7d7b", "worker", "2000-01-01T00:00:00Z")
     show(Status("analytics", "prod", "3.3.2", 7, DIGEST, (), (worker,), None))
-    assert "analytics-worker-default-7d7b finishes its tasks, until" in capsys.readouterr().out
+    assert "analytics-worker-default-7d7b is draining, until" in capsys.readouterr().out
 
 
 def test_nothing_is_healthy_beside_a_pod_that_crashes() -> None:

@@ -1,4 +1,4 @@
-"""What is told of a deploy's changes against the last release."""
+"""The report of a deploy's changes against the last release."""
 
 import json
 from pathlib import Path
@@ -11,11 +11,11 @@ from astro_pulumi.project import read_project
 from astro_pulumi.project.summary import Summary, summarize
 from astro_pulumi.release.changes import (
     Content,
-    Told,
+    Report,
     content_record,
-    packed,
-    project_in_short,
-    told,
+    recorded_project,
+    report,
+    serialized,
 )
 from astro_pulumi.release.ledger import AIRFLOW_VERSION, parse_record
 from astro_pulumi.validation import specify
@@ -53,7 +53,7 @@ def current_release(
 
     def program() -> dict[str, Any]:
         spec = specify("analytics", with_queues(folder, name, changes, queues))
-        return content_record(spec, project_in_short(spec, None), RELEASE_JOB_FOUND)
+        return content_record(spec, recorded_project(spec, None), RELEASE_JOB_FOUND)
 
     made: dict[str, Any] = run(program).result
     return made
@@ -77,11 +77,11 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Program:
         return deploy(with_queues(folder, "now", {}, ("default",)))
 
 
-def test_everything_that_is_another_one_is_told(folder: Path) -> None:
+def test_every_difference_is_reported(folder: Path) -> None:
     before = current_release(folder, "before", PROJECT_BEFORE)
     after = current_release(folder, "after", PROJECT_AFTER, ("default", "reports"))
-    said = told(before, after)
-    assert said.differences.splitlines() == [
+    found = report(before, after)
+    assert found.differences.splitlines() == [
         "changes against release 7:",
         "  Airflow: 3.1 -> 3.0",
         "  base image: astrocrpublic.azurecr.io/runtime:3.1-5 -> astrocrpublic.azurecr.io/runtime:3.0-5",
@@ -96,28 +96,28 @@ def test_everything_that_is_another_one_is_told(folder: Path) -> None:
         "  packages removed: libpq-dev",
         "  worker queues: 1 added (reports)",
     ]
-    assert said.warnings == ()
+    assert found.warnings == ()
 
 
-def test_nothing_is_told_when_nothing_changed(folder: Path) -> None:
+def test_nothing_is_reported_if_nothing_changed(folder: Path) -> None:
     before = current_release(folder, "before", PROJECT_BEFORE)
-    assert told(before, current_release(folder, "same", PROJECT_BEFORE)) == Told("", ())
+    assert report(before, current_release(folder, "same", PROJECT_BEFORE)) == Report("", ())
 
 
-def test_a_queue_that_is_gone_is_a_warning(folder: Path) -> None:
+def test_a_removed_queue_is_a_warning(folder: Path) -> None:
     before = current_release(folder, "before", {}, ("default", "reports", "heavy"))
     after = current_release(folder, "after", {}, ("default", "exports"))
-    said = told(before, after)
-    assert said.warnings == (
-        "worker queues are gone: heavy, reports. Tasks that are sent there stay queued, since "
-        "no worker takes them: give their `queue` another name, or keep the queue.",
+    found = report(before, after)
+    assert found.warnings == (
+        "worker queues are removed: heavy, reports. Tasks of such a queue stay queued, because no worker "
+        "takes them. Keep the queue, or change the `queue` of the tasks.",
     )
-    assert "worker queues: 1 added (exports)" in said.differences
+    assert "worker queues: 1 added (exports)" in found.differences
 
 
 def test_the_first_queue_still_serves_default_under_another_name(folder: Path) -> None:
     before = current_release(folder, "before", {}, ("default",))
-    assert told(before, current_release(folder, "after", {}, ("main",))).warnings == ()
+    assert report(before, current_release(folder, "after", {}, ("main",))).warnings == ()
 
 
 def with_annotations(inputs: dict[str, Any], **changes: str | None) -> dict[str, Any]:
@@ -130,20 +130,20 @@ def with_annotations(inputs: dict[str, Any], **changes: str | None) -> dict[str,
 def test_a_rolled_back_version_is_not_another_one_for_being_exact(folder: Path) -> None:
     before = current_release(folder, "before", {})
     exact = with_annotations(before, **{AIRFLOW_VERSION: "3.1.5"})
-    assert told(before, exact) == Told("", ())
+    assert report(before, exact) == Report("", ())
     newer = with_annotations(before, **{AIRFLOW_VERSION: "3.2.1"})
-    assert "Airflow: 3.1 -> 3.2.1" in told(before, newer).differences
+    assert "Airflow: 3.1 -> 3.2.1" in report(before, newer).differences
 
 
-def test_what_is_not_known_is_not_told(folder: Path) -> None:
+def test_unknown_content_is_not_compared(folder: Path) -> None:
     now = current_release(folder, "now", {})
     built_elsewhere = with_annotations(now, **{PROJECT: None})
-    assert told(now, built_elsewhere) == Told("", ())
-    assert told(built_elsewhere, now) == Told("", ())
+    assert report(now, built_elsewhere) == Report("", ())
+    assert report(built_elsewhere, now) == Report("", ())
 
 
 def test_it_changes_in_place(deployed: Program) -> None:
-    """Hooks are told of both sides in an update only, and other data replaces a ConfigMap."""
+    """Hooks get both sides in an update only, and other data replaces a ConfigMap."""
     now = deployed.get("analytics-content").inputs
     assert "data" not in now
     assert "name" not in now["metadata"]
@@ -175,7 +175,7 @@ def test_the_record_keeps_it_for_a_rollback(deployed: Program) -> None:
         "acme @ https://u:p/SECRET@git.acme.com/acme-1.2.tar.gz",
     ],
 )
-def test_no_login_is_kept_or_told(line: str, tmp_path: Path) -> None:
+def test_no_login_is_kept_or_reported(line: str, tmp_path: Path) -> None:
     projects = [
         summarize(
             read_project(
@@ -185,9 +185,9 @@ def test_no_login_is_kept_or_told(line: str, tmp_path: Path) -> None:
         for name, end in (("before", ""), ("after", "0"))
     ]
     before, after = (
-        {"metadata": {"annotations": {PROJECT: packed(project)}}} for project in projects
+        {"metadata": {"annotations": {PROJECT: serialized(project)}}} for project in projects
     )
-    shown = told(before, after).differences
+    shown = report(before, after).differences
     assert "SECRET" not in json.dumps([before, after])
     assert "SECRET" not in shown
     assert "requirements.txt" in shown
@@ -199,7 +199,7 @@ def test_a_large_project_fits_into_the_record() -> None:
         for n in range(10_000)
     }
     project = Summary("runtime:3.1-5", files, {"pandas": "==2.2.3"}, ("jq",))
-    text = packed(project)
+    text = serialized(project)
     assert len(text) < 200 << 10
     assert Content.from_annotations({PROJECT: text}).project == project
 
@@ -208,7 +208,7 @@ def test_a_project_of_too_many_files_keeps_the_rest() -> None:
     files = {
         f"include/{n * 2654435761 % 2**32:08x}": f"{n * 40503 % 2**32:08x}" for n in range(40_000)
     }
-    text = packed(Summary("runtime:3.1-5", files, {"pandas": "==2.2.3"}, ("jq",)))
+    text = serialized(Summary("runtime:3.1-5", files, {"pandas": "==2.2.3"}, ("jq",)))
     kept = Content.from_annotations({PROJECT: text}).project
     assert kept == Summary("runtime:3.1-5", None, {"pandas": "==2.2.3"}, ("jq",))
 
@@ -216,6 +216,6 @@ def test_a_project_of_too_many_files_keeps_the_rest() -> None:
 def test_long_lists_are_cut(folder: Path) -> None:
     before = current_release(folder, "before", {})
     many = {f"dags/dag_{number:02}.py": "# airflow dag\n" for number in range(14)}
-    said = told(before, current_release(folder, "after", many))
-    assert "14 added (dags/dag_00.py, dags/dag_01.py" in said.differences
-    assert "dags/dag_09.py and 4 more)" in said.differences
+    found = report(before, current_release(folder, "after", many))
+    assert "14 added (dags/dag_00.py, dags/dag_01.py" in found.differences
+    assert "dags/dag_09.py and 4 more)" in found.differences

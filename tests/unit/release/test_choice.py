@@ -65,12 +65,12 @@ def test_of_releases_with_the_same_image_the_newest_is_meant() -> None:
 
 @pytest.mark.parametrize("wanted", ["9", "0", "sha256:ff", "yesterday", "-1", "latest"])
 def test_what_there_is_not_is_refused_with_what_there_is(wanted: str) -> None:
-    with pytest.raises(ReleaseError, match="There are: 1, 2, 3; 3 is current"):
+    with pytest.raises(ReleaseError, match="Releases: 1, 2, 3; current: 3"):
         choose(ledger(3), wanted)
 
 
 def test_there_is_nothing_before_the_first_release() -> None:
-    with pytest.raises(ReleaseError, match="no release before 1"):
+    with pytest.raises(ReleaseError, match="no release before release 1"):
         choose(ledger(1), "previous")
 
 
