@@ -24,6 +24,7 @@ from astro_pulumi.once import once_in_a_run
 from astro_pulumi.pod_arguments import read_placement, read_pod_template, read_resources
 from astro_pulumi.pod_template import Scope
 from astro_pulumi.project import build_secrets, read_project, runtime
+from astro_pulumi.project.dockerfile import BaseImage
 
 T = TypeVar("T")
 
@@ -85,7 +86,7 @@ def specify(name: str, args: DeploymentArgs, *, may_lack_dags: bool = False) -> 
     return spec.DeploymentSpec(
         name=name,
         source=source,
-        image=given.optional_text("image"),
+        image=given.optional_text("image", _check_image),
         registry=_registry(given) if given.has("registry") else None,
         airflow_version=version,
         facts=facts,
@@ -121,6 +122,17 @@ def specify(name: str, args: DeploymentArgs, *, may_lack_dags: bool = False) -> 
         release_job_timeout=timeouts.number("release_job", 1800, 1),
         rollout_timeout=timeouts.number("rollout", 600, 1),
     )
+
+
+def _check_image(reference: str, path: str) -> str:
+    """Refuse what Kubernetes would call an invalid image name, when the Deployment is half made."""
+    if not BaseImage(reference, 1).is_valid:
+        raise ArgumentError(
+            path,
+            f"{reference!r} is no reference of an image: it must be one such as postgres:17 or "
+            "ghcr.io/acme/analytics@sha256:<64 digits>, with the name in lower case",
+        )
+    return reference
 
 
 def _image_source(given: Arguments, accept: frozenset[str] = frozenset()) -> spec.ImageSource:
@@ -381,7 +393,7 @@ def _pgbouncer(given: Arguments, placement: spec.Placement) -> spec.PgBouncer:
         if not value.strip() or "\n" in value:
             raise ArgumentError(path, "must be one line that is not empty")
     return spec.PgBouncer(
-        image=args.plain_text("image"),
+        image=args.plain_text("image", check=_check_image),
         replicas=args.number("replicas", 1, 1, 100),
         resources=read_resources(args, "pgbouncer"),
         placement=read_placement(args, placement),
@@ -475,7 +487,7 @@ def _backing_service(
     args: Arguments, component: str, image: str, storage_size: str, placement: spec.Placement
 ) -> spec.BackingService:
     return spec.BackingService(
-        image=args.plain_text("image", image),
+        image=args.plain_text("image", image, _check_image),
         storage_size=args.plain_quantity("storage_size", storage_size),
         storage_class=args.optional_plain_text("storage_class"),
         resources=read_resources(args, component),
@@ -605,7 +617,7 @@ def _metrics(args: Arguments, placement: spec.Placement) -> spec.Metrics:
         statsd_port=args.number("statsd_port", 8125, 1, 65535),
         otel_host=args.optional_plain_text("otel_host"),
         otel_port=args.number("otel_port", 4318, 1, 65535),
-        exporter_image=args.optional_plain_text("exporter_image"),
+        exporter_image=args.optional_plain_text("exporter_image", _check_image),
         service_monitor=args.plain_flag("service_monitor"),
         prefix=args.plain_text("prefix", "airflow"),
         resources=read_resources(args, "statsd"),

@@ -220,7 +220,7 @@ EMBEDDED: Final[dict[str, Any]] = {
     },
 }
 BY_URL: Final[dict[str, Any]] = {
-    "image": f"{REPOSITORY}@sha256:abc",
+    "image": f"{REPOSITORY}@sha256:{'a' * 64}",
     "airflow_version": "2.10.4",
     "namespace": "data",
     "worker_queues": [{"name": "a", "max_count": 4}],

@@ -14,11 +14,10 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import pulumi
-from pulumi.runtime.proto import resource_pb2
-from pulumi.runtime.settings import monitor_supports_feature
 
 from astro_pulumi.kubernetes.metadata import Manifest, labels
 from astro_pulumi.project.summary import Summary, summarize
+from astro_pulumi.pulumi_version import supports_hooks
 from astro_pulumi.release.ledger import AIRFLOW_VERSION, NUMBER
 from astro_pulumi.spec import DeploymentSpec
 
@@ -187,7 +186,7 @@ def report_hook(deployment: str, parent: pulumi.Resource) -> pulumi.ResourceHook
 
     Return None if the Pulumi CLI does not support resource hooks.
     """
-    if not monitor_supports_feature(resource_pb2.RESOURCE_MONITOR_FEATURE_RESOURCE_HOOKS):
+    if not supports_hooks():
         return None
 
     def log(args: pulumi.ResourceHookArgs) -> None:

@@ -12,7 +12,7 @@ from tests.mock_engine import UNKNOWN, Secret, write_project
 from tests.plugin.fake_engine import Construction, Plugin, output, secret, started_plugin
 
 REGISTRY = {"repository": "ghcr.io/acme/analytics"}
-BUILT = {"image": "ghcr.io/acme/analytics@sha256:abc", "airflowVersion": "3.1"}
+BUILT = {"image": "ghcr.io/acme/analytics@sha256:" + "a" * 64, "airflowVersion": "3.1"}
 
 
 @pytest.fixture(scope="module")

@@ -230,7 +230,7 @@ def test_metrics_reach_the_exporter() -> None:
 
 def test_two_deployments_do_not_reach_each_other() -> None:
     policies = network_policies(spec())
-    other = specify("other", {"image": "a@sha256:b", "airflow_version": "3.3"})
+    other = specify("other", {"image": "a@sha256:" + "0" * 64, "airflow_version": "3.3"})
     pod = selector(other.name, "scheduler")
     for policy in policies.values():
         assert not matches(policy["spec"]["podSelector"], pod)
