@@ -188,6 +188,7 @@ def pair(
         "airflow2NodePort": free_node_port(kube),
         "pgbouncerImage": modules.pgbouncer_image(platform),
         "databaseByUrl": False,
+        "existing": False,
         "heavyQueue": True,
         "heavyConcurrency": 2,
         "season": "winter",

@@ -1,4 +1,4 @@
-"""What a further `up` does to two Deployments in one namespace. The last tests of this folder.
+"""What a further `up` does to two Deployments in one namespace. They leave airflow3 alone.
 
 They build on each other in the order of this file.
 """

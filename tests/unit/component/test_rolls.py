@@ -13,7 +13,7 @@ import pytest
 
 from astro_pulumi.kubernetes.pods import pod_files
 from tests.mock_engine import deploy
-from tests.specs import arguments
+from tests.specs import FERNET_KEY, arguments
 
 QUEUES = [{"name": "default"}, {"name": "heavy"}]
 WEB, SCHEDULER, TRIGGERER, DAGS = "webserver", "scheduler", "triggerer", "dag-processor"
@@ -89,6 +89,11 @@ def rolled(before: dict[str, Any], after: dict[str, Any], version: str) -> set[s
             {SCHEDULER, *WORKERS},
         ),
         ({}, {"pod_template": {"metadata": {"labels": {"team": "data"}}}}, AIRFLOW),
+        ({}, {"environment_from": [{"secret": "tokens"}]}, AIRFLOW),
+        ({}, {"variables_from": {"a": {"secret": "s", "key": "k"}}}, AIRFLOW - {SCHEDULER}),
+        # Tasks get Connections from the webserver.
+        ({}, {"fernet_key": FERNET_KEY}, PROCESSES),
+        ({}, {"auth": {"admin_password": "other"}}, set()),
         ({"registry": LOGIN}, {"registry": {**LOGIN, "password": "new"}}, set()),
         ({}, {"service": {"type": "NodePort"}}, set()),
         ({}, {"network_policies": {"enabled": False}}, set()),

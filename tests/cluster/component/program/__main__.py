@@ -26,6 +26,8 @@ webserver = astro.ProcessArgs(resources=larger)
 
 def database_and_broker() -> tuple[astro.DatabaseArgs, astro.BrokerArgs]:
     """One of them by its URL, the other by its fields; which is which may change."""
+    if config.require_bool("existing"):
+        return existing_database_and_broker()
     ca = config.require("authority")
     database, broker = config.require("databaseHost"), config.require("brokerHost")
     database_password = config.require_secret("databasePassword")
@@ -52,6 +54,43 @@ def database_and_broker() -> tuple[astro.DatabaseArgs, astro.BrokerArgs]:
     ), astro.BrokerArgs(url=url, ca_certificate=ca)
 
 
+def existing_database_and_broker() -> tuple[astro.DatabaseArgs, astro.BrokerArgs]:
+    """Their logins and certificates are in Secrets that Pulumi does not read."""
+    ca = astro.ValueFromArgs(config_map="own-authority", key="ca.crt")
+    return astro.DatabaseArgs(
+        host=config.require("databaseHost"),
+        login_from=astro.LoginFromArgs(
+            secret="own-database",
+            username_key="user",
+            password_key="word",
+        ),
+        ssl_mode="verify-full",
+        ca_certificate_from=ca,
+    ), astro.BrokerArgs(
+        host=config.require("brokerHost"),
+        login_from=astro.LoginFromArgs(secret="own-broker"),
+        tls=True,
+        ca_certificate_from=ca,
+    )
+
+
+def values() -> astro.DeploymentArgs:
+    """Values that airflow3 gets from existing Secrets, or from nowhere; and its Fernet key."""
+    args = astro.DeploymentArgs(auth=astro.AuthArgs(manager="simple"))
+    if config.get("fernetKey"):
+        args["fernet_key"] = config.require_secret("fernetKey")
+    if config.require_bool("existing"):
+        args["auth"]["admin_password_from"] = astro.SecretFromArgs(
+            secret="own-admin",
+            key="word",
+        )
+        tokens = astro.EnvironmentFromArgs(secret="own-tokens", prefix="TEAM_")
+        args["environment_from"] = [tokens]
+        word = astro.ValueFromArgs(secret="own-values", key="word")
+        args["variables_from"] = {"word": word}
+    return args
+
+
 def registry() -> astro.RegistryArgs:
     """With a login, if there is one."""
     args = astro.RegistryArgs(
@@ -61,6 +100,19 @@ def registry() -> astro.RegistryArgs:
         args["username"] = username
         args["password"] = config.require_secret("registryPassword")
     return args
+
+
+def connections() -> dict[str, astro.ConnectionArgs]:
+    """With fields, and in an existing Secret."""
+    orders = astro.ConnectionArgs(
+        type="http",
+        host="orders.acme.test",
+        password=config.require_secret("connectionPassword"),
+    )
+    if not config.require_bool("existing"):
+        return {"orders": orders}
+    value = astro.ValueFromArgs(secret="own-values", key="vault")
+    return {"orders": orders, "vault": astro.ConnectionArgs(value_from=value)}
 
 
 def airflow3() -> astro.Deployment:
@@ -90,13 +142,7 @@ def airflow3() -> astro.Deployment:
             termination_grace_period_seconds=120,
             environment={"GREETING": "hello"},
             secret_environment={"API_TOKEN": config.require_secret("apiToken")},
-            connections={
-                "orders": astro.ConnectionArgs(
-                    type="http",
-                    host="orders.acme.test",
-                    password=config.require_secret("connectionPassword"),
-                )
-            },
+            connections=connections(),
             variables={"season": config.require("season")},
             database=database,
             pgbouncer=astro.PgBouncerArgs(
@@ -112,9 +158,9 @@ def airflow3() -> astro.Deployment:
             ingress=astro.IngressArgs(
                 host="airflow.acme.test", path="/team", class_name="none", tls_secret="airflow-tls"
             ),
-            auth=astro.AuthArgs(manager="simple"),
             metrics=astro.MetricsArgs(exporter_image=config.require("exporterImage")),
             pod_template={"metadata": {"labels": {"team": "analytics"}}},
+            **values(),
         ),
     )
 
