@@ -58,7 +58,7 @@ def rollout_job(
         {"name": "ASTRO_WORKLOADS", "value": json.dumps(names)},
         {"name": "ASTRO_ROLLOUT_TIMEOUT", "value": computed(str, spec.rollout_timeout)},
     ]
-    for volume, sources in _secrets(environment, workloads).items():
+    for volume, sources in secret_volumes(environment, workloads).items():
         mount_files(pod, volume, sources, f"{_SECRETS}/{volume}")
     made = job(spec, ROLLOUT, pod, computed(lambda seconds: seconds + _START, spec.rollout_timeout))
     metadata = made["spec"]["template"]["metadata"]
@@ -122,7 +122,7 @@ def begins_after(
     return is_upgrade.apply(wait)
 
 
-def _secrets(
+def secret_volumes(
     environment: AirflowEnvironment, workloads: Sequence[Manifest]
 ) -> dict[str, list[Manifest]]:
     """Return the Secrets whose values must not be in a message: volume -> sources.
@@ -136,20 +136,29 @@ def _secrets(
     ]
     distinct = {_identity(source): source for source in found}
     # What is missing keeps a workload from starting, which this Job is to say.
-    sources = [{"secret": {**source, "optional": True}} for source in distinct.values()]
-    whole = [source for source in sources if "items" not in source["secret"]]
-    keys = [source for source in sources if "items" in source["secret"]]
+    sources = [{**source, "optional": True} for source in distinct.values()]
+    whole = [source for source in sources if "items" not in source]
+    keys = [source for source in sources if "items" in source]
     return {
-        **{f"secret-{number}": [source] for number, source in enumerate(whole)},
-        **({"keys": keys} if keys else {}),
+        **{f"secret-{number}": [{"secret": source}] for number, source in enumerate(whole)},
+        **({"keys": [_numbered(*one) for one in enumerate(keys)]} if keys else {}),
     }
 
 
+def _numbered(number: int, source: Manifest) -> Manifest:
+    """Return a source whose files have names of their own: two Secrets may be read under one name."""
+    items = [
+        {**item, "path": f"{number}-{item['path'].replace('/', '-')}"} for item in source["items"]
+    ]
+    return {"secret": {**source, "items": items}}
+
+
 def _identity(source: Manifest) -> tuple[Any, ...]:
-    """Return the Secret and the files that are made of it. Outputs have no equality."""
-    name = source["name"]
-    paths = (item["path"] for item in source.get("items", ()))
-    return (id(name) if isinstance(name, pulumi.Output) else name, *paths)
+    """Return the Secret, and the keys and files that are read of it. Outputs have no equality."""
+    names = [source["name"]]
+    for item in source.get("items", ()):
+        names += [item["key"], item["path"]]
+    return tuple(id(name) if isinstance(name, pulumi.Output) else name for name in names)
 
 
 def _read_by(workload: Manifest) -> Iterator[Manifest]:
@@ -160,14 +169,14 @@ def _read_by(workload: Manifest) -> Iterator[Manifest]:
             if "secretRef" in source:
                 yield {"name": source["secretRef"]["name"]}
         for variable in container.get("env", []):
-            if reference := variable.get("valueFrom", {}).get("secretKeyRef"):
+            if reference := (variable.get("valueFrom") or {}).get("secretKeyRef"):
                 # By the variable's name the filter knows what is only a user's name.
                 items = [{"key": reference["key"], "path": variable["name"]}]
                 yield {"name": reference["name"], "items": items}
     for volume in pod.get("volumes", []):
         if "secret" in volume:
             yield {"name": volume["secret"]["secretName"]}
-        for source in volume.get("projected", {}).get("sources", []):
+        for source in (volume.get("projected") or {}).get("sources", []):
             if "secret" in source:
                 yield {
                     key: source["secret"][key]

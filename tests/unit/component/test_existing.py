@@ -236,6 +236,8 @@ def test_the_watch_of_the_rollout_knows_what_must_not_be_in_a_message(
     assert ("tokens" in whole) is (turn != "pgbouncer")
     # The filter leaves out users by this name: it would take `airflow` out of every line.
     paths = {item["path"]: item["key"] for s in sources for item in s.get("items", [])}
+    items = [item for source in sources for item in source.get("items", [])]
+    assert len(paths) == len(items), "two files of one volume have the same name"
     users = {path for path, key in paths.items() if key == "user"}
     assert users
     assert all(path.endswith("_USERNAME") for path in users)

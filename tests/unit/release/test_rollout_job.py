@@ -3,13 +3,14 @@
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pulumi
 import pytest
 
 import astro_pulumi
-from astro_pulumi.release.rollout import INPUTS, inputs_hash
+from astro_pulumi.release.rollout import INPUTS, inputs_hash, secret_volumes
 from tests.mock_engine import Program, Resource, Secret, deploy, run
 from tests.specs import IMAGE, arguments, everything
 from tests.unit.component.test_rolls import POOL, QUEUES
@@ -227,3 +228,18 @@ def test_the_script_imports_neither_airflow_nor_packages() -> None:
     before = set(sys.modules)
     load("rollout_job")
     assert not {"airflow", "kubernetes", "pulumi"} & (set(sys.modules) - before)
+
+
+def test_two_secrets_may_be_read_under_one_name() -> None:
+    """As with a patch of the pod's template, which gives two workloads a variable each."""
+
+    def workload(secret: str) -> dict[str, Any]:
+        reference = {"name": secret, "key": "token"}
+        variable = {"name": "TOKEN", "valueFrom": {"secretKeyRef": reference}}
+        container = {"name": "a", "env": [variable, variable]}
+        return {"spec": {"template": {"spec": {"containers": [container]}}}}
+
+    environment: Any = SimpleNamespace(secrets={})
+    volumes = secret_volumes(environment, [workload("one"), workload("two")])
+    files = [(s["secret"]["name"], s["secret"]["items"][0]["path"]) for s in volumes["keys"]]
+    assert files == [("one", "0-TOKEN"), ("two", "1-TOKEN")]
