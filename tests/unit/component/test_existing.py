@@ -86,12 +86,23 @@ def test_the_webserver_composes_the_url_of_asyncpg(program: Program) -> None:
     assert found[name] == f"postgresql+asyncpg://{DATABASE}@db.test:5432/airflow?ssl=require"
 
 
-def test_a_worker_composes_the_brokers_url(program: Program) -> None:
-    found = environment(program, program.get("analytics-worker-a", "Deployment"))
-    assert found["AIRFLOW__CELERY__BROKER_URL"] == (
+def test_a_worker_composes_the_brokers_url_alone(program: Program) -> None:
+    worker = program.get("analytics-worker-a", "Deployment")
+    found = environment(program, worker)
+    url = (
         "rediss://celery:r%40dis@redis.test:6379/0?ssl_cert_reqs=CERT_REQUIRED"
         "&ssl_ca_certs=/run/secrets/astro-pulumi/broker-ca.pem"
     )
+    assert found["AIRFLOW__CELERY__BROKER_URL"] == found["AIRFLOW__CELERY__RESULT_BACKEND"] == url
+    assert "db-login" not in json.dumps(worker.inputs), "tasks of Airflow 3 see no database"
+
+
+def test_a_worker_of_airflow_2_composes_the_databases_url_too() -> None:
+    program = deploy(arguments(**{**EXISTING, "airflow_version": "2.11"}))
+    found = environment(program, program.get("analytics-worker-a", "Deployment"))
+    url = f"postgresql+psycopg2://{DATABASE}@analytics-pgbouncer:6432/airflow"
+    assert found["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] == url
+    assert found["AIRFLOW__CELERY__RESULT_BACKEND"] == f"db+{url}"
 
 
 def test_connections_and_variables_are_read_by_those_who_run_dag_code(program: Program) -> None:
