@@ -173,7 +173,7 @@ class Arguments:
         """A mapping of names to mappings; empty when not given."""
         return {
             name: Arguments(value, self._kind_of(key), f"{self.path(key)}[{name!r}]")
-            for name, value in self.mapping(key).items()
+            for name, value in self._mapping(key).items()
         }
 
     def _kind_of(self, key: str) -> Any:
@@ -185,6 +185,10 @@ class Arguments:
 
     def mapping(self, key: str) -> Mapping[str, Any]:
         """A mapping of anything; empty when not given."""
+        values: Mapping[str, Any] = _with_integers(self._mapping(key))
+        return values
+
+    def _mapping(self, key: str) -> Mapping[str, Any]:
         values = self._values.get(key, {})
         if not isinstance(values, Mapping):
             raise ArgumentError(self.path(key), f"must be a mapping, not {_kind(values)}")
@@ -197,7 +201,7 @@ class Arguments:
             if not isinstance(value, Mapping):
                 path = f"{self.path(key)}[{index}]"
                 raise ArgumentError(path, f"must be a mapping, not {_kind(value)}")
-        return list(values)
+        return [_with_integers(value) for value in values]
 
     def _list(self, key: str, default: Sequence[Any]) -> Sequence[Any]:
         values = self._values.get(key, default)
@@ -213,7 +217,7 @@ class Arguments:
         :param check_name: `check_name(name, path)` may raise.
         """
         checked: dict[str, pulumi.Input[str]] = {}
-        for name, value in self.mapping(key).items():
+        for name, value in self._mapping(key).items():
             path = f"{self.path(key)}[{name!r}]"
             if not isinstance(name, str):
                 raise ArgumentError(path, "must have a string for a name")
@@ -231,10 +235,21 @@ class Arguments:
 
     def plain_strings(self, key: str) -> dict[str, str]:
         """As `strings`, known when the program runs."""
-        values = self.mapping(key)
+        values = self._mapping(key)
         return {
             name: _string(value, f"{self.path(key)}[{name!r}]") for name, value in values.items()
         }
+
+
+def _with_integers(value: Any) -> Any:
+    """Return `value` with whole numbers as integers: other languages send only floats."""
+    if isinstance(value, pulumi.Output):
+        return value.apply(_with_integers)
+    if isinstance(value, Mapping):
+        return {key: _with_integers(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_with_integers(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _string(value: Any, path: str) -> str:

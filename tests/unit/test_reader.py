@@ -156,6 +156,15 @@ def test_an_output_without_a_value() -> None:
         opened(READERS["optional text"][0], nothing)
 
 
+def test_numbers_in_anything_are_whole() -> None:
+    given = {"b": [1.0, {"c": 2.5, "d": True}], "e": "3.0"}
+    assert arguments(given).mapping("a") == {"b": [1, {"c": 2.5, "d": True}], "e": "3.0"}
+    assert type(arguments([given]).mappings("a")[0]["b"][0]) is int
+    later = opened(lambda a: a.mapping("a"), lambda: {"b": pulumi.Output.secret([1.0])})
+    assert later == [{"b": [1]}, True]
+    assert type(later[0]["b"][0]) is int
+
+
 def test_names_of_mappings_are_strings() -> None:
     with pytest.raises(ArgumentError, match=r"at\[0\]\.a\[1\]: must have a string for a name"):
         arguments({1: "x"}).strings("a")
