@@ -277,7 +277,7 @@ class ConnectionArgs(TypedDict):
     """The whole Connection: `postgres://user:password@host:5432/schema`."""
     value_from: NotRequired[ValueFromArgs]
     """The whole Connection in an existing Secret or ConfigMap, as a URI or as Airflow's JSON."""
-    type: NotRequired[str]
+    type: NotRequired[pulumi.Input[str]]
     """Connection type: `postgres`, `aws`, `http` ..."""
     host: NotRequired[pulumi.Input[str]]
     """Host name."""
@@ -287,7 +287,7 @@ class ConnectionArgs(TypedDict):
     """User name."""
     password: NotRequired[pulumi.Input[str]]
     """Password."""
-    port: NotRequired[int]
+    port: NotRequired[pulumi.Input[int]]
     """Port, 1 to 65535."""
     extra: NotRequired[pulumi.Input[str]]
     """Further fields of the type, as JSON text: `{"region_name": "eu-west-1"}`."""
@@ -369,12 +369,12 @@ class NetworkPolicyArgs(TypedDict):
 class RemoteLoggingArgs(TypedDict):
     """Where task logs are kept for good. The image needs the provider of the place."""
 
-    folder: NotRequired[str]
+    folder: NotRequired[pulumi.Input[str]]
     """`s3://bucket/path`, `gs://bucket/path`, `wasb://container/path`, whose account is in the connection,
     or `cloudwatch://arn`."""
-    connection_id: NotRequired[str]
+    connection_id: NotRequired[pulumi.Input[str]]
     """Connection with the right to write there. Default: the identity of the pods."""
-    encrypt_s3: NotRequired[bool]
+    encrypt_s3: NotRequired[pulumi.Input[bool]]
     """Whether S3 is asked to encrypt the logs. Default: false."""
     elasticsearch_host: NotRequired[pulumi.Input[str]]
     """URL of Elasticsearch, in place of `folder`. Workers write JSON to their output, and a log shipper
@@ -384,21 +384,21 @@ class RemoteLoggingArgs(TypedDict):
 class MetricsArgs(TypedDict):
     """Where Airflow's metrics go: to StatsD, or to OpenTelemetry, or to Prometheus by an exporter."""
 
-    statsd_host: NotRequired[str]
+    statsd_host: NotRequired[pulumi.Input[str]]
     """Host of a StatsD server of yours."""
     statsd_port: NotRequired[pulumi.Input[int]]
     """UDP port of that server. Default: 8125."""
-    otel_host: NotRequired[str]
+    otel_host: NotRequired[pulumi.Input[str]]
     """Host of an OpenTelemetry collector, OTLP over HTTP."""
     otel_port: NotRequired[pulumi.Input[int]]
     """Port of that collector. Default: 4318."""
-    exporter_image: NotRequired[str]
+    exporter_image: NotRequired[pulumi.Input[str]]
     """Runs this image of Prometheus' statsd_exporter: `prom/statsd-exporter:v0.28.0`. Its metrics are
     at port 9102 of the Service `<name>-statsd`."""
     service_monitor: NotRequired[bool]
     """Makes a ServiceMonitor for the exporter; the cluster needs the Prometheus operator.
     Default: false."""
-    prefix: NotRequired[str]
+    prefix: NotRequired[pulumi.Input[str]]
     """Prefix of every metric. Default: `airflow`."""
     resources: NotRequired[ResourcesArgs]
     """What the exporter's pod requests and may use."""

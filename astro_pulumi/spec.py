@@ -262,9 +262,9 @@ class NetworkPolicies:
 class RemoteLogging:
     """Where task logs are kept: in `folder`, or in Elasticsearch."""
 
-    folder: str | None
-    connection_id: str | None
-    encrypt_s3: bool
+    folder: pulumi.Input[str] | None
+    connection_id: pulumi.Input[str] | None
+    encrypt_s3: pulumi.Input[bool]
     elasticsearch_host: pulumi.Input[str] | None
 
 
@@ -272,13 +272,13 @@ class RemoteLogging:
 class Metrics:
     """Where metrics go. At most one of the three hosts and images is set."""
 
-    statsd_host: str | None
+    statsd_host: pulumi.Input[str] | None
     statsd_port: pulumi.Input[int]
-    otel_host: str | None
+    otel_host: pulumi.Input[str] | None
     otel_port: pulumi.Input[int]
-    exporter_image: str | None
+    exporter_image: pulumi.Input[str] | None
     service_monitor: bool
-    prefix: str
+    prefix: pulumi.Input[str]
     resources: Resources  # of the exporter
     placement: Placement  # of the exporter
 

@@ -298,19 +298,19 @@ def _connections(given: Arguments) -> dict[str, spec.Connection]:
             raise ArgumentError(
                 args.path("uri"), "give either `uri`, or `value_from`, or `type` and its fields"
             )
-        texts = ("host", "schema", "login", "password", "extra")
-        fields: dict[str, pulumi.Input[Any]] = {
-            name: value for name in texts if (value := args.optional_text(name)) is not None
+        texts = ("host", "schema", "login", "password")
+        fields: dict[str, Any] = {
+            **{name: args.optional_text(name) for name in texts},
+            "extra": args.optional_text("extra", _check_json),
+            "port": args.optional_number("port", 1, 65535),
         }
-        if args.has("port"):
-            fields["port"] = args.plain_number("port", 0, 1, 65535)
+        fields = {name: value for name, value in fields.items() if value is not None}
         if whole and fields:
             raise ArgumentError(
                 args.path(next(iter(fields))), f"must not be given with `{whole[0]}`"
             )
         if args.has("type"):
-            fields["conn_type"] = args.plain_text("type")
-        _check_json(fields.get("extra"), args.path("extra"))
+            fields["conn_type"] = args.text("type")
         value_from = existing.read_reference(args, "value_from")
         connections[key] = spec.Connection(args.optional_text("uri"), value_from, fields)
     return _distinct(given, "connections", "AIRFLOW_CONN_", connections)
@@ -341,13 +341,12 @@ def _distinct(given: Arguments, argument: str, prefix: str, named: dict[str, T])
     return named
 
 
-def _check_json(text: pulumi.Input[Any] | None, path: str) -> None:
-    if not isinstance(text, str):
-        return
+def _check_json(text: str, path: str) -> str:
     try:
         json.loads(text)
     except ValueError as error:
         raise ArgumentError(path, f"is not JSON: {error}") from None
+    return text
 
 
 def _check_variable_key(key: Any, path: str) -> None:
@@ -582,22 +581,23 @@ def _remote_logging(given: Arguments) -> spec.RemoteLogging:
     args = given.section("remote_logging")
     if args.has("folder") == args.has("elasticsearch_host"):
         raise ArgumentError(args.path("folder"), "give either `folder` or `elasticsearch_host`")
-    folder = args.optional_plain_text("folder")
-    if folder and not _LOG_FOLDER.match(folder):
-        raise ArgumentError(
-            args.path("folder"), f"{folder!r} is not a folder such as s3://bucket/path"
-        )
-    if folder and folder.startswith("wasb:") and "@" in folder:
-        raise ArgumentError(
-            args.path("folder"),
-            f"{folder!r} names an account, which belongs into the connection: wasb://container/path",
-        )
     return spec.RemoteLogging(
-        folder=folder,
-        connection_id=args.optional_plain_text("connection_id"),
-        encrypt_s3=args.plain_flag("encrypt_s3"),
+        folder=args.optional_text("folder", _check_log_folder),
+        connection_id=args.optional_text("connection_id"),
+        encrypt_s3=args.flag("encrypt_s3"),
         elasticsearch_host=args.optional_text("elasticsearch_host"),
     )
+
+
+def _check_log_folder(folder: str, path: str) -> str:
+    if not _LOG_FOLDER.match(folder):
+        raise ArgumentError(path, f"{folder!r} is not a folder such as s3://bucket/path")
+    if folder.startswith("wasb:") and "@" in folder:
+        raise ArgumentError(
+            path,
+            f"{folder!r} names an account, which belongs into the connection: wasb://container/path",
+        )
+    return folder
 
 
 def _metrics(args: Arguments, placement: spec.Placement) -> spec.Metrics:
@@ -613,13 +613,13 @@ def _metrics(args: Arguments, placement: spec.Placement) -> spec.Metrics:
         if args.has(f"{key}_port") and not args.has(f"{key}_host"):
             raise ArgumentError(args.path(f"{key}_port"), f"needs `{key}_host`")
     return spec.Metrics(
-        statsd_host=args.optional_plain_text("statsd_host"),
+        statsd_host=args.optional_text("statsd_host"),
         statsd_port=args.number("statsd_port", 8125, 1, 65535),
-        otel_host=args.optional_plain_text("otel_host"),
+        otel_host=args.optional_text("otel_host"),
         otel_port=args.number("otel_port", 4318, 1, 65535),
-        exporter_image=args.optional_plain_text("exporter_image", _check_image),
+        exporter_image=args.optional_text("exporter_image", _check_image),
         service_monitor=args.plain_flag("service_monitor"),
-        prefix=args.plain_text("prefix", "airflow"),
+        prefix=args.text("prefix", "airflow"),
         resources=read_resources(args, "statsd"),
         placement=read_placement(args, placement),
     )

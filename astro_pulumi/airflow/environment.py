@@ -329,40 +329,39 @@ def _connection(connection: Connection) -> pulumi.Input[str]:
     )
 
 
-def _remote_logging(logging: RemoteLogging) -> dict[str, str]:
+def _remote_logging(logging: RemoteLogging) -> dict[str, Any]:
     if logging.folder is None:
         return {
             "AIRFLOW__LOGGING__REMOTE_LOGGING": "True",
             "AIRFLOW__ELASTICSEARCH__JSON_FORMAT": "True",
             "AIRFLOW__ELASTICSEARCH__WRITE_STDOUT": "True",
         }
+    connection = logging.connection_id
     return {
         "AIRFLOW__LOGGING__REMOTE_LOGGING": "True",
-        **_log_folder(logging.folder),
-        **(
-            {"AIRFLOW__LOGGING__REMOTE_LOG_CONN_ID": logging.connection_id}
-            if logging.connection_id
-            else {}
+        "AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER": computed(_log_folder, logging.folder),
+        "AIRFLOW__AZURE_REMOTE_LOGGING__REMOTE_WASB_LOG_CONTAINER": computed(
+            _log_container, logging.folder
         ),
-        **({"AIRFLOW__LOGGING__ENCRYPT_S3_LOGS": "True"} if logging.encrypt_s3 else {}),
+        **({} if connection is None else {"AIRFLOW__LOGGING__REMOTE_LOG_CONN_ID": connection}),
+        "AIRFLOW__LOGGING__ENCRYPT_S3_LOGS": computed(str, logging.encrypt_s3),
     }
 
 
-def _log_folder(folder: str) -> dict[str, str]:
-    name = "AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER"
+def _log_folder(folder: str) -> str:
+    """Airflow takes Azure's container from another setting, and the folder for a path in it."""
     scheme, _, rest = folder.partition("://")
-    if scheme != "wasb":
-        return {name: folder}
-    # Airflow takes Azure's container from another setting, and the folder for a path in it.
-    container, _, path = rest.partition("/")
-    return {
-        name: f"wasb://{path}",
-        "AIRFLOW__AZURE_REMOTE_LOGGING__REMOTE_WASB_LOG_CONTAINER": container,
-    }
+    return f"wasb://{rest.partition('/')[2]}" if scheme == "wasb" else folder
+
+
+def _log_container(folder: str) -> str:
+    """Return Azure's container; Airflow's default for a folder elsewhere, where nothing reads it."""
+    scheme, _, rest = folder.partition("://")
+    return rest.partition("/")[0] if scheme == "wasb" else "airflow-logs"
 
 
 def _metrics(name: str, metrics: Metrics) -> dict[str, Any]:
-    if metrics.otel_host:
+    if metrics.otel_host is not None:
         return {
             "AIRFLOW__METRICS__OTEL_ON": "True",
             "AIRFLOW__METRICS__OTEL_HOST": metrics.otel_host,
@@ -370,9 +369,9 @@ def _metrics(name: str, metrics: Metrics) -> dict[str, Any]:
             "AIRFLOW__METRICS__OTEL_PREFIX": metrics.prefix,
         }
     host, port = metrics.statsd_host, metrics.statsd_port
-    if metrics.exporter_image:
+    if metrics.exporter_image is not None:
         host, port = object_name(name, STATSD), STATSD_PORT
-    if not host:
+    if host is None:
         return {}
     return {
         "AIRFLOW__METRICS__STATSD_ON": "True",

@@ -47,9 +47,9 @@ def ports_outside(
 def _of_process(spec: DeploymentSpec, process: Process) -> Iterator[pulumi.Input[list[Port]]]:
     if "broker" in process.reads and isinstance(spec.broker, ExternalService):
         yield _of_service(spec.broker)
-    if spec.metrics.otel_host:
+    if spec.metrics.otel_host is not None:
         yield computed(lambda port: [(port, "TCP")], spec.metrics.otel_port)
-    if spec.metrics.statsd_host:
+    if spec.metrics.statsd_host is not None:
         yield computed(lambda port: [(port, "UDP")], spec.metrics.statsd_port)
     if process.component == WEBSERVER:
         yield from _of_logs(spec)
