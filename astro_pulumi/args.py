@@ -200,11 +200,11 @@ class DatabaseArgs(TypedDict):
     `verify-full`."""
     ca_certificate_from: NotRequired[ValueFromArgs]
     """The same, in an existing Secret or ConfigMap."""
-    image: NotRequired[str]
+    image: NotRequired[pulumi.Input[str]]
     """Embedded: image with the contract of the official `postgres` image. Default: `postgres:17`."""
-    storage_size: NotRequired[str]
+    storage_size: NotRequired[pulumi.Input[str]]
     """Embedded: size of its persistent volume, a Kubernetes quantity. Default: `8Gi`."""
-    storage_class: NotRequired[str]
+    storage_class: NotRequired[pulumi.Input[str]]
     """Embedded: StorageClass of its volume. Default: the cluster's default."""
     resources: NotRequired[ResourcesArgs]
     """Embedded: what its pod requests and may use."""
@@ -219,7 +219,7 @@ class PgBouncerArgs(TypedDict):
     """PgBouncer between Airflow and its database: many processes share few connections. The release Job
     migrates past it."""
 
-    image: str
+    image: pulumi.Input[str]
     """Image with `sh` and the program `pgbouncer` on its path, version 1.18 or later. It runs as any user."""
     replicas: NotRequired[pulumi.Input[int]]
     """Number of pods. A PodDisruptionBudget keeps all but one running. Default: 1."""
@@ -227,11 +227,11 @@ class PgBouncerArgs(TypedDict):
     """What one pod requests and may use."""
     placement: NotRequired[PlacementArgs]
     """Which nodes the pods run on. Default: `placement` of the Deployment."""
-    pool_size: NotRequired[int]
+    pool_size: NotRequired[pulumi.Input[int]]
     """Connections that one pod keeps to the database (`default_pool_size`). Default: 20."""
-    max_client_connections: NotRequired[int]
+    max_client_connections: NotRequired[pulumi.Input[int]]
     """Connections that one pod takes from Airflow (`max_client_conn`). Default: 1000."""
-    settings: NotRequired[Mapping[str, str]]
+    settings: NotRequired[Mapping[str, pulumi.Input[str]]]
     """More of `pgbouncer.ini`, by name: `{"max_prepared_statements": "200"}`."""
 
 
@@ -258,11 +258,11 @@ class BrokerArgs(TypedDict):
     """Certificate of the authority that signed your Redis's, in PEM. Default: the image's authorities."""
     ca_certificate_from: NotRequired[ValueFromArgs]
     """The same, in an existing Secret or ConfigMap."""
-    image: NotRequired[str]
+    image: NotRequired[pulumi.Input[str]]
     """Embedded: image with the contract of the official `redis` image. Default: `redis:7`."""
-    storage_size: NotRequired[str]
+    storage_size: NotRequired[pulumi.Input[str]]
     """Embedded: size of its persistent volume, a Kubernetes quantity. Default: `1Gi`."""
-    storage_class: NotRequired[str]
+    storage_class: NotRequired[pulumi.Input[str]]
     """Embedded: StorageClass of its volume. Default: the cluster's default."""
     resources: NotRequired[ResourcesArgs]
     """Embedded: what its pod requests and may use."""

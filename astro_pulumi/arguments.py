@@ -210,12 +210,20 @@ class Arguments:
         return values
 
     def strings(
-        self, key: str, check_name: Callable[[str, str], None] | None = None
+        self,
+        key: str,
+        check_name: Callable[[str, str], None] | None = None,
+        check: Check[str] | None = None,
     ) -> dict[str, pulumi.Input[str]]:
         """Return a mapping of names to strings; empty when not given.
 
         :param check_name: `check_name(name, path)` may raise.
         """
+
+        def read(path: str, value: Any) -> str:
+            text = _string(value, path)
+            return check(text, path) if check else text
+
         checked: dict[str, pulumi.Input[str]] = {}
         for name, value in self._mapping(key).items():
             path = f"{self.path(key)}[{name!r}]"
@@ -223,7 +231,7 @@ class Arguments:
                 raise ArgumentError(path, "must have a string for a name")
             if check_name:
                 check_name(name, path)
-            checked[name] = computed(partial(_string, path=path), value)
+            checked[name] = computed(partial(read, path), value)
         return checked
 
     def quantities(self, key: str) -> dict[str, pulumi.Input[str]]:

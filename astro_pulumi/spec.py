@@ -130,9 +130,9 @@ class Autoscaling:
 class BackingService:
     """Embedded PostgreSQL or Redis."""
 
-    image: str
-    storage_size: str
-    storage_class: str | None
+    image: pulumi.Input[str]
+    storage_size: pulumi.Input[str]
+    storage_class: pulumi.Input[str] | None
     resources: Resources
     placement: Placement
 
@@ -162,13 +162,13 @@ class ExternalDatabase(ExternalService):
 class PgBouncer:
     """A pool of connections in front of the database."""
 
-    image: str
+    image: pulumi.Input[str]
     replicas: pulumi.Input[int]
     resources: Resources
     placement: Placement
-    pool_size: int
-    max_client_connections: int
-    settings: Mapping[str, str]
+    pool_size: pulumi.Input[int]
+    max_client_connections: pulumi.Input[int]
+    settings: Mapping[str, pulumi.Input[str]]
 
 
 @dataclass(frozen=True, slots=True)

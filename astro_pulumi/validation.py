@@ -382,24 +382,28 @@ def _database(
 
 def _pgbouncer(given: Arguments, placement: spec.Placement) -> spec.PgBouncer:
     args = given.section("pgbouncer")
-    settings = args.plain_strings("settings")
-    for name, value in settings.items():
-        path = args.path(f"settings[{name!r}]")
-        if not re.fullmatch(r"[a-z_]+", name):
-            raise ArgumentError(path, "is not the name of a setting of pgbouncer.ini")
-        if problem := _OWN_PGBOUNCER_SETTINGS.get(name):
-            raise ArgumentError(path, problem)
-        if not value.strip() or "\n" in value:
-            raise ArgumentError(path, "must be one line that is not empty")
     return spec.PgBouncer(
-        image=args.plain_text("image", check=_check_image),
+        image=args.text("image", check=_check_image),
         replicas=args.number("replicas", 1, 1, 100),
         resources=read_resources(args, "pgbouncer"),
         placement=read_placement(args, placement),
-        pool_size=args.plain_number("pool_size", 20, 1, 10_000),
-        max_client_connections=args.plain_number("max_client_connections", 1000, 1, 1_000_000),
-        settings=settings,
+        pool_size=args.number("pool_size", 20, 1, 10_000),
+        max_client_connections=args.number("max_client_connections", 1000, 1, 1_000_000),
+        settings=args.strings("settings", _check_pgbouncer_name, _check_pgbouncer_value),
     )
+
+
+def _check_pgbouncer_name(name: str, path: str) -> None:
+    if not re.fullmatch(r"[a-z_]+", name):
+        raise ArgumentError(path, "is not the name of a setting of pgbouncer.ini")
+    if problem := _OWN_PGBOUNCER_SETTINGS.get(name):
+        raise ArgumentError(path, problem)
+
+
+def _check_pgbouncer_value(value: str, path: str) -> str:
+    if not value.strip() or "\n" in value:
+        raise ArgumentError(path, "must be one line that is not empty")
+    return value
 
 
 def _broker(
@@ -486,9 +490,9 @@ def _backing_service(
     args: Arguments, component: str, image: str, storage_size: str, placement: spec.Placement
 ) -> spec.BackingService:
     return spec.BackingService(
-        image=args.plain_text("image", image, _check_image),
-        storage_size=args.plain_quantity("storage_size", storage_size),
-        storage_class=args.optional_plain_text("storage_class"),
+        image=args.text("image", image, _check_image),
+        storage_size=args.quantity("storage_size", storage_size),
+        storage_class=args.optional_text("storage_class"),
         resources=read_resources(args, component),
         placement=read_placement(args, placement),
     )

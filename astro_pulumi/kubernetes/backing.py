@@ -218,6 +218,6 @@ def _claim(service: BackingService) -> Manifest:
         "accessModes": ["ReadWriteOnce"],
         "resources": {"requests": {"storage": service.storage_size}},
     }
-    if service.storage_class:
+    if service.storage_class is not None:
         claim["storageClassName"] = service.storage_class
     return claim

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -9,7 +10,7 @@ import pulumi
 
 from astro_pulumi.airflow.environment import PROXIES
 from astro_pulumi.airflow.facts import Process
-from astro_pulumi.inputs import computed
+from astro_pulumi.inputs import computed, has_output
 from astro_pulumi.kubernetes.metadata import Manifest
 from astro_pulumi.naming import WEBSERVER
 from astro_pulumi.spec import DeploymentSpec, ExternalService
@@ -66,13 +67,19 @@ def _of_logs(spec: DeploymentSpec) -> Iterator[pulumi.Input[list[Port]]]:
         yield computed(_of_address, logging.elasticsearch_host)
     wanted = logging.connection_id
     for name, connection in spec.connections.items():
-        if name == wanted or isinstance(wanted, pulumi.Output):
-            yield computed(_of_text, connection.uri or "")
-            fields = connection.fields
-            yield computed(_of_text, fields.get("host", ""))
-            yield computed(_of_text, fields.get("extra", ""))
-            if "port" in fields:
-                yield computed(lambda port: [(port, "TCP")], fields["port"])
+        if name == wanted or has_output(wanted):
+            fields = (connection.fields.get(key) for key in ("host", "extra", "port"))
+            yield computed(partial(_of_connection, name), wanted, connection.uri, *fields)
+
+
+def _of_connection(
+    name: str, wanted: str, uri: str | None, host: str | None, extra: str | None, port: int | None
+) -> list[Port]:
+    """Return the ports of the Connection `name` if it is the wanted one."""
+    if name != wanted:
+        return []
+    ports = [port for text in (uri, host, extra) for port in _of_text(text or "")]
+    return [*ports, (port, "TCP")] if port else ports
 
 
 def _of_service(service: ExternalService) -> pulumi.Input[list[Port]]:

@@ -115,11 +115,16 @@ def secret_files(
     """Return the content of PgBouncer's Secret. `database_url` is the plain one."""
     certificate = _ca_certificate(spec)
     has_certificate, has_login = certificate is not None, not existing_login(spec, "database_url")
-    settings = partial(
-        configuration_file, pool, has_certificate=has_certificate, has_login=has_login
+    configuration = partial(
+        configuration_file, has_certificate=has_certificate, has_login=has_login
     )
+    settings = {
+        "default_pool_size": pool.pool_size,
+        "max_client_conn": pool.max_client_connections,
+        **pool.settings,
+    }
     return {
-        "pgbouncer.ini": computed(settings, database_url),
+        "pgbouncer.ini": computed(configuration, settings, database_url),
         **({"userlist.txt": database_url.apply(users_file)} if has_login else {}),
         **(
             {}
@@ -130,10 +135,11 @@ def secret_files(
 
 
 def configuration_file(
-    pgbouncer: PgBouncer, url: str, *, has_certificate: bool, has_login: bool
+    given: Mapping[str, Any], url: str, *, has_certificate: bool, has_login: bool
 ) -> str:
     """Return `pgbouncer.ini`.
 
+    :param given: the settings that arguments give.
     :param url: the database's own URL.
     :param has_certificate: whether there is a certificate of the database's authority.
     :param has_login: whether `url` has a login. Without one the pod writes the list of users.
@@ -153,14 +159,12 @@ def configuration_file(
         "auth_type": "scram-sha-256",
         "auth_file": f"{_FOLDER if has_login else _USERS}/userlist.txt",
         "pool_mode": "transaction",
-        "default_pool_size": pgbouncer.pool_size,
-        "max_client_conn": pgbouncer.max_client_connections,
         "ignore_startup_parameters": "extra_float_digits",
         # Airflow connects all the time; errors are still logged.
         "log_connections": 0,
         "log_disconnections": 0,
         **_tls(dict(parse_qsl(parts.query)), has_certificate),
-        **pgbouncer.settings,
+        **given,
     }
     database = f"host={_quoted(host)} port={port} dbname={_quoted(unquote(parts.path.lstrip('/')))}"
     lines = [

@@ -45,7 +45,7 @@ def walk(
     """`values` with the schema's names, and each leaf as `leaf(value, definition, path)` makes it."""
     if type_ := structure_type(definition):
         return structure(values, type_, path, leaf)
-    if isinstance(values, list):
+    if isinstance(values, list) and "items" in definition:
         return [walk(value, definition["items"], path, leaf) for value in values]
     if isinstance(values, dict) and "additionalProperties" in definition:
         inner = definition["additionalProperties"]

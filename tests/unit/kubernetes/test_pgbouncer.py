@@ -11,9 +11,6 @@ from astro_pulumi.kubernetes.pgbouncer import configuration_file
 from tests.mock_engine import Program, deploy, secrets
 from tests.specs import VERSIONS, arguments, spec
 
-_POOL = spec(pgbouncer={"image": "pgbouncer:1"}).pgbouncer
-assert _POOL is not None
-POOL = _POOL
 PGBOUNCER = {"image": "ghcr.io/acme/pgbouncer:1.24"}
 DATABASE = {"host": "db.test", "port": 5433, "username": "u@x", "password": "p\"'/w"}
 
@@ -98,7 +95,7 @@ def test_login_and_address_come_from_the_database() -> None:
 
 def test_tls_is_spoken_with_the_database() -> None:
     url = "postgresql://u:p@h/d?sslmode=verify-full&sslrootcert=/x&application_name=a"
-    ini = read(configuration_file(POOL, url, has_certificate=True, has_login=True))
+    ini = read(configuration_file({}, url, has_certificate=True, has_login=True))
     assert ini["pgbouncer"]["server_tls_sslmode"] == "verify-full"
     assert ini["pgbouncer"]["server_tls_ca_file"] == "/etc/pgbouncer/server-ca.pem"
     assert pooled_url(spec(), url) == (
@@ -142,4 +139,4 @@ def test_several_pods_are_spread_and_kept() -> None:
 )
 def test_what_pgbouncer_cannot_do_is_said(url: str, says: str) -> None:
     with pytest.raises(ArgumentError, match=says):
-        configuration_file(POOL, url, has_certificate=False, has_login=True)
+        configuration_file({}, url, has_certificate=False, has_login=True)
