@@ -327,6 +327,7 @@ def test_names_may_be_outputs() -> None:
             **EXISTING,
             "database": {
                 "host": later("db.test"),
+                "port": later(5432.0),
                 "name": later("airflow"),
                 "ssl_mode": later("require"),
                 "login_from": {
