@@ -6,7 +6,7 @@ TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/astro-pulumi/tools
 CHECKOV := $(TOOLS)/checkov-3.3.30/bin/checkov
 KUBE_SCORE := $(TOOLS)/kube-score-1.20.0/kube-score
 
-.PHONY: help quickstart test check soak lint-manifests down lock clean
+.PHONY: help quickstart test generate check soak lint-manifests down lock clean
 
 help: ## Show this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -27,10 +27,14 @@ quickstart: $(VENV)/.synced ## From a fresh machine to a running Airflow with a 
 test: check ## Run all tests: unit, plugin, and cluster on a real Kubernetes
 	@$(PY) -m pytest tests/plugin tests/cluster
 
-check: $(VENV)/.synced ## Format, lint, types and unit tests
+generate: $(VENV)/.synced ## Write schema.json, docs/arguments.md and the tables of docs/lint.md
+	@$(PY) -m tools.generate
+
+check: $(VENV)/.synced ## Format, lint, types, generated files and unit tests
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/mypy
+	@$(PY) -m tools.generate --check
 	@$(PY) -m pytest -n logical --dist worksteal tests/unit
 
 soak: $(VENV)/.synced ## Kill Pulumi at many moments of deploys, destroys and rollbacks: an hour and more

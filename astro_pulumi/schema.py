@@ -19,9 +19,11 @@ SECRETS: Final = frozenset(
         ("DatabaseArgs", "password"),
         ("DatabaseArgs", "url"),
         ("Deployment", "adminPassword"),
+        ("Deployment", "buildSecrets"),
         ("Deployment", "fernetKey"),
         ("Deployment", "secretEnvironment"),
         ("Deployment", "variables"),
+        ("ProjectImage", "buildSecrets"),
         ("RegistryArgs", "password"),
         ("RemoteLoggingArgs", "elasticsearchHost"),
     }

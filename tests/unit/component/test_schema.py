@@ -3,22 +3,10 @@
 import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from astro_pulumi.plugin import schema
 from astro_pulumi.schema import SECRETS
-from tests.unit.component.reference import PAGE, page
-
-COMMITTED = Path(__file__).parents[3] / "schema.json"
-
-
-def test_the_committed_schema_is_current() -> None:
-    assert COMMITTED.read_text() == schema(), "run: python -m astro_pulumi.plugin > schema.json"
-
-
-def test_the_page_of_arguments_is_current() -> None:
-    assert PAGE.read_text() == page(), "run: python -m tests.unit.component.reference"
 
 
 def test_every_input_and_output_is_described() -> None:

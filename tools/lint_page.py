@@ -1,9 +1,4 @@
-"""Write the tables of docs/lint.md: every rule, with a finding about a broken project of the tests.
-
-    python -m tests.unit.project.reference
-
-A test compares the page with them.
-"""
+"""Make the tables of docs/lint.md: every rule, with a finding about a broken project of the tests."""
 
 import re
 import tempfile
@@ -17,7 +12,6 @@ from astro_pulumi.project.lint import RULES, lint
 from tests.unit.project.broken_projects import BROKEN, Broken
 from tests.unit.project.projects import write_project
 
-PAGE: Final = Path(__file__).parents[3] / "docs" / "lint.md"
 _FAMILIES: Final = {
     "1": "The project as a whole",
     "2": "The Dockerfile",
@@ -75,7 +69,3 @@ def _told(code: str, project: Path) -> Finding:
 def _cell(text: str) -> str:
     """Escape text for a Markdown table."""
     return re.sub(r"([|\\*_<>])", r"\\\1", text)
-
-
-if __name__ == "__main__":
-    PAGE.write_text(with_tables(PAGE.read_text()))
