@@ -56,8 +56,8 @@ termination_grace_period_seconds=3600,
     ),
     Group(
         "Environment, Connections and secrets",
-        "What Airflow and DAGs read. Secrets are kept in Kubernetes Secrets and encrypted in Pulumi's state; those "
-        "of existing Kubernetes Secrets are not in the state.",
+        "What Airflow and DAGs read. Secrets are kept in Kubernetes Secrets and encrypted in Pulumi's state; "
+        "those of existing Kubernetes Secrets are not in the state.",
         (
             *("environment", "secret_environment", "environment_from", "connections"),
             *("variables", "variables_from", "fernet_key", "fernet_key_from"),

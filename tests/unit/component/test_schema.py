@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import astro_pulumi
 from astro_pulumi.plugin import schema
 from astro_pulumi.schema import SECRETS
 
@@ -51,3 +52,8 @@ def properties() -> Iterator[tuple[str, Any]]:
             for group in ("inputProperties", "properties"):
                 for key, value in definition.get(group, {}).items():
                     yield f"{name}.{key}", value
+
+
+def test_every_type_can_be_imported_from_the_package() -> None:
+    types = {token.rpartition(":")[2] for token in json.loads(schema())["types"]}
+    assert types <= set(astro_pulumi.__all__)
