@@ -2,8 +2,8 @@
 
 The rules differ from gitignore: patterns are anchored at the project's root, `*` stops at a slash, the last
 matching pattern decides, and a pattern that matches a directory applies to everything in it. This follows
-BuildKit exactly: moby/patternmatcher for patterns, tonistiigi/fsutil for the walk. tests/cluster compares the
-result with a real `docker build`.
+moby/patternmatcher for patterns and tonistiigi/fsutil for the walk, without their bugs that no project uses.
+tests/cluster compares the result with a real `docker build`.
 """
 
 import posixpath
@@ -16,14 +16,13 @@ from typing import Final
 from astro_pulumi.errors import ProjectError
 
 _WILDCARDS: Final = frozenset("*[]?^\\")
-_SPECIAL: Final = frozenset("*[]?\\")  # anywhere else than in `**`
-_TOKEN: Final = re.compile(r"\*\*/?|\\?.", re.DOTALL)
+_TOKEN: Final = re.compile(r"\*\*/?|\[(?:\\.|[^\]])*\]|\\?.", re.DOTALL)
 # What Go's `filepath.Match` accepts: closed classes of characters and ranges, escapes with a character.
 _CLASS_CHARACTER: Final = r"(?:\\.|[^\\\]-])"
 _VALID: Final = re.compile(
     rf"(?:[^\\\[]|\\.|\[\^?+(?:{_CLASS_CHARACTER}(?:-{_CLASS_CHARACTER})?)+\])+", re.DOTALL
 )
-_REGEX_OF: Final = {"*": "[^/]*", "?": "[^/]", **{char: f"\\{char}" for char in ".+()$"}}
+_REGEX_OF: Final = {"**/": "(?:.*/)?", "**": "(?:.*/)?", "*": "[^/]*", "?": "[^/]"}
 
 
 class InvalidPatternError(ProjectError):
@@ -71,7 +70,7 @@ class DockerIgnore:
         alternatives = "|".join(f"(?:{pattern.regex.pattern})" for pattern in self._patterns)
         self._might_match = compile_quietly(alternatives, re.ASCII).match
         exceptions = [
-            _without_trailing_glob(pattern.text)
+            pattern.text.removesuffix("/**").removesuffix("/*")
             for pattern in self._patterns
             if pattern.is_exception
         ]
@@ -122,31 +121,17 @@ def _parse(line: str, number: int) -> _Pattern | None:
     text = line.strip()
     if line.startswith("#") or not text:
         return None
-    # Docker reads the file into patterns and then the patterns once more, by almost the same rules.
-    invert = "!" if text.startswith("!") else ""
-    text = _clean(text.removeprefix("!").strip())
-    text = _clean((invert + (text if text == "/" else text.removeprefix("/"))).strip())
-    if not text:
-        return None
     is_exception = text.startswith("!")
-    text = text.removeprefix("!")
-    if not _VALID.fullmatch(text):
+    text = text.removeprefix("!").strip()
+    if text in (".", "/") and not is_exception:
+        return None  # the root itself, which Docker does not leave out
+    text = posixpath.normpath(text).lstrip("/") if text else ""
+    if not text or not _VALID.fullmatch(text):
         raise InvalidPatternError(number, line.strip())
     try:
         return _Pattern(text, number, is_exception, compile_quietly(_regex(text), re.ASCII))
     except re.error:
         raise InvalidPatternError(number, line.strip()) from None
-
-
-def _clean(path: str) -> str:
-    """Clean a path like Go's `filepath.Clean`, which does not keep a double slash at the start."""
-    if not path:
-        return path
-    return posixpath.normpath(re.sub("^/+", "/", path))
-
-
-def _without_trailing_glob(pattern: str) -> str:
-    return pattern.removesuffix("/**").removesuffix("/*")
 
 
 def compile_quietly(regex: str, flags: int = 0) -> re.Pattern[str]:
@@ -161,19 +146,12 @@ def compile_quietly(regex: str, flags: int = 0) -> re.Pattern[str]:
 
 
 def _regex(pattern: str) -> str:
-    """Return a regular expression for the paths that a pattern matches, like moby's `Pattern.compile`."""
-    before, stars, after = pattern.partition("**")
-    if not (before and after) and not _SPECIAL & {*before, *after}:
-        # moby compares these as text: `**.py` matches `dags/a.py`, unlike `**.p?`.
-        if after.startswith("/"):
-            return rf"(?s:.*/)?{re.escape(after[1:])}\Z"
-        return re.escape(before) + ("(?s:.*)" if stars else "") + rf"{re.escape(after)}\Z"
+    """Return a regular expression for the paths that a pattern matches."""
+    if re.fullmatch(r"\*\*[^/*?\[\\]+", pattern):
+        return rf".*{re.escape(pattern[2:])}\Z"  # `**.py`, which Docker compares as text
     regex = ""
-    for token in _TOKEN.finditer(pattern):
-        if token[0].startswith("**"):
-            regex += "(?:.*/)?" if token.end() < len(pattern) else ".*"
-        else:
-            regex += _REGEX_OF.get(token[0], token[0])
-    # moby does not escape `{|}`, by mistake: its bitmap is too small. So `a|b*` matches every path that
-    # begins with "a", and those that have "b" anywhere.
-    return rf"(?s:.*?)(?:^{regex}\Z)" if "|" in regex else rf"{regex}\Z"
+    for token in _TOKEN.findall(pattern.removesuffix("**")):
+        is_regex = token[0] in "[\\"  # a class or an escape, which regular expressions have too
+        regex += _REGEX_OF.get(token) or (token if is_regex else re.escape(token))
+    regex += ".*" * pattern.endswith("**")
+    return rf"{regex}\Z"

@@ -29,9 +29,7 @@ def test_a_walk_over_the_files_finds_the_same(case: Case, tmp_path: Path) -> Non
     assert found == (set(FILES) - case.left_out - LOCAL) | {"Dockerfile"}
 
 
-@pytest.mark.parametrize(
-    "pattern", ["!", "!/", "/!", "[", "a[", "a[]", "a[b", "[-a]", "a\\", "[a-]"]
-)
+@pytest.mark.parametrize("pattern", ["!", "!/", "[", "a[", "a[]", "a[b", "[-a]", "a\\", "[a-]"])
 def test_a_pattern_that_docker_refuses_is_refused(pattern: str) -> None:
     with pytest.raises(InvalidPatternError) as caught:
         DockerIgnore(["# first", "dags", pattern])
