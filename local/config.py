@@ -1,7 +1,8 @@
 """Every configuration file and command line of the cluster, as pure functions of a few facts.
 
-The settings that look odd were each found necessary on machines without systemd, without cgroup v2
-or without all of root's capabilities; the reason stands beside each.
+The files are in `configuration/`, with `${name}` where a fact belongs. Settings that look odd were each found
+necessary on machines without systemd, without cgroup v2 or without all of root's capabilities; the reason
+stands beside each.
 """
 
 import base64
@@ -9,11 +10,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from string import Template
 from typing import Any
 
 import yaml
 
-from local.paths import Paths
+from local.paths import SOURCE, Paths
 
 NODE_NAME = "node1"
 # On a bridge of its own: the kubelet refuses loopback as a node's address, and an address of the
@@ -34,6 +36,7 @@ REGISTRY = f"localhost:{REGISTRY_PORT}"
 CONTEXT = "astro-local"
 STORAGE_NAMESPACE = "local-path-storage"
 
+_FILES = SOURCE / "configuration"
 Manifest = dict[str, Any]
 
 
@@ -95,187 +98,68 @@ def kubeconfig(server: str, ca: bytes, certificate: bytes, key: bytes, context: 
 
 
 def containerd_config(facts: Facts) -> str:
-    """Return containerd's configuration, in the version that containerd 1.6 and 2 both read."""
-    state = facts.paths.state / "containerd"
-    cri = 'plugins."io.containerd.grpc.v1.cri"'
-    runc = f"{cri}.containerd.runtimes.runc"
-    tables: dict[str, dict[str, str | int | bool | list[str]]] = {
-        "": {
-            "version": 2,
-            "root": f"{state}/root",
-            "state": f"{state}/state",
-            # A negative score needs CAP_SYS_RESOURCE.
-            "oom_score": 0,
-            "disabled_plugins": [
-                "io.containerd.internal.v1.opt",
-                *(
-                    f"io.containerd.snapshotter.v1.{name}"
-                    for name in ("aufs", "btrfs", "zfs", "devmapper")
-                ),
-            ],
-        },
-        "grpc": {"address": str(facts.paths.containerd_socket)},
-        "ttrpc": {"address": f"{facts.paths.containerd_socket}.ttrpc"},
-        cri: {
-            "sandbox_image": facts.pause_image,
-            # Without it, and without CAP_SYS_RESOURCE, every sandbox fails in runc.
-            "restrict_oom_score_adj": True,
-            "stream_server_address": "127.0.0.1",
-            "enable_unprivileged_ports": True,
-            "enable_unprivileged_icmp": True,
-            # So that `down` finds the network namespaces of our pods among those of others.
-            "netns_mounts_under_state_dir": True,
-        },
-        f"{cri}.cni": {
-            "bin_dir": str(facts.cni),
-            "conf_dir": str(facts.paths.config / "cni"),
-        },
-        f"{cri}.containerd": {"snapshotter": "overlayfs", "default_runtime_name": "runc"},
-        runc: {"runtime_type": "io.containerd.runc.v2"},
-        f"{runc}.options": {"BinaryName": facts.runc, "SystemdCgroup": False},
-        f"{cri}.registry": {"config_path": str(facts.paths.config / "certs.d")},
-    }
-    lines: list[str] = []
-    for table, values in tables.items():
-        lines += [f"[{table}]"] if table else []
-        # A JSON string, number, boolean or list of strings is also one of TOML.
-        lines += [f"{key} = {json.dumps(value)}" for key, value in values.items()]
-    return "\n".join(lines) + "\n"
+    """Return containerd's configuration."""
+    return _without_comments(_filled("containerd.toml", facts))
 
 
-def registry_hosts() -> str:
-    """Return containerd's word that our registry speaks plain HTTP; it is on loopback only."""
-    return (
-        f'server = "http://{REGISTRY}"\n'
-        f'[host."http://{REGISTRY}"]\n'
-        'capabilities = ["pull", "resolve"]\n'
-    )
+def registry_hosts(facts: Facts) -> str:
+    """Return what containerd must know of our registry."""
+    return _without_comments(_filled("registry-hosts.toml", facts))
 
 
 def cni_config(facts: Facts) -> str:
-    """Return the pod network: one bridge, addresses from a range on this host."""
-    return json.dumps(
-        {
-            "cniVersion": "0.4.0",
-            "name": CNI_NETWORK,
-            "plugins": [
-                {
-                    "type": "bridge",
-                    "bridge": POD_BRIDGE,
-                    "isGateway": True,
-                    "ipMasq": True,
-                    "hairpinMode": True,
-                    "mtu": facts.mtu,
-                    "ipam": {
-                        "type": "host-local",
-                        "ranges": [[{"subnet": POD_SUBNET}]],
-                        "routes": [{"dst": "0.0.0.0/0"}],
-                        "dataDir": str(facts.paths.state / "cni"),
-                    },
-                },
-                # dockerd sets the FORWARD policy to DROP: without this no pod reaches another.
-                {"type": "firewall", "backend": "iptables"},
-                {"type": "portmap", "capabilities": {"portMappings": True}, "snat": True},
-            ],
-        },
-        indent=2,
-    )
+    """Return the configuration of the pod network."""
+    return json.dumps(yaml.safe_load(_filled("pod-network.yaml", facts)), indent=2)
 
 
 def kubelet_config(facts: Facts) -> str:
     """Return the kubelet's configuration."""
-    paths = facts.paths
-    return yaml.safe_dump(
-        {
-            "apiVersion": "kubelet.config.k8s.io/v1beta1",
-            "kind": "KubeletConfiguration",
-            "address": NODE_IP,
-            "port": 10250,
-            "readOnlyPort": 0,
-            "healthzBindAddress": "127.0.0.1",
-            "authentication": {
-                "anonymous": {"enabled": False},
-                "webhook": {"enabled": True},
-                "x509": {"clientCAFile": f"{paths.pki}/ca.crt"},
-            },
-            "authorization": {"mode": "Webhook"},
-            "tlsCertFile": f"{paths.pki}/kubelet.crt",
-            "tlsPrivateKeyFile": f"{paths.pki}/kubelet.key",
-            "containerRuntimeEndpoint": f"unix://{paths.containerd_socket}",
-            # There may be no systemd, and the kernel may have cgroup v1 only.
-            "cgroupDriver": "cgroupfs",
-            "failCgroupV1": False,
-            "failSwapOn": False,
-            "protectKernelDefaults": False,
-            "oomScoreAdj": 0,
-            "clusterDomain": "cluster.local",
-            "clusterDNS": [DNS_IP],
-            "resolvConf": f"{paths.config}/resolv.conf",
-            "podLogsDir": f"{paths.state}/podlogs",
-            "volumePluginDir": f"{paths.state}/volume-plugins",
-            "enforceNodeAllocatable": ["pods"],
-            # A machine's disk may be nearly full for reasons that are not ours.
-            "imageGCHighThresholdPercent": 100,
-            "imageGCLowThresholdPercent": 99,
-            "evictionHard": {
-                "memory.available": "100Mi",
-                "nodefs.available": "1%",
-                "nodefs.inodesFree": "1%",
-                "imagefs.available": "1%",
-            },
-            "maxPods": 250,
-            "nodeStatusUpdateFrequency": "5s",
-            "shutdownGracePeriod": "0s",
-            # The default of 5 pulls a second makes a deploy's pods wait for each other.
-            "serializeImagePulls": False,
-            "registryPullQPS": 0,
-        },
-        sort_keys=False,
-    )
+    return _yaml(_filled("kubelet.yaml", facts))
 
 
 def kube_proxy_config(facts: Facts) -> str:
     """Return kube-proxy's configuration."""
-    return yaml.safe_dump(
-        {
-            "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
-            "kind": "KubeProxyConfiguration",
-            # nftables mode has no NodePorts on loopback.
-            "mode": "iptables",
-            "bindAddress": NODE_IP,
-            "healthzBindAddress": "127.0.0.1:10256",
-            "metricsBindAddress": "127.0.0.1:10249",
-            "clusterCIDR": POD_SUBNET,
-            "clientConnection": {"kubeconfig": str(facts.component_kubeconfig("kube-proxy"))},
-            "hostnameOverride": NODE_NAME,
-            "nodePortAddresses": ["127.0.0.0/8", f"{NODE_IP}/32"],
-            # Zero keeps it from writing the machine's own conntrack settings.
-            "conntrack": {
-                "maxPerCore": 0,
-                "min": 0,
-                "tcpEstablishedTimeout": "0s",
-                "tcpCloseWaitTimeout": "0s",
-            },
-            "oomScoreAdj": 0,
-        },
-        sort_keys=False,
-    )
+    return _yaml(_filled("kube-proxy.yaml", facts))
 
 
 def registry_config(paths: Paths) -> str:
     """Return the image registry's configuration."""
-    return yaml.safe_dump(
-        {
-            "version": 0.1,
-            "log": {"level": "warn", "accesslog": {"disabled": True}},
-            "storage": {
-                "filesystem": {"rootdirectory": str(paths.state / "registry")},
-                "delete": {"enabled": True},
-            },
-            "http": {"addr": f"127.0.0.1:{REGISTRY_PORT}"},
-        },
-        sort_keys=False,
+    text = (_FILES / "registry.yaml").read_text()
+    return _yaml(Template(text).substitute(state=paths.state, registry_port=REGISTRY_PORT))
+
+
+def _filled(name: str, facts: Facts) -> str:
+    """Return a file of `configuration/` with the facts in it."""
+    forward = f"forward . {' '.join(facts.nameservers)}" if facts.nameservers else ""
+    return Template((_FILES / name).read_text()).substitute(
+        state=facts.paths.state,
+        config=facts.paths.config,
+        pki=facts.paths.pki,
+        containerd_socket=facts.paths.containerd_socket,
+        mtu=facts.mtu,
+        cni=facts.cni,
+        runc=facts.runc,
+        forward=forward,
+        pause_image=facts.pause_image,
+        coredns_image=facts.coredns_image,
+        helper_image=facts.helper_image,
+        node_name=NODE_NAME,
+        node_ip=NODE_IP,
+        pod_bridge=POD_BRIDGE,
+        pod_subnet=POD_SUBNET,
+        cni_network=CNI_NETWORK,
+        dns_ip=DNS_IP,
+        registry=REGISTRY,
+        storage_namespace=STORAGE_NAMESPACE,
     )
+
+
+def _yaml(text: str) -> str:
+    return yaml.safe_dump(yaml.safe_load(text), sort_keys=False)
+
+
+def _without_comments(text: str) -> str:
+    return "".join(f"{line}\n" for line in text.splitlines() if line and not line.startswith("#"))
 
 
 def flags(values: Mapping[str, str | int | bool | Path]) -> list[str]:
@@ -440,157 +324,17 @@ def dockerd_command(paths: Paths, dockerd: str, mtu: int) -> list[str]:
 
 
 def coredns(facts: Facts) -> list[Manifest]:
-    """Return the cluster's DNS; names outside the cluster go to this machine's own servers."""
-    forward = f"    forward . {' '.join(facts.nameservers)}\n" if facts.nameservers else ""
-    corefile = (
-        ".:53 {\n"
-        "    errors\n"
-        "    health\n"
-        "    ready\n"
-        "    kubernetes cluster.local in-addr.arpa ip6.arpa {\n"
-        "        pods insecure\n"
-        "    }\n"
-        f"{forward}"
-        "    cache 5\n"
-        "    reload\n"
-        "}\n"
-    )
-    meta = {"name": "coredns", "namespace": "kube-system"}
-    labels = {"k8s-app": "kube-dns"}
-    rbac = "rbac.authorization.k8s.io"
-    ports = [("dns", "UDP"), ("dns-tcp", "TCP")]
-    container = {
-        "name": "coredns",
-        "image": facts.coredns_image,
-        "args": ["-conf", "/etc/coredns/Corefile"],
-        "resources": {"limits": {"memory": "170Mi"}, "requests": {"cpu": "50m", "memory": "70Mi"}},
-        "volumeMounts": [{"name": "config", "mountPath": "/etc/coredns", "readOnly": True}],
-        "ports": [{"containerPort": 53, "name": name, "protocol": kind} for name, kind in ports],
-        "readinessProbe": {"httpGet": {"path": "/ready", "port": 8181}, "periodSeconds": 1},
-        "livenessProbe": {"httpGet": {"path": "/health", "port": 8080}, "initialDelaySeconds": 10},
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "capabilities": {"add": ["NET_BIND_SERVICE"], "drop": ["ALL"]},
-            "readOnlyRootFilesystem": True,
-        },
-    }
-    return [
-        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta},
-        {
-            "apiVersion": f"{rbac}/v1",
-            "kind": "ClusterRole",
-            "metadata": {"name": "system:coredns"},
-            "rules": [
-                {
-                    "apiGroups": [""],
-                    "resources": ["endpoints", "services", "pods", "namespaces"],
-                    "verbs": ["list", "watch"],
-                },
-                {
-                    "apiGroups": ["discovery.k8s.io"],
-                    "resources": ["endpointslices"],
-                    "verbs": ["list", "watch"],
-                },
-            ],
-        },
-        {
-            "apiVersion": f"{rbac}/v1",
-            "kind": "ClusterRoleBinding",
-            "metadata": {"name": "system:coredns"},
-            "roleRef": {"apiGroup": rbac, "kind": "ClusterRole", "name": "system:coredns"},
-            "subjects": [{"kind": "ServiceAccount"} | meta],
-        },
-        {
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": meta,
-            "data": {"Corefile": corefile},
-        },
-        {
-            "apiVersion": "apps/v1",
-            "kind": "Deployment",
-            "metadata": meta | {"labels": labels},
-            "spec": {
-                "replicas": 1,
-                "selector": {"matchLabels": labels},
-                "template": {
-                    "metadata": {"labels": labels},
-                    "spec": {
-                        "serviceAccountName": "coredns",
-                        "priorityClassName": "system-cluster-critical",
-                        "dnsPolicy": "Default",
-                        "containers": [container],
-                        "volumes": [{"name": "config", "configMap": {"name": "coredns"}}],
-                    },
-                },
-            },
-        },
-        {
-            "apiVersion": "v1",
-            "kind": "Service",
-            "metadata": {"name": "kube-dns", "namespace": "kube-system"},
-            "spec": {
-                "clusterIP": DNS_IP,
-                "selector": labels,
-                "ports": [{"name": name, "port": 53, "protocol": kind} for name, kind in ports],
-            },
-        },
-    ]
+    """Return the cluster's DNS."""
+    manifests = list(yaml.safe_load_all(_filled("coredns.yaml", facts)))
+    (settings,) = (one for one in manifests if one["kind"] == "ConfigMap")
+    lines = settings["data"]["Corefile"].splitlines()
+    settings["data"]["Corefile"] = "".join(f"{line}\n" for line in lines if line.strip())
+    return manifests
 
 
 def storage(facts: Facts) -> list[Manifest]:
-    """Return the default storage class; each volume is a directory below the state."""
-    helper = {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": "helper-pod"},
-        "spec": {
-            "priorityClassName": "system-node-critical",
-            "terminationGracePeriodSeconds": 0,
-            "automountServiceAccountToken": False,
-            "containers": [
-                {
-                    "name": "helper-pod",
-                    "image": facts.helper_image,
-                    "imagePullPolicy": "IfNotPresent",
-                }
-            ],
-        },
-    }
-    paths = {
-        "nodePathMap": [
-            {
-                "node": "DEFAULT_PATH_FOR_NON_LISTED_NODES",
-                "paths": [str(facts.paths.state / "volumes")],
-            }
-        ]
-    }
-    script = "#!/bin/sh\nset -eu\n"
-    return [
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": STORAGE_NAMESPACE}},
-        {
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": {"name": "local-path-config", "namespace": STORAGE_NAMESPACE},
-            "data": {
-                "config.json": json.dumps(paths),
-                "setup": f'{script}mkdir -m 0777 -p "$VOL_DIR"\n',
-                "teardown": f'{script}rm -rf "$VOL_DIR"\n',
-                "helperPod.yaml": yaml.safe_dump(helper, sort_keys=False),
-            },
-        },
-        {
-            "apiVersion": "storage.k8s.io/v1",
-            "kind": "StorageClass",
-            "metadata": {
-                "name": "local-path",
-                "annotations": {"storageclass.kubernetes.io/is-default-class": "true"},
-            },
-            "provisioner": "rancher.io/local-path",
-            "volumeBindingMode": "WaitForFirstConsumer",
-            "reclaimPolicy": "Delete",
-        },
-    ]
+    """Return the default storage class."""
+    return list(yaml.safe_load_all(_filled("storage.yaml", facts)))
 
 
 def files(facts: Facts) -> dict[Path, str]:
@@ -598,7 +342,7 @@ def files(facts: Facts) -> dict[Path, str]:
     config = facts.paths.config
     return {
         config / "containerd.toml": containerd_config(facts),
-        config / "certs.d" / REGISTRY / "hosts.toml": registry_hosts(),
+        config / "certs.d" / REGISTRY / "hosts.toml": registry_hosts(facts),
         config / "cni" / "10-bridge.conflist": cni_config(facts),
         config / "kubelet.yaml": kubelet_config(facts),
         config / "kube-proxy.yaml": kube_proxy_config(facts),
