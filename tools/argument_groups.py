@@ -44,7 +44,7 @@ scheduler=astro.ProcessArgs(replicas=2),
     Group(
         "Workers",
         "Celery workers by queue: how many, how large, and how long a replaced one may finish its tasks.",
-        ("worker_queues", "autoscaling", "termination_grace_period_seconds", "executor"),
+        ("worker_queues", "autoscaling", "termination_grace_period_seconds"),
         """\
 worker_queues=[
     astro.WorkerQueueArgs(name="default", concurrency=16, min_count=2, max_count=10),
@@ -110,13 +110,13 @@ ingress=astro.IngressArgs(
     ),
     Group(
         "Pods",
-        "Where pods run and what is added to them.",
-        ("pod_template",),
+        "Where pods run, and what is added to them. A `pod_template` is merged into the template of each pod "
+        "of Airflow, as `kubectl patch` merges.",
+        ("placement", "pod_template", "service_account_annotations", "fixed_user_ids"),
         """\
-pod_template=astro.PodTemplateArgs(
-    labels={"team": "data"},
-    node_selector={"pool": "airflow"},
-),
+placement=astro.PlacementArgs(node_selector={"pool": "airflow"}),
+pod_template={"metadata": {"labels": {"team": "data"}}},
+service_account_annotations={"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/airflow"},
 """,
     ),
     Group(
