@@ -14,7 +14,7 @@ _NOBODY: Final = 65534
 
 def metrics_export(spec: DeploymentSpec, account: Any) -> list[Manifest]:
     """Everything that the Deployment's metrics need in the cluster."""
-    if not spec.metrics.exporter_image:
+    if spec.metrics.exporter_image is None:
         return []
     monitor = [_service_monitor(spec)] if spec.metrics.service_monitor else []
     # Airflow sends to the one port, Prometheus reads from the other.

@@ -60,7 +60,7 @@ def connections(spec: DeploymentSpec) -> list[Connection]:
             allowed.append(Connection(client, REDIS, REDIS_PORT))
         if process.calls_webserver:
             allowed.append(Connection(client, WEBSERVER, WEBSERVER_PORT))
-        if spec.metrics.exporter_image:
+        if spec.metrics.exporter_image is not None:
             allowed.append(Connection(client, STATSD, STATSD_PORT, "UDP"))
         if "logs" in process.ports:  # the webserver shows the logs of running tasks
             allowed.append(Connection(WEBSERVER, client, process.ports["logs"]))
@@ -80,7 +80,7 @@ def network_policies(spec: DeploymentSpec) -> dict[str, Manifest]:
         *([PGBOUNCER] if spec.pgbouncer else []),
         *([POSTGRESQL] if isinstance(spec.database, BackingService) else []),
         *([REDIS] if isinstance(spec.broker, BackingService) else []),
-        *([STATSD] if spec.metrics.exporter_image else []),
+        *([STATSD] if spec.metrics.exporter_image is not None else []),
     ]
     return {
         component: _policy(

@@ -180,6 +180,7 @@ def pair(
         "authority": external.authority,
         "databaseHost": external.database_host,
         "brokerHost": external.broker_host,
+        "brokerKeyPrefix": services.KEY_PREFIX,
         "collectorHost": external.collector_host,
         "databaseImage": platform.postgres_image,
         "brokerImage": platform.redis_image,

@@ -20,7 +20,14 @@ tls-cert-file /tls/server.crt
 tls-key-file /tls/server.key
 tls-ca-cert-file /tls/ca.crt
 tls-auth-clients no
-requirepass {password}
+user default on >{password} ~{prefix}* &* +@all
+"""
+# The broker's login may use keys with this prefix only.
+KEY_PREFIX = "team3:"
+# Its first argument is a command of Redis.
+REDIS_CLI = """
+REDISCLI_AUTH="$(sed -n 's/^user default on >\\(.*\\) ~.*/\\1/p' /tls/redis.conf)" \
+  exec redis-cli --no-auth-warning --tls --insecure -p 6379 "$@"
 """
 # Takes OTLP over HTTP; asked by GET, it says which metrics came.
 COLLECTOR = """
@@ -80,6 +87,26 @@ class ExternalServices:
         text = self.kube.get_from_service(self.namespace, "collector", "4318", "")
         return set(text.split())
 
+    def redis(self, *command: str) -> str:
+        """What Redis answers, as the login of the broker."""
+        redis = pod(self.kube, self.namespace, "redis")
+        return self.kube.execute(redis, "sh", "-c", REDIS_CLI, "sh", *command)
+
+    def stop_redis(self) -> None:
+        """Ends Redis, which keeps nothing; returns when it is back, without any key."""
+
+        def restarts() -> int:
+            (status,) = pod(self.kube, self.namespace, "redis")["status"]["containerStatuses"]
+            return int(status["restartCount"])
+
+        before = restarts()
+        self.kube.execute(pod(self.kube, self.namespace, "redis"), "sh", "-c", "kill 1")
+        wait_until(
+            "Redis has restarted",
+            lambda: restarts() > before and is_ready(pod(self.kube, self.namespace, "redis")),
+            seconds=60,
+        )
+
     def sql(self, statement: str) -> str:
         """The rows that a statement gives, without a header."""
         return query(self.kube, pod(self.kube, self.namespace, "postgres"), statement)
@@ -113,7 +140,9 @@ def start(kube: Kube, platform: Platform, namespace: str) -> ExternalServices:
     )
     kube.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
     postgres_files = {"pg_hba.conf": PG_HBA, "password": services.database_password}
-    redis_files = {"redis.conf": REDIS_CONF.format(password=services.broker_password)}
+    redis_files = {
+        "redis.conf": REDIS_CONF.format(password=services.broker_password, prefix=KEY_PREFIX)
+    }
     postgres = {
         "image": platform.postgres_image,
         "args": [

@@ -26,9 +26,9 @@ except Exception as error:
 
 
 def attempt(pair: Pair, script: str, url: str) -> str:
-    """What a worker of airflow3 says of a URL."""
-    (worker,) = pair.pods("airflow3", "worker", "default")
-    return pair.kube.execute(worker, "python", "-c", script, url, container="worker")
+    """What the scheduler of airflow3, which may call both, says of a URL."""
+    (scheduler,) = pair.pods("airflow3", "scheduler")
+    return pair.kube.execute(scheduler, "python", "-c", script, url, container="airflow")
 
 
 def url(pair: Pair, secret: str, key: str) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.cluster.component.conftest import Pair
-from tests.cluster.component.services import ExternalServices
+from tests.cluster.component.services import KEY_PREFIX, ExternalServices
 from tests.cluster.kube import wait_until
 
 DAG_ID = "places"
@@ -41,14 +41,27 @@ def test_a_task_gets_settings_secrets_connections_and_variables(
     assert f"orders are at orders.acme.test, password {len(password)} long" in log
 
 
-def test_results_are_in_the_users_database(
+def test_results_are_in_the_users_redis_below_its_prefix(
     tasks: dict[str, dict[str, Any]], external: ExternalServices
 ) -> None:
-    def stored() -> int:
-        return int(external.sql("SELECT count(*) FROM celery_taskmeta WHERE status = 'SUCCESS'"))
+    pattern = f"{KEY_PREFIX}celery-task-meta-*"
+
+    def stored() -> list[str]:
+        keys = external.redis("KEYS", pattern).split()
+        return [key for key in keys if '"status": "SUCCESS"' in external.redis("GET", key)]
 
     # Airflow hears of a task's end before Celery has written its result.
-    wait_until("the result of every task", lambda: stored() >= len(tasks), seconds=60)
+    wait_until("the result of every task", lambda: len(stored()) >= len(tasks), seconds=60)
+    tables = "SELECT count(*) FROM information_schema.tables WHERE table_name LIKE 'celery%'"
+    assert external.sql(tables).strip() == "0", "no result was ever in the database"
+
+
+def test_a_worker_has_no_login_to_the_database(pair: Pair, external: ExternalServices) -> None:
+    (worker,) = pair.pods("airflow3", "worker", "default")
+    variables = pair.kube.execute(worker, "env", container="airflow")
+    assert "AIRFLOW__CELERY__BROKER_URL" in variables
+    assert external.database_password not in variables
+    assert "SQL_ALCHEMY_CONN" not in variables
 
 
 def test_metrics_of_tasks_are_exported(pair: Pair, tasks: dict[str, dict[str, Any]]) -> None:

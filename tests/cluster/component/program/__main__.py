@@ -140,7 +140,14 @@ def airflow3() -> astro.Deployment:
             dag_processor=parser,
             worker_queues=queues,
             termination_grace_period_seconds=120,
-            environment={"GREETING": "hello"},
+            environment={
+                "GREETING": "hello",
+                "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__GLOBAL_KEYPREFIX": config.require(
+                    "brokerKeyPrefix"
+                ),
+                # Nobody listens there: calls inside the Deployment must not go to it.
+                "http_proxy": "http://127.0.0.1:9",
+            },
             secret_environment={"API_TOKEN": config.require_secret("apiToken")},
             connections=connections(),
             variables={"season": config.require("season")},
