@@ -287,8 +287,8 @@ def of_airflow(**fields: Any) -> dict[str, Any]:
         ({"spec": {"$patch": "replace"}}, "spec.$patch: would remove"),
         ({"$patch": "delete"}, "$patch: would remove"),
         (
-            of_airflow(env=[{"name": "AIRFLOW__CORE__EXECUTOR", "value": "x"}]),
-            "spec.containers[0].env[0].name: is set by the Deployment",
+            of_airflow(env=[{"name": "AIRFLOW__CELERY__BROKER_URL", "value": "x"}]),
+            "spec.containers[0].env[0].name: is set by the Deployment: use `broker`",
         ),
         (
             {"spec": {"initContainers": [{"name": "a"}]}},
