@@ -114,11 +114,11 @@ class PlacementArgs(TypedDict):
     """Labels of the nodes: `{"pool": "airflow"}`. Default: every node."""
     tolerations: NotRequired[Sequence[TolerationArgs]]
     """Taints of nodes that the pods tolerate. Default: none."""
-    affinity: NotRequired[Mapping[str, Any]]
+    affinity: NotRequired[Mapping[str, pulumi.Input[Any]]]
     """Affinity, in the words of a pod's `spec.affinity`. Default: none."""
     priority_class: NotRequired[pulumi.Input[str]]
     """PriorityClass. Default: the cluster's default."""
-    topology_spread_constraints: NotRequired[Sequence[Mapping[str, Any]]]
+    topology_spread_constraints: NotRequired[Sequence[Mapping[str, pulumi.Input[Any]]]]
     """How replicas are spread, in the words of a pod's `spec.topologySpreadConstraints`. A constraint without
     `labelSelector` counts the replicas of one workload. Default: replicas are spread over nodes and zones
     where that can be had."""
@@ -359,9 +359,9 @@ class NetworkPolicyArgs(TypedDict):
 
     enabled: NotRequired[bool]
     """Whether NetworkPolicies are made. Default: true."""
-    webserver_from: NotRequired[Sequence[Mapping[str, Any]]]
+    webserver_from: NotRequired[Sequence[Mapping[str, pulumi.Input[Any]]]]
     """Who may reach the webserver, as the `from` of a NetworkPolicy. Default: everyone who can."""
-    egress: NotRequired[Sequence[Mapping[str, Any]]]
+    egress: NotRequired[Sequence[Mapping[str, pulumi.Input[Any]]]]
     """What every Airflow pod may call besides the addresses in other arguments, as the `egress` of a
     NetworkPolicy: `[{"to": [{"ipBlock": {"cidr": "10.1.2.3/32"}}], "ports": [{"port": 8200}]}]`."""
 

@@ -117,14 +117,6 @@ class Arguments:
         """As `choice`, known when the program runs."""
         return _choice(self._plain(key, default), self.path(key), choices)
 
-    def optional_plain_number(self, key: str, minimum: int, maximum: int = _LARGEST) -> int | None:
-        """As `plain_number`, None when not given."""
-        return self.plain_number(key, minimum, minimum, maximum) if self.has(key) else None
-
-    def plain_quantity(self, key: str, default: str | None = None) -> str:
-        """As `quantity`, known when the program runs."""
-        return _quantity(self._plain(key, default), self.path(key))
-
     def _plain(self, key: str, default: Any) -> Any:
         value = self._values.get(key, default)
         if isinstance(value, pulumi.Output):
@@ -238,14 +230,7 @@ class Arguments:
         """Return a mapping of names to Kubernetes quantities; empty when not given."""
         return {
             name: computed(partial(_quantity, path=f"{self.path(key)}[{name!r}]"), value)
-            for name, value in self.mapping(key).items()
-        }
-
-    def plain_strings(self, key: str) -> dict[str, str]:
-        """As `strings`, known when the program runs."""
-        values = self._mapping(key)
-        return {
-            name: _string(value, f"{self.path(key)}[{name!r}]") for name, value in values.items()
+            for name, value in self._mapping(key).items()
         }
 
 
