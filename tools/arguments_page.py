@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
+from textwrap import indent
 from typing import Any, Final
 
 from astro_pulumi.plugin import schema
@@ -39,7 +40,7 @@ class _Page:
         yield f"## Contents\n\n{_contents()}\n"
         for group in GROUPS:
             shown = {name: inputs[name] for name in group.arguments}
-            yield f"## {group.title}\n\n{group.text}\n\n```python\n{group.example}```\n"
+            yield f"## {group.title}\n\n{group.text}\n\n```python\n{_call(group.example)}```\n"
             yield from self._tables(shown, [])
         yield f"## Outputs of a Deployment\n\n{_outputs(deployment)}\n"
         image = self._resources["astro:index:ProjectImage"]
@@ -97,6 +98,11 @@ def _check_groups(arguments: set[str]) -> None:
     for name in {*arguments} ^ {*grouped}:
         problem = "is in no group" if name in arguments else "does not exist"
         raise ValueError(f"tools/argument_groups.py: the argument {name} {problem}")
+
+
+def _call(example: str) -> str:
+    """Return an example as an expression, which ruff formats in documents, too."""
+    return f"astro.DeploymentArgs(\n{indent(example, '    ')})\n"
 
 
 def _contents() -> str:
