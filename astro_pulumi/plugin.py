@@ -117,7 +117,7 @@ class AstroProvider(ComponentProvider):
 def _opened(value: pulumi.Output[Any], path: str) -> Any:
     """Return a mapping or list with an Output of each item; the names in it must be known now.
 
-    SDKs send a mapping whose property is secret as one Output.
+    A program may have made a whole mapping secret.
     """
     known = pulumi_internals.wait_for(value)
     if isinstance(known, Mapping):

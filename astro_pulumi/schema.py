@@ -8,6 +8,7 @@ from typing import Any, Final
 Schema = dict[str, Any]
 
 # Component or type, and its property. SDKs of other languages mark such a value as secret by themselves.
+# Mappings are not among them: that of Go does not compile for a plain mapping that is secret as a whole.
 SECRETS: Final = frozenset(
     {
         ("AuthArgs", "adminPassword"),
@@ -19,16 +20,13 @@ SECRETS: Final = frozenset(
         ("DatabaseArgs", "password"),
         ("DatabaseArgs", "url"),
         ("Deployment", "adminPassword"),
-        ("Deployment", "buildSecrets"),
         ("Deployment", "fernetKey"),
-        ("Deployment", "secretEnvironment"),
-        ("Deployment", "variables"),
-        ("ProjectImage", "buildSecrets"),
         ("RegistryArgs", "password"),
         ("RemoteLoggingArgs", "elasticsearchHost"),
     }
 )
 _CODE: Final = re.compile(r"`[^`]+`")
+_TYPE: Final = re.compile(r"(:index:\w+)Args\"")
 _NAME: Final = re.compile(r"\b[a-z]+(?:_[a-z0-9]+)+\b")
 
 
@@ -37,7 +35,8 @@ def completed(schema: str, rename: bool = True) -> Schema:
 
     Args:
         schema: The analyser's schema, as JSON.
-        rename: Whether descriptions name arguments as other languages write them: `minCount`.
+        rename: Whether arguments are named as other languages write them, `minCount`, and types without the
+            `Args` that SDKs add to their names.
     """
     package: Schema = json.loads(schema)
     names = {_snake_case(key): key for _, key, _ in _properties(package)}
@@ -54,7 +53,10 @@ def completed(schema: str, rename: bool = True) -> Schema:
             marked.add((owner, key))
     if marked != SECRETS:
         raise ValueError(f"there are no properties {sorted(SECRETS - marked)}")
-    return package
+    if not rename:
+        return package
+    renamed: Schema = json.loads(_TYPE.sub(r'\1"', json.dumps(package)))
+    return renamed
 
 
 def _properties(package: Schema) -> Iterator[tuple[str, str, Schema]]:

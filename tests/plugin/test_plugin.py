@@ -100,7 +100,7 @@ def test_a_preview_with_unknown_inputs_registers_the_same_children(plugin: Plugi
 
 
 def test_a_mapping_may_be_secret_as_a_whole(plugin: Plugin) -> None:
-    """SDKs make one Output of a mapping whose property is secret in the schema."""
+    """Its items are secret then."""
     for whole in (secret({"TOKEN": "s3cret"}), output({"TOKEN": "s3cret"}, secret=True)):
         made = plugin.construct({**BUILT, "secretEnvironment": whole})
         token = made.get("analytics-environment", "Secret").inputs["stringData"]["TOKEN"]

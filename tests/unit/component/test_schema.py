@@ -38,11 +38,16 @@ def test_descriptions_are_clean_and_name_arguments_as_other_languages_do() -> No
 
 
 def test_secrets_are_marked() -> None:
-    marked = {path.partition(":index:")[2] for path, one in properties() if one.get("secret")}
-    assert marked == {f"{owner}.{key}" for owner, key in SECRETS}
+    secret = {path.partition(":index:")[2]: one for path, one in properties() if one.get("secret")}
+    assert set(secret) == {f"{owner.removesuffix('Args')}.{key}" for owner, key in SECRETS}
+    assert not [path for path, one in secret.items() if one.get("plain")], "not in the SDK of Go"
     for path, definition in properties():
         if re.search(r"password$|Password$", path):
             assert definition.get("secret"), path
+
+
+def test_types_have_no_name_that_sdks_would_double() -> None:
+    assert not [name for name in json.loads(schema())["types"] if name.endswith("Args")]
 
 
 def properties() -> Iterator[tuple[str, Any]]:
@@ -55,5 +60,5 @@ def properties() -> Iterator[tuple[str, Any]]:
 
 
 def test_every_type_can_be_imported_from_the_package() -> None:
-    types = {token.rpartition(":")[2] for token in json.loads(schema())["types"]}
+    types = {token.rpartition(":")[2] for token in json.loads(schema(python_names=True))["types"]}
     assert types <= set(astro_pulumi.__all__)
