@@ -225,6 +225,9 @@ def test_databases_that_cannot_be_used(
         server.sql(statement)
     server.sql("CREATE TABLE alembic_version (version_num text)", "superset")
 
+    said = takeover.refusal(databaseName="guests", sslMode="require")
+    assert "the server has no TLS, which database.ssl_mode demands" in said
+    takeover.use(sslMode="disable")
     guest: dict[str, Any] = {"databaseUser": "guest", "databasePassword": "guest"}
     said = takeover.refusal(databaseName="guests", **guest)
     assert "GRANT CREATE ON SCHEMA public TO guest" in said

@@ -37,6 +37,7 @@ arguments: astro.DeploymentArgs = astro.DeploymentArgs(
         name=config.require("databaseName"),
         username=config.get("databaseUser") or "postgres",
         password=config.get("databasePassword") or "postgres",
+        ssl_mode=config.get("sslMode") or "disable",  # the chart's PostgreSQL has no TLS
     ),
     broker=astro.BrokerArgs(
         image=config.require("brokerImage"), storage_size="1Gi", resources=service
