@@ -132,7 +132,8 @@ def run(
 ) -> Program:
     """Runs `program`; its Output or value becomes `result`.
 
-    :param known: outputs that a provider answers with, by resource name, in place of the inputs.
+    :param known: outputs that a provider answers with, by resource name or function token, in place of
+        the inputs.
     :param seen: what is registered is added to it, also when the program fails.
     :param config: the stack's configuration, such as `{"astro:rollbackTo": "3"}`.
     """
@@ -235,7 +236,7 @@ class _Answers(mocks.Mocks):
         return f"{args.name}-id", {**state, **self._known.get(args.name, {})}
 
     def call(self, args: mocks.MockCallArgs) -> Any:
-        return {}
+        return dict(self._known.get(args.token, {}))
 
 
 class _Monitor(mocks.MockMonitor):
