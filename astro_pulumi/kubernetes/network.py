@@ -29,7 +29,8 @@ from astro_pulumi.naming import (
 )
 from astro_pulumi.spec import BackingService, DeploymentSpec
 
-_DNS: Final = 53
+# A policy sees the port of the pod, not of its Service: the DNS pods of OpenShift listen on 5353.
+_DNS: Final = (53, 5353)
 _PAST_PGBOUNCER: Final = {"migration", "metadata-async"}  # groups of secrets
 # KEDA's operator counts the tasks. It has this label by its Helm chart and by its manifests.
 _KEDA: Final = {
@@ -153,7 +154,7 @@ def _to(spec: DeploymentSpec, component: str, process: Process | None) -> list[M
         for allowed in connections(spec)
         if allowed.source == component
     ]
-    dns = [{"port": _DNS, "protocol": protocol} for protocol in ("UDP", "TCP")]
+    dns = [{"port": port, "protocol": protocol} for port in _DNS for protocol in ("UDP", "TCP")]
     outside = ports_outside(spec, process, reaches_database=_calls_database(spec, process))
     return [
         *rules,

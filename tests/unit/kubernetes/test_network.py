@@ -132,10 +132,11 @@ def test_no_pod_answers_on_another_port() -> None:
             assert not may_connect(deployment, source, target, 22), (source, target)
 
 
-def test_everyone_who_calls_a_name_may_ask_for_it() -> None:
-    deployment = spec()
-    for source in AIRFLOW:
-        assert may_leave(deployment, source, "stranger", 53, "UDP"), source
+@pytest.mark.parametrize("port", [53, 5353])  # 5353 is that of OpenShift's DNS pods
+def test_everyone_who_calls_a_name_may_ask_for_it(port: int) -> None:
+    deployment = spec(pgbouncer={"image": "pgbouncer"})
+    for source in [*AIRFLOW, "pgbouncer"]:
+        assert may_leave(deployment, source, "stranger", port, "UDP"), source
 
 
 def test_airflow_reaches_services_of_the_users() -> None:
