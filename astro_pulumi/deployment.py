@@ -8,7 +8,7 @@ from typing import Any, Final, cast
 import pulumi
 
 from astro_pulumi.airflow.environment import settings
-from astro_pulumi.airflow.facts import FileSet
+from astro_pulumi.airflow.file_sets import FileSet
 from astro_pulumi.airflow.secrets import ADMIN, admin_password, references, secret_groups
 from astro_pulumi.airflow.urls import certificates, service_urls
 from astro_pulumi.args import DeploymentArgs

@@ -7,11 +7,19 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from astro_pulumi.airflow.endpoints import WEBSERVER_PORT
+from astro_pulumi.airflow.file_sets import (
+    FILES,
+    JOB_PROBE_FILES,
+    PROCESS_FILES,
+    RELEASE_JOB_FILES,
+    TESTS_FILES,
+    WEBSERVER_CONFIG,
+    WORKER_FILES,
+    FileSet,
+)
 from astro_pulumi.airflow.version import AirflowVersion
 from astro_pulumi.naming import PYTEST, RELEASE_JOB
 
-# Where the files of `pod_files/` are mounted in every Airflow container.
-FILES: Final = "/opt/astro-pulumi"
 LOGS: Final = "/var/log/airflow"
 # Where the certificates of the user's authorities are mounted.
 CERTIFICATES: Final = "/run/secrets/astro-pulumi"
@@ -33,18 +41,6 @@ class ScriptProbe:
 
     script: str
     arguments: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class FileSet:
-    """Files of `pod_files/` that a pod mounts together: it restarts when one of them changes."""
-
-    name: str  # of the ConfigMap
-    files: frozenset[str]
-
-    def with_files(self, *more: str) -> "FileSet":
-        """Return the set with more files."""
-        return replace(self, files=self.files.union(more))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,60 +115,6 @@ class AirflowFacts:
     packages: dict[str, str]
 
 
-_PROCESS_FILES: Final = FileSet(
-    "files", frozenset({"airflow.cfg", "airflow_start.py", "astro_urls.py", "log_groomer.py"})
-)
-_JOB_PROBE_FILES: Final = replace(_PROCESS_FILES, name="files-job-probe").with_files(
-    "job_probe.py", "astro_probe.py"
-)
-_WORKER_FILES: Final = replace(_PROCESS_FILES, name="files-worker").with_files(
-    "worker_probe.py", "astro_probe.py"
-)
-_RELEASE_JOB_FILES: Final = FileSet(
-    "files-release-job",
-    frozenset(
-        {
-            "airflow.cfg",
-            "astro_admin.py",
-            "astro_backup.py",
-            "astro_cluster.py",
-            "astro_connect.py",
-            "astro_consents.py",
-            "astro_database.py",
-            "astro_downgrade.py",
-            "astro_image.py",
-            "astro_jobs.py",
-            "astro_migrations.py",
-            "astro_parse.py",
-            "astro_pods.py",
-            "astro_records.py",
-            "astro_refusal.py",
-            "astro_urls.py",
-            "astro_workloads.py",
-            "release_job.py",
-        }
-    ),
-)
-_TESTS_FILES: Final = FileSet(
-    "files-pytest", frozenset({"airflow.cfg", "astro_refusal.py", "pytest_job.py"})
-)
-# Every process of Airflow 2 looks for it when it starts.
-_WEB_CONFIG: Final = "webserver_config.py"
-ROLLOUT_FILES: Final = FileSet(
-    "files-rollout",
-    frozenset(
-        {
-            "astro_cluster.py",
-            "astro_filter.py",
-            "astro_pods.py",
-            "astro_refusal.py",
-            "astro_rollout.py",
-            "astro_workloads.py",
-            "rollout_job.py",
-        }
-    ),
-)
-
 # The command `airflow`, started so that it is up sooner.
 _AIRFLOW: Final = ("python", f"{FILES}/airflow_start.py")
 _TRIGGERER: Final = Process(
@@ -180,7 +122,7 @@ _TRIGGERER: Final = Process(
     arguments=(*_AIRFLOW, "triggerer"),
     probe=ScriptProbe("job_probe.py", ("TriggererJob",)),
     reads=("metadata", "api", "connections"),
-    files=_JOB_PROBE_FILES,
+    files=JOB_PROBE_FILES,
     ports={"logs": 8794},
     runs_dag_code=True,
 )
@@ -189,7 +131,7 @@ _DAG_PROCESSOR: Final = Process(
     arguments=(*_AIRFLOW, "dag-processor"),
     probe=ScriptProbe("job_probe.py", ("DagProcessorJob",)),
     reads=("metadata", "connections"),
-    files=_JOB_PROBE_FILES,
+    files=JOB_PROBE_FILES,
     runs_dag_code=True,
 )
 # What a worker and the scheduler must agree on.
@@ -208,7 +150,7 @@ _WORKER: Final = Process(
     ),
     probe=ScriptProbe("worker_probe.py", ("{queue}",)),
     reads=("broker", "api", "connections"),
-    files=_WORKER_FILES,
+    files=WORKER_FILES,
     settings=_BROKER_SETTINGS,
     ports={"logs": 8793},
     runs_dag_code=True,
@@ -219,7 +161,7 @@ _RELEASE_JOB: Final = Process(
     arguments=("python", f"{FILES}/release_job.py"),
     probe=None,
     reads=("metadata", "migration", "admin", "connections"),
-    files=_RELEASE_JOB_FILES,
+    files=RELEASE_JOB_FILES,
     runs_dag_code=True,
 )
 _TESTS_JOB: Final = Process(
@@ -227,7 +169,7 @@ _TESTS_JOB: Final = Process(
     arguments=("python", f"{FILES}/pytest_job.py"),
     probe=None,
     reads=(),
-    files=_TESTS_FILES,
+    files=TESTS_FILES,
 )
 
 _SETTINGS_OF_EVERY_VERSION: Final = {
@@ -274,7 +216,7 @@ _AIRFLOW_2: Final = AirflowFacts(
             arguments=(*_AIRFLOW, "webserver", "--pid", "/tmp/airflow-webserver.pid"),  # noqa: S108
             probe=HttpProbe("/health", WEBSERVER_PORT, under_base_url=True),
             reads=("metadata", "api", "connections"),
-            files=_PROCESS_FILES.with_files(_WEB_CONFIG),
+            files=PROCESS_FILES.with_files(WEBSERVER_CONFIG),
             database_pools=2,
             ports={"http": WEBSERVER_PORT},
             drain_seconds=5,
@@ -287,18 +229,20 @@ _AIRFLOW_2: Final = AirflowFacts(
             # Airflow 3 a fork drops its connections (`clean_in_fork` in airflow/settings.py).
             probe=ScriptProbe("job_probe.py", ("SchedulerJob",)),
             reads=("metadata", "broker", "connections"),
-            files=_JOB_PROBE_FILES.with_files(_WEB_CONFIG),
+            files=JOB_PROBE_FILES.with_files(WEBSERVER_CONFIG),
             settings=_SCHEDULER_SETTINGS,
             runs_dag_code=True,
         ),
-        replace(_TRIGGERER, files=_JOB_PROBE_FILES.with_files(_WEB_CONFIG)),
-        replace(_DAG_PROCESSOR, files=_JOB_PROBE_FILES.with_files(_WEB_CONFIG), on_request=True),
+        replace(_TRIGGERER, files=JOB_PROBE_FILES.with_files(WEBSERVER_CONFIG)),
+        replace(
+            _DAG_PROCESSOR, files=JOB_PROBE_FILES.with_files(WEBSERVER_CONFIG), on_request=True
+        ),
     ),
     # An Airflow 2 task writes to the database itself.
     worker=replace(
         _WORKER,
         reads=("metadata", *_WORKER.reads),
-        files=_WORKER_FILES.with_files(_WEB_CONFIG),
+        files=WORKER_FILES.with_files(WEBSERVER_CONFIG),
         # A task and its supervisor have one connection each, without a pool.
         connections_of_task=2,
     ),
@@ -309,7 +253,7 @@ _AIRFLOW_2: Final = AirflowFacts(
         "AIRFLOW__SCHEDULER__CHILD_PROCESS_LOG_DIRECTORY": f"{LOGS}/dag_processor",
         "AIRFLOW__SCHEDULER__STANDALONE_DAG_PROCESSOR": "{standalone_dag_processor}",
         # Airflow writes this file at every start where it is missing, and AIRFLOW_HOME is read-only.
-        "AIRFLOW__WEBSERVER__CONFIG_FILE": f"{FILES}/{_WEB_CONFIG}",
+        "AIRFLOW__WEBSERVER__CONFIG_FILE": f"{FILES}/{WEBSERVER_CONFIG}",
         # Each of the four that are the default loads all of Airflow: seconds of every deploy.
         "AIRFLOW__WEBSERVER__WORKERS": "2",
     },
@@ -321,8 +265,8 @@ _AIRFLOW_2: Final = AirflowFacts(
         },
         "api": {"AIRFLOW__WEBSERVER__SECRET_KEY": "api_secret_key"},
     },
-    release_job=replace(_RELEASE_JOB, files=_RELEASE_JOB_FILES.with_files(_WEB_CONFIG)),
-    tests_job=replace(_TESTS_JOB, files=_TESTS_FILES.with_files(_WEB_CONFIG)),
+    release_job=replace(_RELEASE_JOB, files=RELEASE_JOB_FILES.with_files(WEBSERVER_CONFIG)),
+    tests_job=replace(_TESTS_JOB, files=TESTS_FILES.with_files(WEBSERVER_CONFIG)),
     exposure=Exposure(
         base_url="AIRFLOW__WEBSERVER__BASE_URL",
         instance_name="AIRFLOW__WEBSERVER__INSTANCE_NAME",
@@ -346,7 +290,7 @@ _AIRFLOW_3: Final = AirflowFacts(
             # 200 even when the scheduler is dead: right for a probe, useless as a proof.
             probe=HttpProbe("/api/v2/monitor/health", WEBSERVER_PORT),
             reads=("metadata", "metadata-async", "jwt", "api", "connections"),
-            files=_PROCESS_FILES,
+            files=PROCESS_FILES,
             database_pools=2,
             ports={"http": WEBSERVER_PORT},
             # The api-server is in the path of every running task: let the endpoints change first.
@@ -357,7 +301,7 @@ _AIRFLOW_3: Final = AirflowFacts(
             arguments=(*_AIRFLOW, "scheduler"),
             probe=HttpProbe("/health", 8974),
             reads=("metadata", "jwt", "broker"),
-            files=_PROCESS_FILES,
+            files=PROCESS_FILES,
             settings=_SCHEDULER_SETTINGS,
             # Later ones make the token of a queued task live as long as it may wait.
             settings_before=(

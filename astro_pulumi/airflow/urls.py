@@ -14,7 +14,8 @@ from astro_pulumi.airflow.endpoints import (
     POSTGRESQL_PORT,
     REDIS_PORT,
 )
-from astro_pulumi.airflow.facts import CERTIFICATES, FILES
+from astro_pulumi.airflow.facts import CERTIFICATES
+from astro_pulumi.airflow.file_sets import FILES
 from astro_pulumi.inputs import computed
 from astro_pulumi.naming import PGBOUNCER, POSTGRESQL, REDIS, object_name
 from astro_pulumi.spec import (

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 import pulumi
 
-from astro_pulumi.airflow.facts import CERTIFICATES, FILES, LOGS, HttpProbe, Process, ScriptProbe
+from astro_pulumi.airflow.facts import CERTIFICATES, LOGS, HttpProbe, Process, ScriptProbe
+from astro_pulumi.airflow.file_sets import FILES
 from astro_pulumi.inputs import formatted
 from astro_pulumi.kubernetes.metadata import NOT_AWAITED, Manifest, labels, selector
 from astro_pulumi.naming import AIRFLOW_CONTAINER, object_name

@@ -7,7 +7,8 @@ from typing import Any, Final
 import pulumi
 
 from astro_pulumi.airflow.environment import process_settings
-from astro_pulumi.airflow.facts import FILES, LOGS, SIMPLE_AUTH_PASSWORDS, Process, ScriptProbe
+from astro_pulumi.airflow.facts import LOGS, SIMPLE_AUTH_PASSWORDS, Process, ScriptProbe
+from astro_pulumi.airflow.file_sets import FILES
 from astro_pulumi.airflow.secrets import ADMIN, ADMIN_PASSWORD
 from astro_pulumi.inputs import formatted
 from astro_pulumi.kubernetes.metadata import Manifest, selector

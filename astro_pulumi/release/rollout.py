@@ -12,7 +12,8 @@ from typing import Any, Final
 
 import pulumi
 
-from astro_pulumi.airflow.facts import FILES, ROLLOUT_FILES, Process
+from astro_pulumi.airflow.facts import Process
+from astro_pulumi.airflow.file_sets import FILES, ROLLOUT_FILES
 from astro_pulumi.inputs import computed
 from astro_pulumi.kubernetes.jobs import job
 from astro_pulumi.kubernetes.metadata import Manifest

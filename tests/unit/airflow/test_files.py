@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from astro_pulumi.airflow.facts import AIRFLOW, FILES, ROLLOUT_FILES, Process, ScriptProbe
+from astro_pulumi.airflow.facts import AIRFLOW, Process, ScriptProbe
+from astro_pulumi.airflow.file_sets import FILES, ROLLOUT_FILES
 from astro_pulumi.kubernetes.pods import pod_files
 
 PROCESSES = [
