@@ -12,15 +12,14 @@ from astro_pulumi.airflow.file_sets import FileSet
 from astro_pulumi.airflow.secrets import ADMIN, admin_password, references, secret_groups
 from astro_pulumi.airflow.urls import certificates, service_urls
 from astro_pulumi.args import DeploymentArgs
-from astro_pulumi.image import build_and_push
-from astro_pulumi.inputs import computed
-from astro_pulumi.kept import (
+from astro_pulumi.generated import (
     check_database_change,
     database_kind,
-    docker_config,
     generate_passwords,
     namespace_suffix,
 )
+from astro_pulumi.image import build_and_push
+from astro_pulumi.inputs import computed
 from astro_pulumi.kubernetes import (
     accounts,
     autoscaling,
@@ -204,7 +203,7 @@ class Deployment(pulumi.ComponentResource):
             return None
         return self._objects.make_secret(
             "registry",
-            {".dockerconfigjson": docker_config(registry)},
+            {".dockerconfigjson": accounts.docker_config(registry)},
             type="kubernetes.io/dockerconfigjson",
         )
 

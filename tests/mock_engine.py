@@ -22,7 +22,7 @@ import astro_pulumi as astro
 from astro_pulumi.airflow.secrets import secret_groups
 from astro_pulumi.airflow.urls import service_urls
 from astro_pulumi.args import DeploymentArgs
-from astro_pulumi.kept import PASSWORDS
+from astro_pulumi.generated import PASSWORDS
 from astro_pulumi.release.ledger import FINDINGS
 from astro_pulumi.spec import DeploymentSpec
 

@@ -1,5 +1,7 @@
 """What Airflow's processes read from Secrets, by group: `AirflowFacts.processes` say who reads which."""
 
+import base64
+import hashlib
 from functools import partial
 from typing import Any, Final
 
@@ -7,7 +9,6 @@ import pulumi
 
 from astro_pulumi.airflow.environment import connections_and_variables, secret_settings
 from astro_pulumi.airflow.urls import composing_command, existing_login
-from astro_pulumi.kept import fernet_key
 from astro_pulumi.spec import DeploymentSpec, ValueFrom
 
 ADMIN: Final = "admin"
@@ -28,7 +29,7 @@ def secret_groups(
     """
     values: dict[str, Any] = {
         **urls,
-        "fernet_key": passwords["fernet"].apply(fernet_key)
+        "fernet_key": passwords["fernet"].apply(_fernet_key)
         if spec.fernet_key is None
         else spec.fernet_key,
         "jwt_secret": passwords["jwt"],
@@ -113,3 +114,8 @@ def _references(spec: DeploymentSpec, named: dict[str, str]) -> dict[str, ValueF
 def _admin_group(spec: DeploymentSpec) -> str:
     """Return the group with the admin's password: of the webserver's start, or of the release Job."""
     return "simple-auth" if spec.auth.manager == "simple" else "admin"
+
+
+def _fernet_key(password: str) -> str:
+    """Return a Fernet key, 32 bytes in URL-safe base64, for a generated password of 285 bits."""
+    return base64.urlsafe_b64encode(hashlib.sha256(password.encode()).digest()).decode()

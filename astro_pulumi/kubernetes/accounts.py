@@ -3,12 +3,16 @@
 The login is here and not in the pods: one that changes, such as the token of a CI run, restarts nothing.
 """
 
+import base64
+import json
 from collections.abc import Mapping
 from typing import Any, Final
 
+import pulumi
+
 from astro_pulumi.kubernetes.metadata import Manifest, labels
 from astro_pulumi.naming import object_name
-from astro_pulumi.spec import DeploymentSpec
+from astro_pulumi.spec import DeploymentSpec, Registry
 
 AIRFLOW: Final = "airflow"
 SERVICES: Final = "services"
@@ -43,3 +47,17 @@ def service_account(
         "automountServiceAccountToken": False,
         **({} if pull_secret is None else {"imagePullSecrets": [{"name": pull_secret}]}),
     }
+
+
+def docker_config(registry: Registry) -> pulumi.Output[str]:
+    """Return the login to `registry` as the content of a pull secret."""
+
+    def config(known: list[Any]) -> str:
+        server, username, password = known
+        token = base64.b64encode(f"{username}:{password}".encode()).decode()
+        login = {"username": username, "password": password, "auth": token}
+        return json.dumps({"auths": {server or "https://index.docker.io/v1/": login}})
+
+    return pulumi.Output.secret([registry.pull_server, registry.username, registry.password]).apply(
+        config
+    )

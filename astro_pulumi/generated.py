@@ -1,8 +1,5 @@
-"""What outlives every deploy: generated passwords, and which database the history is in."""
+"""Values generated once and kept in the state: passwords, a suffix, a guard of the database."""
 
-import base64
-import hashlib
-import json
 from typing import Any, Final
 
 import pulumi
@@ -11,7 +8,7 @@ import pulumi_random as random
 from astro_pulumi.errors import ArgumentError
 from astro_pulumi.naming import object_name
 from astro_pulumi.release import one_time
-from astro_pulumi.spec import BackingService, DeploymentSpec, Registry
+from astro_pulumi.spec import BackingService, DeploymentSpec
 from astro_pulumi.user_errors import shown_to_the_user
 
 PASSWORDS: Final = ("fernet", "jwt", "api", "postgresql", "redis", "admin")
@@ -20,10 +17,11 @@ PASSWORDS: Final = ("fernet", "jwt", "api", "postgresql", "redis", "admin")
 def generate_passwords(
     spec: DeploymentSpec, parent: pulumi.Resource
 ) -> dict[str, pulumi.Output[str]]:
-    """Made once and kept: a new one would lock out the database or kill every running task.
+    """Generate a password for each purpose, once: a new one would lock out the database or kill tasks.
 
-    No `RandomBytes`, though Fernet wants bytes: its id, which state keeps in plain text, is its value.
-    The key is made from a password instead.
+    Returns:
+        The passwords by purpose. The Fernet key is derived from one of them, since `RandomBytes` keeps its
+        value in plain text in the state, as its id.
     """
     return {
         purpose: random.RandomPassword(
@@ -37,10 +35,10 @@ def generate_passwords(
 
 
 def namespace_suffix(deployment: str, parent: pulumi.Resource) -> random.RandomString:
-    """Make the end of the namespace's name: two stacks may share a cluster.
+    """Generate the suffix of the namespace's name, so that two stacks can share a cluster.
 
-    In the state before the namespace is made, unlike an automatic name: a deploy that was killed finds its
-    namespace again.
+    Unlike an automatic name, the suffix is in the state before the namespace exists: the next deploy finds
+    the namespace of a deploy that was killed.
     """
     return random.RandomString(
         object_name(deployment, "namespace-suffix"),
@@ -54,12 +52,18 @@ def namespace_suffix(deployment: str, parent: pulumi.Resource) -> random.RandomS
 def check_database_change(
     spec: DeploymentSpec, confirmed: str | None, parent: pulumi.Resource
 ) -> pulumi.Output[None]:
-    """Fails when the state knows the database to be of the other kind and the change is not confirmed.
+    """Refuse to replace an embedded database by an external one, or the reverse, without confirmation.
 
-    The kind is kept by a resource of pulumi-random, whose `keepers` are ignored when they change: what
-    it gives back is the kind that it was made with. With the change confirmed it is made anew.
+    The `keepers` of a pulumi-random resource remember the kind. Changes of them are ignored, so that the
+    resource keeps the kind that it was created with. A confirmed change replaces the resource.
 
-    :param confirmed: the kind to which the user allows a change.
+    Args:
+        spec: The Deployment.
+        confirmed: The kind that the user allows a change to.
+        parent: Parent of the resource.
+
+    Returns:
+        None, once the kind is known to be the same or confirmed. Otherwise the Output fails.
     """
     kind = database_kind(spec)
     ignored = [] if confirmed == kind else ["keepers"]
@@ -86,24 +90,5 @@ def check_database_change(
 
 
 def database_kind(spec: DeploymentSpec) -> str:
-    """Return whose database it is: `embedded`, or `external` if the user brings it."""
+    """Return the kind of the database: `embedded`, or `external` for one of the user's."""
     return "embedded" if isinstance(spec.database, BackingService) else "external"
-
-
-def fernet_key(password: str) -> str:
-    """Fernet's key is 32 bytes in url-safe base64; a password of 48 letters and digits holds 285 bits."""
-    return base64.urlsafe_b64encode(hashlib.sha256(password.encode()).digest()).decode()
-
-
-def docker_config(registry: Registry) -> pulumi.Output[str]:
-    """The login to `registry`, in the form of a pull secret."""
-
-    def config(known: list[Any]) -> str:
-        server, username, password = known
-        token = base64.b64encode(f"{username}:{password}".encode()).decode()
-        login = {"username": username, "password": password, "auth": token}
-        return json.dumps({"auths": {server or "https://index.docker.io/v1/": login}})
-
-    return pulumi.Output.secret([registry.pull_server, registry.username, registry.password]).apply(
-        config
-    )
