@@ -20,11 +20,11 @@ from astro_pulumi.arguments import Arguments, Check, check_label
 from astro_pulumi.choices import AutoscalingType, DatabaseDowngrade, ServiceType, SslMode
 from astro_pulumi.errors import ArgumentError
 from astro_pulumi.inputs import computed
-from astro_pulumi.once import once_in_a_run
 from astro_pulumi.pod_arguments import read_placement, read_pod_template, read_resources
 from astro_pulumi.pod_template import Scope
 from astro_pulumi.project import build_secrets, read_project, runtime
 from astro_pulumi.project.dockerfile import BaseImage
+from astro_pulumi.run_cache import cached_per_run
 
 T = TypeVar("T")
 
@@ -43,7 +43,7 @@ _OWN_PGBOUNCER_SETTINGS: Final = {
     ),
 }
 _HOST = re.compile(r"^[A-Za-z0-9*]([-A-Za-z0-9.]*[A-Za-z0-9])?$")
-_read_project = once_in_a_run(read_project)
+_read_project = cached_per_run(read_project)
 _LOG_FOLDER = re.compile(r"^(s3|gs|wasb|cloudwatch|stackdriver|oss|hdfs)://\S+$")
 
 

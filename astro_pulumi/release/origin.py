@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from astro_pulumi.once import once_in_a_run
+from astro_pulumi.run_cache import cached_per_run
 
 _GIT_TIMEOUT: Final = 5
 # variable that is set -> (name of the system, variables that say who and which run)
@@ -57,7 +57,7 @@ def git_state(directory: Path) -> dict[str, str | bool]:
     }
 
 
-_git_state = once_in_a_run(git_state)
+_git_state = cached_per_run(git_state)
 
 
 def _git(directory: Path, *arguments: str) -> str | None:

@@ -1,4 +1,4 @@
-"""What several Deployments of a program share is read once; the next run of the program reads it anew."""
+"""A run of a program reads a project of several Deployments once; the next run reads it again."""
 
 from pathlib import Path
 

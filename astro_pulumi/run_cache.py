@@ -1,4 +1,4 @@
-"""Reads once in a run of a program what several Deployments share: the project, its git commit."""
+"""A cache for one run of a program: several Deployments read their project and its git commit once."""
 
 from collections.abc import Callable, Hashable
 from functools import wraps
@@ -12,11 +12,11 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def once_in_a_run(function: Callable[P, R]) -> Callable[P, R]:
-    """Calls `function` once for each set of arguments, which must be hashable.
+def cached_per_run(function: Callable[P, R]) -> Callable[P, R]:
+    """Return a function that calls `function` once per run for each set of hashable arguments.
 
-    In a run of the program, not in the process: with the Automation API a process runs many, and the
-    project changes between them.
+    The cache ends with the run of the program, not with the process: with the Automation API one process
+    runs a program several times, and the project changes between the runs.
     """
     runs: WeakKeyDictionary[Any, dict[Hashable, R]] = WeakKeyDictionary()
 
