@@ -276,14 +276,14 @@ def _no_proxy(spec: DeploymentSpec, given: Mapping[str, pulumi.Input[str]]) -> _
     if given.keys().isdisjoint({*PROXIES, *(name.upper() for name in PROXIES)}):
         return set(), {}
     own = ("localhost", "127.0.0.1", object_name(spec.name, WEBSERVER), *_POD_ADDRESSES)
-    yours = [name for name in _NO_PROXY if name in given]
+    names = [name for name in _NO_PROXY if name in given]
 
     def merge(*values: str) -> str:
         listed = [part.strip() for value in values for part in value.split(",")]
         return ",".join(dict.fromkeys(part for part in (*listed, *own) if part))
 
-    value = computed(merge, *(given[name] for name in yours))
-    return set(yours), dict.fromkeys(_NO_PROXY, value)
+    value = computed(merge, *(given[name] for name in names))
+    return set(names), dict.fromkeys(_NO_PROXY, value)
 
 
 def _result_options(spec: DeploymentSpec, given: Mapping[str, pulumi.Input[str]]) -> _Merged:

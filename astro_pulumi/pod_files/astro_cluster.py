@@ -159,11 +159,11 @@ class Lease:
     _released: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> Lease:
-        deadline, told = time.monotonic() + self.patience, ""
+        deadline, reported = time.monotonic() + self.patience, ""
         while (other := self._try_to_take()) is not None:
-            if other != told:
+            if other != reported:
                 self.say(f"waiting for {other}, another release Job of this Deployment")
-                told = other
+                reported = other
             if time.monotonic() > deadline:
                 raise ReleaseRefusedError(
                     f"{other}, another release Job of this Deployment, has run for more than "

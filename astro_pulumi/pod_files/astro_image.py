@@ -88,15 +88,15 @@ def missing_packages(packages: Mapping[str, str], add: str) -> Iterator[str]:
 
 def missing_providers(environment: Mapping[str, str], needs: Mapping[str, Any]) -> Iterator[str]:
     """Yield a line for each setting that names a class of a provider that is not in the image."""
-    told = {name for names in needs["packages"] for name in names.split("|")}
+    reported = {name for names in needs["packages"] for name in names.split("|")}
     for setting, value in sorted(environment.items()):
         if not setting.startswith("AIRFLOW__"):
             continue
         for named in PROVIDER_CLASS.findall(value):
             distribution = distribution_of(named)
-            if distribution in told or version(distribution) or has_module(named):
+            if distribution in reported or version(distribution) or has_module(named):
                 continue
-            told.add(distribution)
+            reported.add(distribution)
             yield (
                 f"{setting} names {named}, which is not in the image. Add {distribution} to "
                 f"{needs['add']}."

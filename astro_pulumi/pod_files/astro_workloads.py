@@ -62,7 +62,7 @@ def stop_all(cluster: Cluster, deployment: str, say: Say) -> None:
 def wait_until_gone(
     cluster: Cluster, deployment: str, components: tuple[str, ...], say: Say
 ) -> None:
-    told = deadline = None
+    reported = deadline = None
     while True:
         pods = [
             pod
@@ -76,9 +76,9 @@ def wait_until_gone(
         if time.monotonic() > deadline:
             raise TimeoutError(f"{pods[0]['metadata']['name']} does not end within {grace} s")
         names = sorted(pod["metadata"]["name"] for pod in pods)
-        if names != told:
+        if names != reported:
             say(f"waiting for {', '.join(names)} (for {grace} s at most)")
-            told = names
+            reported = names
         time.sleep(0.5)
 
 

@@ -74,9 +74,9 @@ def read_project(directory: Path, accept: Collection[str] = ()) -> Project:
     Raises:
         ProjectError: With everything that keeps the project from being deployed.
     """
-    hindrance = why_not_a_project(directory)
-    if hindrance:
-        raise ProjectError(f"{hindrance.code} {directory}: {hindrance.message}. {hindrance.remedy}")
+    problem = why_not_a_project(directory)
+    if problem:
+        raise ProjectError(f"{problem.code} {directory}: {problem.message}. {problem.remedy}")
     listing = list_files(directory)
     subject, findings = inspect(listing)
     errors = [each for each in findings if each.is_error and each.code not in accept]

@@ -28,8 +28,8 @@ _ALLOWED = re.compile(r"astro-pulumi:\s*allow\s+(AP\d{3}(?:[\s,]+AP\d{3})*)")
 
 def lint(directory: Path) -> list[Finding]:
     """Return the findings about the project in `directory`, without Docker or a cluster."""
-    hindrance = why_not_a_project(directory)
-    return [hindrance] if hindrance else inspect(list_files(directory))[1]
+    problem = why_not_a_project(directory)
+    return [problem] if problem else inspect(list_files(directory))[1]
 
 
 def inspect(listing: Listing) -> tuple[Subject, list[Finding]]:
