@@ -9,10 +9,11 @@ from rich.table import Table
 from rich.text import Text
 
 from local import platform
+from local.choice import Choice
 from local.daemons import Daemons
 from local.errors import LocalError
 from local.paths import Paths
-from local.platform import Choice, Platform
+from local.platform import Platform
 from local.progress import Progress
 
 app = typer.Typer(

@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from local import (
     binaries,
     cancellation,
@@ -31,10 +29,11 @@ from local import (
     pulumi_installation,
     requirements,
 )
+from local.choice import Choice, check_context, chosen_kubeconfig
 from local.cluster import Cluster
 from local.config import Facts
 from local.daemons import STOP_SECONDS, Daemon, Daemons
-from local.errors import LocalError, RequirementError, StateError
+from local.errors import LocalError, StateError
 from local.paths import Paths
 from local.progress import Reporter
 
@@ -117,35 +116,6 @@ class Platform:
             others = [folder for folder in path if folder not in programs]
             variables["PATH"] = os.pathsep.join([*programs, *others])
         return variables
-
-
-@dataclass(frozen=True)
-class Choice:
-    """What the user chose to use instead of what we would make."""
-
-    context: str | None = None
-    registry: str | None = None
-
-    @classmethod
-    def make(cls, context: str | None = None, registry: str | None = None) -> "Choice":
-        """Return the choice from arguments, else from the environment; never a guess."""
-        chosen = cls(
-            context or os.environ.get("ASTRO_KUBE_CONTEXT") or None,
-            registry or os.environ.get("ASTRO_REGISTRY") or None,
-        )
-        if chosen.context and not chosen.registry:
-            raise RequirementError(
-                f"The Kubernetes context {chosen.context!r} was chosen, but no registry.",
-                why="The cluster must be able to pull the images that are built here.",
-                to_do="Set ASTRO_REGISTRY (or --registry), for example ghcr.io/acme.",
-            )
-        if chosen.registry and not chosen.context:
-            raise RequirementError(
-                "A registry was chosen, but no Kubernetes context.",
-                why="The platform's own cluster has a registry of its own.",
-                to_do="Set ASTRO_KUBE_CONTEXT (or --context) too, or unset ASTRO_REGISTRY.",
-            )
-        return chosen
 
 
 def up(reporter: Reporter, choice: Choice | None = None, paths: Paths | None = None) -> Platform:
@@ -352,28 +322,6 @@ def runtime(
         if loaded.own_cluster:
             cluster.pull(image, paths, reporter)
         return image
-
-
-def chosen_kubeconfig() -> Path:
-    """Return the kubeconfig in which a chosen context is looked up."""
-    first = os.environ.get("KUBECONFIG", "").split(os.pathsep)[0]
-    return Path(first) if first else Path.home() / ".kube" / "config"
-
-
-def check_context(kubeconfig: Path, context: str) -> None:
-    """Raise unless a kubeconfig has a context."""
-    try:
-        contexts = yaml.safe_load(kubeconfig.read_text()).get("contexts") or []
-    except OSError as error:
-        raise RequirementError(
-            f"The kubeconfig {kubeconfig} cannot be read.", why=str(error)
-        ) from error
-    names = [entry["name"] for entry in contexts]
-    if context not in names:
-        raise RequirementError(
-            f"The kubeconfig {kubeconfig} has no context {context!r}.",
-            why=f"It has: {', '.join(names) or 'none'}.",
-        )
 
 
 def stop(reporter: Reporter, paths: Paths | None = None) -> None:

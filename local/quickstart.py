@@ -23,9 +23,10 @@ from rich.console import Console
 from astro_pulumi.cli.cluster import Cluster
 from local import platform as local_platform
 from local.airflow_api import Airflow
+from local.choice import Choice
 from local.errors import LocalError, RequirementError, StateError
 from local.paths import Paths
-from local.platform import Choice, Platform
+from local.platform import Platform
 from local.progress import Progress
 from local.stack import Stack
 

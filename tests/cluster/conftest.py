@@ -18,7 +18,8 @@ from rich.console import Console
 
 from local import platform as local_platform
 from local.airflow_api import Airflow
-from local.platform import Choice, Platform
+from local.choice import Choice
+from local.platform import Platform
 from local.progress import Progress
 from local.quickstart import REPOSITORY_ROOT, platform_settings, tag_example_base_image
 from local.stack import Stack

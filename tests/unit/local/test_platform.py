@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from local import binaries, docker_engine, packages, platform, requirements
+from local import binaries, docker_engine, packages, requirements
 from local.__main__ import app
+from local.choice import Choice, check_context
 from local.errors import RequirementError, StateError
 from local.paths import Paths
-from local.platform import Choice, Platform
+from local.platform import Platform
 
 
 @pytest.fixture(autouse=True)
@@ -106,9 +107,9 @@ class TestChoice:
     def test_a_context_must_exist(self, tmp_path: Path) -> None:
         file = tmp_path / "config"
         file.write_text("contexts: [{name: dev}]\n")
-        platform.check_context(file, "dev")
+        check_context(file, "dev")
         with pytest.raises(RequirementError) as caught:
-            platform.check_context(file, "prod")
+            check_context(file, "prod")
         assert "dev" in caught.value.why
 
 
