@@ -1,7 +1,7 @@
-"""Runs `airflow` with composed URLs, and with few garbage collections while it starts.
+"""Run `airflow` with composed URLs, and with few garbage collections while it starts.
 
-Importing Airflow makes objects by the hundred thousand, none of which is garbage, and Python looks through
-them again and again: more than a fourth of the webserver's start-up, a seventh of the scheduler's.
+Importing Airflow creates hundreds of thousands of objects, none of which is garbage. Python's collector
+examines them again and again: more than a fourth of the webserver's start-up, a seventh of the scheduler's.
 Usage: airflow_start.py ARGUMENTS OF AIRFLOW
 """
 
@@ -12,12 +12,15 @@ import os
 import sys
 import time
 
-# Seconds after which collections are as usual again, in processes that were forked meanwhile, too.
+# Seconds until the usual thresholds apply again, also in processes that were forked meanwhile.
 START = 60
 
 
 def collect_rarely() -> None:
-    """For so many seconds; by a callback, since it costs no thread, which a fork would lose."""
+    """Raise the thresholds of the garbage collector for `START` seconds.
+
+    A callback of the collector restores them. A thread would be lost in a fork.
+    """
     usual, end = gc.get_threshold(), time.monotonic() + START
 
     def settle(*_: object) -> None:
@@ -29,12 +32,12 @@ def collect_rarely() -> None:
     gc.set_threshold(100_000, 10, 10)
 
 
-if __name__ == "__main__":  # and not in a process that multiprocessing spawns
+if __name__ == "__main__":  # not in a process that multiprocessing spawns
     from astro_urls import compose_urls
 
     compose_urls(os.environ)
     collect_rarely()
-    # As if it were the command `airflow`: the files beside this one are no modules.
+    # As for the command `airflow`: the files beside this one are not importable modules.
     sys.path[:] = [path for path in sys.path if path != os.path.dirname(__file__)]  # noqa: PTH120
     sys.argv[0] = "airflow"
 

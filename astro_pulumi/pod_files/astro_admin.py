@@ -1,7 +1,7 @@
-"""The user whose password is the Deployment's output `admin_password`, also in a database that has users.
+"""Ensure that the output `admin_password` logs in, also with a database that has users already.
 
-Nobody's password is changed in silence, except that of a user whom an earlier release Job has made: there the
-output is what counts. An account of a person is left as it is, and the deploy says so.
+A password is changed only if an earlier release Job created the user, if the program states the password, or
+if it is an installer's well-known one. Other accounts stay as they are, and the deploy warns about them.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
     HasPassword = Callable[[str], bool]
 
-# What Airflow's Helm chart, its docker-compose.yaml and Bitnami's images make unless they are told otherwise.
+# Default logins of Airflow's Helm chart, its docker-compose.yaml and Bitnami's images.
 KNOWN_LOGINS = {"admin": "admin", "airflow": "airflow", "user": "bitnami"}
 
 
 @dataclass(frozen=True)
 class User:
-    """A user of FAB's."""
+    """A user of the FAB auth manager."""
 
     name: str
     email: str
@@ -32,25 +32,28 @@ class User:
 
 @dataclass(frozen=True)
 class Decision:
-    """What to do about the admin user, and what to tell."""
+    """The action for the admin user, and a warning for the user of the Deployment."""
 
     action: str  # "create", "set password", "none"
     warning: str | None = None
 
 
 def own_email(username: str) -> str:
-    """Return the address that tells a user whom a release Job has made."""
+    """Return the email address that marks a user as created by a release Job."""
     return f"{username}@localhost"
 
 
 def decide(
     username: str, user: User | None, has_password: HasPassword, password: str, is_given: bool
 ) -> Decision:
-    """Decide so that the output logs in, or the deploy says why it does not.
+    """Decide how to make the output `admin_password` log in, or warn that it does not.
 
-    :param has_password: whether a password is the user's.
-    :param password: the output.
-    :param is_given: whether the program states it, as auth.admin_password.
+    Args:
+        username: Name of the admin user.
+        user: The user of that name, or None.
+        has_password: Returns whether a password is the user's.
+        password: The output `admin_password`.
+        is_given: Whether the program states the password, as `auth.admin_password`.
     """
     if user is None:
         return Decision("create")
@@ -80,14 +83,21 @@ def decide(
 def ensure_admin(
     username: str, password: str, is_given: bool, create: Callable[[], None]
 ) -> list[str]:
-    """Make the user, or set its password, as `decide` says; -> what to tell the user of the Deployment.
+    """Create the admin user or set its password, as `decide` says.
 
-    :param create: makes a user with that password.
+    Args:
+        username: Name of the admin user.
+        password: The output `admin_password`.
+        is_given: Whether the program states the password.
+        create: Creates the user with that password.
+
+    Returns:
+        Warnings for the user of the Deployment.
     """
     from werkzeug.security import check_password_hash, generate_password_hash
 
     def has(user: User | None, candidate: str) -> bool:
-        with contextlib.suppress(ValueError):  # a hash of a kind that is not known any more
+        with contextlib.suppress(ValueError):  # an unsupported kind of hash
             known = user.password_hash if user else ""
             return bool(known) and check_password_hash(known, candidate)
         return False
@@ -109,7 +119,7 @@ def ensure_admin(
 
 
 def known_logins(users: Mapping[str, User], has: Callable[[User, str], bool]) -> list[str]:
-    """Return a line for each other user who still has the password of an installer."""
+    """Return a warning for each other user who still has an installer's well-known password."""
     return [
         f"The user {name} has the password {KNOWN_LOGINS[name]!r}, which everyone knows. Change it: airflow "
         f"users reset-password --username {name}"
@@ -127,6 +137,7 @@ FROM ab_user WHERE username = ANY(:names)
 
 
 def read_users(names: set[str]) -> dict[str, User]:
+    """Return the users with the given names."""
     from airflow.settings import Session
     from sqlalchemy import text
 
@@ -139,6 +150,7 @@ def read_users(names: set[str]) -> dict[str, User]:
 
 
 def set_password_hash(username: str, password_hash: str) -> None:
+    """Set the password of a user."""
     from airflow.settings import Session
     from sqlalchemy import text
 

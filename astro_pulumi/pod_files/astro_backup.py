@@ -1,4 +1,4 @@
-"""A dump of the embedded PostgreSQL before it is downgraded, by `pg_dump` of its own image."""
+"""Dump the embedded PostgreSQL before a downgrade, with `pg_dump` of PostgreSQL's own image."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from astro_cluster import Cluster, Say
 
 FOLDER = "/backups"
-# Under another name until it is whole. The password is in a file, as the server's own pod has it.
+# A partial dump has another name. The password is in a file, as in the server's own pod.
 COMMAND = """
 set -eu
 export PGPASSWORD="$(cat "$POSTGRES_PASSWORD_FILE")"
@@ -24,9 +24,10 @@ mv "$1.part" "$1"
 
 
 def dump(cluster: Cluster, deployment: str, claim: str, say: Say) -> None:
-    """Writes a dump to the volume `claim`, named after the current release and the time.
+    """Write a dump to the volume `claim`, named after the current release and the time.
 
-    :raises ReleaseRefusedError: when there is none then; the database was not touched.
+    Raises:
+        ReleaseRefusedError: The dump failed. The database was not changed.
     """
     current = cluster.find(ledger.RECORDS, f"{deployment}-release") or {"metadata": {}}
     number = (current["metadata"].get("annotations") or {}).get("astro-pulumi/release", "unknown")
@@ -41,7 +42,7 @@ def dump(cluster: Cluster, deployment: str, claim: str, say: Say) -> None:
             backup_job(deployment, server, own_job, claim, file),
             "The database has to be dumped before it is downgraded, but PostgreSQL's image",
         )
-        # A claim cannot be deleted while there is a pod that has it, not even one that is done.
+        # Even a completed pod keeps its claim from being deleted.
         cluster.request("DELETE", jobs.JOBS, job, propagationPolicy="Background")
     except ReleaseRefusedError as error:
         raise ReleaseRefusedError(
@@ -52,7 +53,10 @@ def dump(cluster: Cluster, deployment: str, claim: str, say: Say) -> None:
 def backup_job(
     deployment: str, server: dict[str, Any], own_job: dict[str, Any], claim: str, file: str
 ) -> dict[str, Any]:
-    """PostgreSQL's own pod with another command, and the volume for backups in place of the data."""
+    """Build the Job of the dump.
+
+    Its pod is PostgreSQL's own with another command, and with the backup volume instead of the data.
+    """
     template = server["spec"]["template"]["spec"]
     container = {
         key: value for key, value in template["containers"][0].items() if not key.endswith("Probe")
@@ -69,7 +73,9 @@ def backup_job(
         {"name": "backups", "persistentVolumeClaim": {"claimName": claim}},
     ]
     pod = dict(template, containers=[container], volumes=volumes, restartPolicy="Never")
-    # With the labels of a release Job: those may talk to PostgreSQL.
+    # NetworkPolicies let pods with the labels of a release Job connect to PostgreSQL.
     made: dict[str, Any] = jobs.manifest(f"{deployment}-backup-", pod, own_job)
-    made["spec"]["ttlSecondsAfterFinished"] = 3600  # where nobody was there any more to delete it
+    made["spec"]["ttlSecondsAfterFinished"] = (
+        3600  # if the release Job ended before it could delete it
+    )
     return made

@@ -1,6 +1,6 @@
-"""The Kubernetes API as the Jobs of a deploy need it, with nothing but Python's standard library.
+"""A Kubernetes API client for the Jobs of a deploy, of Python's standard library alone.
 
-The image is the user's: it holds no Kubernetes client for certain, and importing one costs a second.
+The image is the user's: it may hold no Kubernetes client, and importing one takes a second.
 """
 
 from __future__ import annotations
@@ -32,21 +32,24 @@ class ApiError(Exception):
     """The API server refused a request."""
 
     def __init__(self, status: int, message: str) -> None:
+        """Take the HTTP status and the message of the response."""
         super().__init__(message)
         self.status = status
 
 
 class Cluster:
-    """The namespace of this pod, with the rights of its service account."""
+    """A client for the namespace of this pod, with the rights of its service account."""
 
     def __init__(
         self, server: str, token: Callable[[], str], namespace: str, context: ssl.SSLContext
     ) -> None:
+        """Take the address of the API server, a source of tokens, the namespace and the TLS context."""
         self._server, self._token, self._context = server, token, context
         self.namespace = namespace
 
     @classmethod
     def of_this_pod(cls) -> Cluster:
+        """Return a client from the service account of this pod."""
         host = os.environ["KUBERNETES_SERVICE_HOST"]
         if ":" in host:  # IPv6
             host = f"[{host}]"
@@ -60,7 +63,18 @@ class Cluster:
     def request(
         self, method: str, resource: str, name: str = "", body: Any = None, **query: str
     ) -> Any:
-        """One request on `resource`: "configmaps", "apps/deployments", "batch/jobs"; -> the answer."""
+        """Send one request, retry it for half a minute, and return the decoded response.
+
+        Args:
+            method: HTTP method.
+            resource: Resource with its group: "configmaps", "apps/deployments", "batch/jobs".
+            name: Name of the object. Empty: the collection.
+            body: JSON body.
+            query: Query parameters.
+
+        Raises:
+            ApiError: The API server refused the request or did not answer.
+        """
         group, _, plural = resource.rpartition("/")
         root = f"/apis/{group}/v1" if group else "/api/v1"
         path = f"{root}/namespaces/{self.namespace}/{plural}" + (f"/{name}" if name else "")
@@ -69,7 +83,14 @@ class Cluster:
         return json.loads(self._ask(method, path, body) or b"{}")
 
     def log(self, pod: str, container: str, previous: bool, lines: int) -> str:
-        """The last lines of a container's log, or of the one that ran before it; "" without any."""
+        """Return the last lines of a container's log; empty if there is none.
+
+        Args:
+            pod: Name of the pod.
+            container: Name of the container.
+            previous: Read the log from before the container's last restart.
+            lines: Number of lines.
+        """
         query = {"container": container, "tailLines": str(lines), "limitBytes": str(LOG_BYTES)}
         if previous:
             query["previous"] = "true"
@@ -77,9 +98,9 @@ class Cluster:
         try:
             data = self._ask("GET", path)
         except ApiError:
-            return ""  # it has not started, or is gone
+            return ""  # the container has not started, or its pod was deleted
         text = data.decode(errors="replace")
-        # A line that was cut may hold half of a secret, by which nobody would know it.
+        # The last line may be cut, and the filter would not recognise half of a secret.
         return text.rpartition("\n")[0] if len(data) >= LOG_BYTES else text
 
     def _ask(self, method: str, path: str, body: Any = None) -> bytes:
@@ -113,7 +134,7 @@ class Cluster:
             connection.close()
 
     def find(self, resource: str, name: str) -> Any:
-        """The object, or None."""
+        """Return an object, or None if it does not exist."""
         try:
             return self.request("GET", resource, name)
         except ApiError as error:
@@ -122,17 +143,19 @@ class Cluster:
             raise
 
     def list(self, resource: str, labels: dict[str, str], **query: str) -> list[Any]:
+        """Return the objects with the given labels."""
         if labels:
             query["labelSelector"] = ",".join(f"{key}={value}" for key, value in labels.items())
         items: list[Any] = self.request("GET", resource, **query)["items"]
         return items
 
     def patch(self, resource: str, name: str, change: dict[str, Any]) -> Any:
+        """Merge a change into an object, and return the object."""
         return self.request("PATCH", resource, name, change)
 
 
 def _message(data: bytes) -> str:
-    """What the API server says of a request that it refuses."""
+    """Return the API server's explanation of a refused request."""
     try:
         return str(json.loads(data)["message"])
     except (ValueError, KeyError, TypeError):
@@ -141,9 +164,9 @@ def _message(data: bytes) -> str:
 
 @dataclass
 class Lease:
-    """Held by one release Job of a Deployment at a time, and renewed in the background.
+    """A lock that one release Job of a Deployment holds at a time, renewed in the background.
 
-    A holder that was killed loses it after `SECONDS`. The Lease goes with its `owners`.
+    A holder that was killed loses the lock after `SECONDS`. Kubernetes deletes the Lease with its `owners`.
     """
 
     SECONDS = 30
@@ -159,6 +182,11 @@ class Lease:
     _released: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> Lease:
+        """Wait for the lock.
+
+        Raises:
+            ReleaseRefusedError: Another Job has held it for `patience` seconds.
+        """
         deadline, reported = time.monotonic() + self.patience, ""
         while (other := self._try_to_take()) is not None:
             if other != reported:
@@ -175,6 +203,7 @@ class Lease:
         return self
 
     def __exit__(self, *error: object) -> None:
+        """Release the lock."""
         self._released.set()
         self._renewal.join()
         try:
@@ -182,10 +211,10 @@ class Lease:
             if lease and lease["spec"].get("holderIdentity") == self.holder:
                 self._put(lease, "")
         except (ApiError, OSError):
-            pass  # it runs out by itself
+            pass  # the lock expires
 
     def _try_to_take(self) -> str | None:
-        """None when it is ours now, else who has it."""
+        """Return None if the lock is ours now, otherwise its holder."""
         lease = self.cluster.find(self.RESOURCE, self.name)
         try:
             if lease is None:
@@ -235,11 +264,12 @@ class Lease:
 
 
 def is_expired(spec: dict[str, Any], now: datetime) -> bool:
-    """Whether a lease was not renewed for its duration."""
+    """Return whether a lease was not renewed within its duration."""
     renewed = datetime.strptime(spec["renewTime"], "%Y-%m-%dT%H:%M:%S.%fZ")
     age = now - renewed.replace(tzinfo=timezone.utc)  # noqa: UP017 Python 3.8 as well
     return age.total_seconds() > float(spec["leaseDurationSeconds"])
 
 
 def utc_now() -> datetime:
+    """Return the current time as Kubernetes writes it."""
     return datetime.now(timezone.utc)  # noqa: UP017

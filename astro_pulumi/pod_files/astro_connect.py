@@ -1,4 +1,4 @@
-"""Connects to the database, and says why that cannot be done."""
+"""Connect to the database, and explain a failure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from astro_refusal import ReleaseRefusedError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# Seconds. A server that was made a moment ago, or fails over, may be away for that long.
+# Seconds. A new server, or one that fails over, may be unavailable for that long.
 PATIENCE = 30.0
 TIMEOUT = 10
 
@@ -19,9 +19,13 @@ TIMEOUT = 10
 def connect(url: str, connect_by: Callable[..., Any], patience: float = PATIENCE) -> Any:
     """Return a connection, once the server answers.
 
-    :param url: as Airflow has it, with the driver in its scheme.
-    :param connect_by: opens a connection: psycopg2's `connect`.
-    :raises ReleaseRefusedError: when the server refuses, or does not answer for `patience` seconds.
+    Args:
+        url: URL as Airflow has it, with the driver in its scheme.
+        connect_by: Opens a connection, such as psycopg2's `connect`.
+        patience: Seconds to wait for the server.
+
+    Raises:
+        ReleaseRefusedError: The server refuses, or does not answer for `patience` seconds.
     """
     dsn = "postgresql://" + url.split("://", 1)[1]
     deadline = time.monotonic() + patience
@@ -36,8 +40,8 @@ def connect(url: str, connect_by: Callable[..., Any], patience: float = PATIENCE
             raise ReleaseRefusedError(explain_refusal(text)) from error
 
 
-# What libpq or the server says -> what it means. The first that matches counts: with ssl_mode "prefer" libpq
-# tries with TLS and without, and reports both.
+# Message of libpq or the server -> explanation. The first match counts: with ssl_mode "prefer" libpq tries
+# with TLS and without, and reports both.
 REFUSALS = (
     (
         r"password authentication failed|no password supplied|role \".*\" does not exist"
@@ -88,13 +92,13 @@ PASSING = r"too many|remaining connection slots|starting up|shutting down|recove
 
 
 def may_pass(text: str) -> bool:
-    """Return whether an error of the driver may be over in a moment."""
+    """Return whether an error of the driver may be temporary."""
     refused = any(re.search(pattern, text, re.IGNORECASE) for pattern, _ in REFUSALS)
     return not refused or bool(re.search(PASSING, text, re.IGNORECASE))
 
 
 def explain_refusal(text: str) -> str:
-    """Return the line about an error of the driver."""
+    """Return the message for an error of the driver."""
     for pattern, meaning in REFUSALS:
         if re.search(pattern, text, re.IGNORECASE):
             return f"Database: {meaning} Nothing was changed. {text}"

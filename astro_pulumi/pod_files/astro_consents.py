@@ -1,8 +1,8 @@
-"""What the user allows for one release, such as to go on without some DAGs of the last one.
+"""The user's consents for one release, such as going on without some DAGs of the last release.
 
-A consent names the release that it allows, and is void for any other: Pulumi keeps the configuration that it
-comes from. Only the release Job knows the number of the coming release. Consents are annotations of the Job,
-because another value of them must not make another release.
+A consent names its release, and does not hold for any other: Pulumi keeps the configuration value after the
+deploy. Only the release Job knows the number of the coming release. Consents are annotations of the Job, so
+that a changed consent does not create another release.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 SKIP_DAG_PARSE = "astro-pulumi/skip-dag-parse"  # `12`
 MAX_REMOVED_DAGS = "astro-pulumi/max-removed-dags"  # `12:3`
-# Instead of a number and a count, in a rollback: DAGs that were added since then are meant to go.
+# In a rollback, in place of a number and a count: all DAGs that were added since may go.
 ANY = "any"
 
 
 class Consents(NamedTuple):
-    """The consents for one release. Those for other releases are in `void`, a sentence for each."""
+    """The consents for one release. `void` has a sentence for each consent for another release."""
 
     skip_dag_parse: bool
     max_removed_dags: int | None  # None: all but one
@@ -30,7 +30,7 @@ class Consents(NamedTuple):
 
     @classmethod
     def read(cls, own_job: dict[str, Any], number: int) -> Consents:
-        """Return the consents of the release Job that hold for the release `number`."""
+        """Return the consents of the release Job for the release `number`."""
         annotations: dict[str, str] = own_job["metadata"].get("annotations") or {}
         skip = annotations.get(SKIP_DAG_PARSE, "")
         removed, _, count = annotations.get(MAX_REMOVED_DAGS, "").partition(":")
@@ -46,7 +46,7 @@ class Consents(NamedTuple):
 
 
 def refuse_without_dags(folder: str, consents: Consents, deployment: str, number: int) -> None:
-    """Raise the refusal of a release that has no DAG at all."""
+    """Raise the refusal of a release without any DAG."""
     how = advice(f"skipDagParse {deployment}={number}", "skip-dag-parse")
     text = (
         f"There is no DAG in {folder}; nothing that runs was changed. To deploy without DAGs: {how}"
@@ -61,7 +61,7 @@ def refuse_removed_dags(
     deployment: str,
     number: int,
 ) -> None:
-    """Refuse a release without DAGs of the last one, if they are more than the user allows."""
+    """Refuse a release that lacks more DAGs of the last release than the user allows."""
     before = ledger.last_dags(list(records))
     removed = sorted(set(before) - set(dags))
     allowed = consents.max_removed_dags
@@ -81,7 +81,7 @@ def refuse_removed_dags(
 
 
 def advice(setting: str, flag: str) -> str:
-    """Return how to give a consent, with and without `astro-pulumi`."""
+    """Return the instructions for giving a consent, with and without `astro-pulumi`."""
     return (
         f"`astro-pulumi deploy --{flag}`, or `pulumi config set astro:{setting}` and `pulumi up`."
     )

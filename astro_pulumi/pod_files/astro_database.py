@@ -1,7 +1,7 @@
-"""Looks at the database before anything is changed in it, and says why a Deployment cannot use it.
+"""Check the database before any change, and explain why a Deployment cannot use it.
 
-By the driver alone: Airflow says the same with a traceback, or not at all. Every problem is one line that
-says what helps.
+Only the driver is used: Airflow reports the same problems with a traceback, or not at all. Every problem is
+one line with its remedy.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
 POOL_SIZE = 5  # Airflow's default
-# Tables of Airflow that other applications have under the same names, too.
+# Names of Airflow's tables that other applications use too.
 COMMON_TABLES = ("connection", "dag", "job", "log", "variable")
 AIRFLOW_TABLES = (*COMMON_TABLES, "dag_run", "task_instance", "ab_user")
-# In every version since Airflow 3.0, and in none before.
+# A table of every version since Airflow 3.0, and of none before.
 AIRFLOW_3_TABLE = "dag_version"
-# Values that Airflow encrypts: what they are -> query. They are never printed.
+# Queries of the values that Airflow encrypts, by kind. The values are never printed.
 ENCRYPTED = {
     "Connections": (
         "SELECT password FROM {connection} WHERE is_encrypted AND password <> ''",
@@ -35,7 +35,7 @@ MOST_VALUES = 1000
 
 @dataclass
 class Database:
-    """What a database says of itself."""
+    """The state of a database."""
 
     version: str = ""  # as the server writes it: "PostgreSQL 15.18 (Debian ..."
     version_number: int = 0  # 150018
@@ -67,14 +67,19 @@ class Database:
 
     @property
     def has_airflow(self) -> bool:
+        """Whether the schema of the Deployment has Airflow's tables."""
         return is_airflow(self.own_tables)
 
 
 def check(environment: Mapping[str, str], needs: Mapping[str, Any]) -> tuple[Database, list[str]]:
-    """Return what the database is, and what is worth to know of it. Changes nothing.
+    """Return the state of the database and warnings about it, without a change.
 
-    :param needs: see `database_needs` of the package.
-    :raises ReleaseRefusedError: if the Deployment cannot use it.
+    Args:
+        environment: Environment variables of the release Job.
+        needs: See `database_needs` of the package.
+
+    Raises:
+        ReleaseRefusedError: The Deployment cannot use the database.
     """
     import psycopg2
 
@@ -89,16 +94,21 @@ def check(environment: Mapping[str, str], needs: Mapping[str, Any]) -> tuple[Dat
 
 
 def check_change(found: Database, direction: str, airflow: str) -> None:
-    """Raise if the database cannot be brought to this Airflow.
+    """Refuse a database that cannot be brought to the image's Airflow.
 
-    :param direction: see `astro_migrations.direction`.
-    :param airflow: the version of the image.
-    :raises ReleaseRefusedError: with what is missing.
+    Args:
+        found: The state of the database.
+        direction: See `astro_migrations.direction`.
+        airflow: The Airflow version of the image.
+
+    Raises:
+        ReleaseRefusedError: With everything that is missing.
     """
     refuse([*too_old(found, direction, airflow)] or [*missing_rights(found, direction)])
 
 
 def refuse(lines: list[str]) -> None:
+    """Raise the refusal of a release, with all problems."""
     if lines:
         raise ReleaseRefusedError(
             "\n".join(["The database does not fit the Deployment; nothing was changed.", *lines])
@@ -106,15 +116,17 @@ def refuse(lines: list[str]) -> None:
 
 
 def is_airflow(tables: set[str]) -> bool:
-    """Return whether a schema has the tables of an Airflow and their version."""
+    """Return whether a schema has Airflow's tables and their migration head."""
     return {"alembic_version", "dag_run"} <= tables
 
 
 def look(connection: Any, schema: str | None, decrypts: Callable[[str], bool]) -> Database:
-    """Read what there is to know. Changes nothing.
+    """Read the state of the database, without a change.
 
-    :param schema: that the settings name, or None.
-    :param decrypts: whether the Fernet key of this Deployment decrypts a value.
+    Args:
+        connection: A connection to the database.
+        schema: The schema in the settings, or None.
+        decrypts: Returns whether the Fernet key of this Deployment decrypts a value.
     """
     cursor = connection.cursor()
     cursor.execute(SERVER, (schema,))
@@ -167,7 +179,7 @@ ORDER BY nspname, relname
 def count_encrypted(
     cursor: Any, schema: str, decrypts: Callable[[str], bool]
 ) -> Iterator[tuple[str, tuple[int, int]]]:
-    """Yield of each kind of encrypted values how many there are, and how many the key cannot decrypt."""
+    """Yield kind, number and number of undecryptable values, for each kind of encrypted values."""
     quoted = '"{}"'.format(schema.replace('"', '""'))
     names = {table: f"{quoted}.{table}" for table in ("connection", "variable")}
     for kind, queries in ENCRYPTED.items():
@@ -180,9 +192,10 @@ def count_encrypted(
 
 
 def decrypts_with(keys: str) -> Callable[[str], bool]:
-    """Return whether a Fernet key, or one of several with commas between them, decrypts a value.
+    """Return a function that tells whether one of several Fernet keys, with commas between, decrypts a value.
 
-    :raises ReleaseRefusedError: if one of them is no key.
+    Raises:
+        ReleaseRefusedError: One of them is not a Fernet key.
     """
     from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
@@ -204,10 +217,12 @@ def decrypts_with(keys: str) -> Callable[[str], bool]:
 
 
 def problems(found: Database, needs: Mapping[str, Any], pool_size: int) -> list[str]:
-    """Return a line for each reason not to use a database, whatever is to be done with it.
+    """Return a line for each reason not to use a database, for any direction of change.
 
-    :param needs: see `database_needs` of the package.
-    :param pool_size: how many connections each of Airflow's pools keeps.
+    Args:
+        found: The state of the database.
+        needs: See `database_needs` of the package.
+        pool_size: Number of connections in each of Airflow's pools.
     """
     return [
         *of_server(found, needs),
@@ -218,7 +233,7 @@ def problems(found: Database, needs: Mapping[str, Any], pool_size: int) -> list[
 
 
 def of_server(found: Database, needs: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what is wrong with the server, or with the database as a whole."""
+    """Yield problems of the server, or of the database as a whole."""
     major = found.version_number // 10000
     if "CockroachDB" in found.version or "Redshift" in found.version:
         yield f"Database: Airflow needs PostgreSQL, and this is {found.version.split(' on ')[0]}."
@@ -245,7 +260,7 @@ def of_server(found: Database, needs: Mapping[str, Any]) -> Iterator[str]:
 
 
 def of_schema(found: Database) -> Iterator[str]:
-    """Yield what is wrong with the tables that are there."""
+    """Yield problems of the existing tables."""
     if found.schema is None:
         yield (
             f"Database: the user {found.user} has no schema: {found.search_path} does not exist, or may not "
@@ -279,7 +294,7 @@ def of_schema(found: Database) -> Iterator[str]:
 
 
 def of_encryption(found: Database) -> Iterator[str]:
-    """Yield a line if the key of this Deployment decrypts nothing of what is encrypted."""
+    """Yield a line if the key of this Deployment decrypts none of the encrypted values."""
     total, lost = sums(found.encrypted.values())
     if total and lost == total:
         kinds = " and ".join(f"{count} in {kind}" for kind, (count, _) in found.encrypted.items())
@@ -290,12 +305,13 @@ def of_encryption(found: Database) -> Iterator[str]:
 
 
 def sums(pairs: Iterable[tuple[int, int]]) -> tuple[int, int]:
+    """Return the sum of the first numbers and the sum of the second numbers."""
     known = list(pairs)
     return sum(first for first, _ in known), sum(second for _, second in known)
 
 
 def of_connections(found: Database, needs: Mapping[str, Any], pool_size: int) -> Iterator[str]:
-    """Yield a line if the processes keep more connections than the database or PgBouncer has."""
+    """Yield a line if the processes keep more connections open than the database or PgBouncer allows."""
     pools, tasks = needs["pools"], needs["tasks"]
     wanted = pools * pool_size + tasks
     what = f"{pools * pool_size} in pools of {pool_size}" + (f", {tasks} of tasks" if tasks else "")
@@ -321,7 +337,7 @@ def of_connections(found: Database, needs: Mapping[str, Any], pool_size: int) ->
 
 
 def connection_limit(found: Database) -> tuple[int, str]:
-    """Return how many connections the user may have, and which limit that is."""
+    """Return the number of connections that the user may have, and the name of that limit."""
     limits = [
         (
             found.max_connections - found.reserved,
@@ -334,7 +350,7 @@ def connection_limit(found: Database) -> tuple[int, str]:
 
 
 def too_old(found: Database, direction: str, airflow: str) -> Iterator[str]:
-    """Yield a line about a database whose migration Airflow 3 has forgotten, and takes for a newer one."""
+    """Yield a line about a database whose migration Airflow 3 no longer knows, and takes for a newer one."""
     forgotten = int(airflow.split(".")[0]) >= 3 and AIRFLOW_3_TABLE not in found.own_tables
     if direction == "downgrade" and forgotten:
         yield (
@@ -344,7 +360,7 @@ def too_old(found: Database, direction: str, airflow: str) -> Iterator[str]:
 
 
 def missing_rights(found: Database, direction: str) -> Iterator[str]:
-    """Yield a line for each right that is missing for what has to be done."""
+    """Yield a line for each right that the change needs and the user does not have."""
     if found.not_usable:
         yield (
             f"Rights: the user {found.user} may not read and write {', '.join(found.not_usable)}. As their "
@@ -367,7 +383,7 @@ def missing_rights(found: Database, direction: str) -> Iterator[str]:
 
 
 def warnings(found: Database, needs: Mapping[str, Any], pool_size: int) -> list[str]:
-    """Return what is worth to know of a database that can be used."""
+    """Return warnings about a database that can be used."""
     total, lost = sums(found.encrypted.values())
     lines = []
     if lost and lost < total:

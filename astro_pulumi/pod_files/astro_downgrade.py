@@ -1,9 +1,9 @@
-"""Takes the database back to an older Airflow: only the newer Airflow knows how.
+"""Downgrade the database to an older Airflow. Only the newer Airflow can do it.
 
 Two Jobs share the work. The release Job, in the older image, finds an image that knows the database's
-migrations and starts a second Job in it. That one makes sure that there is a way back before it touches
-anything, stops the database's clients, and downgrades. Every step may be repeated: the next release Job
-finds the database wherever a killed one has left it, and goes on from there.
+migrations and starts a second Job in it. The second Job checks that it can downgrade, stops the clients of
+the database, and downgrades. Every step can be repeated: the next release Job continues from the state in
+which a killed one left the database.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def have_it_done(
     cluster: Cluster, deployment: str, job: str, records: list[dict[str, Any]], say: Say
 ) -> None:
-    """In the older image: runs the Job that downgrades, and waits for it."""
+    """In the older image: run the Job that downgrades, and wait for it."""
     own_job = cluster.request("GET", jobs.JOBS, job)
     heads = migrations.current_heads()
     running = [
@@ -56,7 +56,7 @@ def have_it_done(
 def downgrade_job(
     deployment: str, own_job: dict[str, Any], image: str, target_heads: Heads, target_version: str
 ) -> dict[str, Any]:
-    """The release Job's own manifest with another image. It goes when that one goes."""
+    """Build the release Job's manifest with another image, owned by the release Job."""
     pod = own_job["spec"]["template"]["spec"]
     container = dict(workloads.airflow_container(pod), image=image)
     replaced = ("ASTRO_DOWNGRADES_FOR", "ASTRO_HEADS", "ASTRO_TARGET_AIRFLOW")
@@ -72,7 +72,7 @@ def downgrade_job(
 
 
 def carry_out(cluster: Cluster, deployment: str, target_heads: Heads, say: Say) -> None:
-    """In the newer image: stops the database's clients and downgrades."""
+    """In the newer image: stop the clients of the database and downgrade."""
     import airflow.settings  # noqa: F401
     from airflow import __version__
 
@@ -83,7 +83,7 @@ def carry_out(cluster: Cluster, deployment: str, target_heads: Heads, say: Say) 
     say(f"database: {migrations.described(current)} -> {migrations.described(target_heads)}")
     try:
         workloads.stop_all(cluster, deployment, say)
-        # A task that ran until now may have been deferred.
+        # A task that was still running may have been deferred.
         refuse_what_airflow_cannot(__version__, target_version, migrations.waiting_triggers())
         if claim := os.environ.get("ASTRO_BACKUP_CLAIM"):
             backup.dump(cluster, deployment, claim, say)
@@ -96,7 +96,7 @@ def carry_out(cluster: Cluster, deployment: str, target_heads: Heads, say: Say) 
             downgrade(name, revision)
             say(f"downgraded {name} to {revision} {time.monotonic() - start:.2f} s")
     except BaseException:
-        # Each migration is one transaction, so this image can read on from wherever it stopped.
+        # Each migration is one transaction, so this image can continue after a failed one.
         if migrations.direction() == "migrate":
             migrations.run_airflow("db", "migrate")
         workloads.start_again(cluster, deployment, lambda _: True)
@@ -106,9 +106,10 @@ def carry_out(cluster: Cluster, deployment: str, target_heads: Heads, say: Say) 
 def way_back(
     current: Heads, target: Heads, own: Heads, knows: Callable[[str, str], bool], version: str
 ) -> list[tuple[str, str]]:
-    """The downgrades to make, in order: [("fab", revision), ("core", revision)].
+    """Return the downgrades in order: [("fab", revision), ("core", revision)].
 
-    :raises ReleaseRefusedError: when this image cannot make them; nothing was touched then.
+    Raises:
+        ReleaseRefusedError: This image cannot make them. The database was not changed.
     """
     unknown = [
         f"{name} {revision}"
@@ -131,13 +132,16 @@ def way_back(
 
 
 def refuse_what_airflow_cannot(version: str, target: str, triggers: int) -> None:
-    """What `airflow db downgrade` does not say, or would leave for the older Airflow to stumble over.
+    """Refuse downgrades that `airflow db downgrade` accepts and that break the older Airflow.
 
-    - Before 3.0.5 it could not go back to Airflow 2 (apache/airflow pull request 54371).
-    - Airflow 3.2 writes down triggers, and the arguments of what they wake, in a form that older ones cannot
-      read: their triggerer and scheduler end with an error (apache/airflow issue 68317).
+    Before 3.0.5, Airflow could not go back to Airflow 2 (apache/airflow pull request 54371). Airflow 3.2
+    stores triggers, and the arguments of what they resume, in a form that older versions cannot read: their
+    triggerer and scheduler end with an error (apache/airflow issue 68317).
 
-    :param triggers: how many there are in the database.
+    Args:
+        version: The Airflow version of this image.
+        target: The Airflow version to go back to.
+        triggers: Number of triggers in the database.
     """
     own, to = ledger.version_key(version), ledger.version_key(target)
     if own[0] >= 3 > to[0] and own < (3, 0, 5):
@@ -154,6 +158,7 @@ def refuse_what_airflow_cannot(version: str, target: str, triggers: int) -> None
 
 
 def downgrade(name: str, revision: str) -> None:
+    """Downgrade the tables of Airflow, or of one of its providers, to a revision."""
     if name == migrations.CORE:
         migrations.run_airflow("db", "downgrade", "--to-revision", revision, "--yes")
         return

@@ -1,7 +1,7 @@
-"""Removes secrets from text that leaves the cluster, such as the log lines of a failed container.
+"""Remove secrets from text that leaves the cluster, such as log lines of a failed container.
 
-Secrets are known by their values: the files of a folder, each of which holds one. A value is also removed
-in the forms and the parts that logs show: the password in a URL, a string in JSON, a line of a key.
+Secrets are known by their values: each file of a folder holds one. A value is also removed in the forms and
+parts that appear in logs: the password of a URL, a string in JSON, a line of a key.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 REPLACEMENT = "***"
-# Shorter ones, such as a port, are in half of all lines and give nothing away.
+# Shorter values, such as a port, are in half of all lines and reveal nothing.
 SHORTEST = 4
-# Of parts that nothing marks as secret: lines of a file, JSON strings, options of a URL.
+# For parts without a mark of a secret: lines of a file, JSON strings, options of a URL.
 SHORTEST_PART = 8
-# Words in a file: passwords that were generated. Names of settings are shorter, or have no digits.
+# For words in a file: generated passwords. Names of settings are shorter, or have no digits.
 SHORTEST_WORD = 16
-# Without them nobody could tell what a line is about.
+# A line would be useless without them.
 PLAIN = ("conn_type", "host", "port", "schema")
 SENSITIVE = re.compile("pass|secret|token|key|credential|auth", re.IGNORECASE)
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 def read_secrets(folder: Path) -> dict[str, str]:
-    """The files below `folder`, one folder for each Secret, as Kubernetes mounts them."""
+    """Return the files below `folder`, which has one folder per Secret, as Kubernetes mounts them."""
     return {
         f"{file.parent.name}/{file.name}": file.read_text(errors="replace")
         for file in sorted(folder.glob("*/*"))
@@ -39,9 +39,10 @@ def read_secrets(folder: Path) -> dict[str, str]:
 
 
 def make_filter(secrets: dict[str, str]) -> Callable[[str], str]:
-    """A function that removes the values of `secrets` from text.
+    """Return a function that removes the values of `secrets` from text.
 
-    :param secrets: value by name. A name that ends in USERNAME is that of no secret.
+    Args:
+        secrets: Values by name. The value of a name that ends in USERNAME is not a secret.
     """
     values = {
         form
@@ -53,18 +54,18 @@ def make_filter(secrets: dict[str, str]) -> Callable[[str], str]:
     }
     if not values:
         return _without_escapes
-    # The longest first: a value may be the beginning of another one.
+    # The longest first: a value may be the beginning of another value.
     pattern = re.compile("|".join(map(re.escape, sorted(values, key=len, reverse=True))))
     return lambda text: pattern.sub(REPLACEMENT, _without_escapes(text))
 
 
 def _without_escapes(text: str) -> str:
-    """Colours: a secret with one in it would not be found."""
+    """Return the text without colours: a secret that contains one would not be found."""
     return ESCAPES.sub("", text)
 
 
 def _forms(value: str) -> Iterator[str]:
-    """A value as it stands in URLs, in JSON, in `repr` and in headers."""
+    """Yield a value in its forms in URLs, in JSON, in `repr` and in headers."""
     yield value
     yield quote(value)
     yield quote(value, safe="")
@@ -83,7 +84,7 @@ def _parts(text: str) -> Iterator[str]:
 
 
 def _read_json(text: str) -> Any:
-    """The mapping or list that a text is as JSON, or None."""
+    """Return the mapping or list in JSON text, or None."""
     try:
         document = json.loads(text)
     except ValueError:
@@ -92,7 +93,7 @@ def _read_json(text: str) -> Any:
 
 
 def _of_file(lines: list[str]) -> Iterator[str]:
-    """Lines, quoted strings and generated words: of a key, of a list of users, of a configuration."""
+    """Yield lines, quoted strings and generated words of a file: a key, a list of users, a configuration."""
     for line in map(str.strip, lines):
         if len(line) >= SHORTEST_PART:
             yield line
@@ -122,7 +123,7 @@ def _of_url(text: str) -> Iterator[str]:
 
 
 def _strings(value: Any, name: str) -> Iterable[str]:
-    """The strings inside a value that was JSON; some are JSON or URLs themselves."""
+    """Yield the strings in a decoded JSON value. Some are JSON or URLs themselves."""
     if isinstance(value, dict):
         for key, inner in value.items():
             yield from _strings(inner, str(key))

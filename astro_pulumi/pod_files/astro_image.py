@@ -1,7 +1,7 @@
-"""Compares what the image contains with what the Deployment's pods assume of it.
+"""Compare the image with the assumptions of the Deployment's pods.
 
-Packages are looked up by their metadata: an import of Airflow takes seconds, and with a missing package it
-fails with a traceback. Each mismatch is one line that says what helps.
+Packages are looked up by their metadata: importing Airflow takes seconds, and fails with a traceback if a
+package is missing. Each mismatch is one line with its remedy.
 """
 
 from __future__ import annotations
@@ -21,21 +21,23 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 PROC = Path("/proc")
-# Distributions that carry Airflow itself: Airflow 3 has its code in the first.
+# Distributions with Airflow's own code: Airflow 3 has it in the first.
 AIRFLOW = ("apache-airflow-core", "apache-airflow")
 # Providers whose names have two parts: `airflow.providers.microsoft.azure`.
 TWO_PARTS = ("apache", "atlassian", "cncf", "common", "dbt", "microsoft")
 PROVIDER_CLASS = re.compile(r"\bairflow\.providers\.[a-zA-Z0-9_.]*[a-zA-Z0-9_]")
-# What Airflow and the user's DAGs read, below AIRFLOW_HOME.
+# Folders below AIRFLOW_HOME that Airflow and the user's DAGs read.
 FOLDERS = ("dags", "plugins", "include", "config")
 MOST_NAMES = 3
 SIGNAL_PATIENCE = 2.0  # seconds; an init passes signals on within milliseconds
 
 
 def mismatches(needs: Mapping[str, Any], environment: Mapping[str, str]) -> list[str]:
-    """Return a line for each thing that the Deployment assumes and the image does not have.
+    """Return a line for each assumption of the Deployment that does not hold in the image.
 
-    :param needs: see `image_needs` of the package.
+    Args:
+        needs: See `image_needs` of the package.
+        environment: Environment variables of the release Job.
     """
     installed = airflow_version()
     if installed is None:
@@ -53,7 +55,7 @@ def mismatches(needs: Mapping[str, Any], environment: Mapping[str, str]) -> list
 
 
 def version(distribution: str) -> str | None:
-    """Return the version of a distribution that Python finds, or None."""
+    """Return the version of an installed distribution, or None."""
     try:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:
@@ -61,14 +63,14 @@ def version(distribution: str) -> str | None:
 
 
 def airflow_version() -> str | None:
-    """Return the version of Airflow in this image; None without any."""
+    """Return the version of Airflow in this image, or None."""
     return next(filter(None, map(version, AIRFLOW)), None)
 
 
 def wrong_airflow(installed: str, needs: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a line if Airflow's minor version is not the one that the pods are made for.
+    """Yield a line if Airflow's minor version is not the one that the pods are built for.
 
-    Command lines, settings and probes are the same in all patch versions of one.
+    Command lines, settings and probes are the same in all patch versions of a minor version.
     """
     minor = ".".join(installed.split(".")[:2])
     if minor != needs["airflow"]:
@@ -79,7 +81,7 @@ def wrong_airflow(installed: str, needs: Mapping[str, Any]) -> Iterator[str]:
 
 
 def missing_packages(packages: Mapping[str, str], add: str) -> Iterator[str]:
-    """Yield a line for each distribution that is missing. Of names with "|" between them one is enough."""
+    """Yield a line for each missing distribution. Of names separated by "|", one is enough."""
     for names, purpose in packages.items():
         choices = names.split("|")
         if not any(map(version, choices)):
@@ -87,7 +89,7 @@ def missing_packages(packages: Mapping[str, str], add: str) -> Iterator[str]:
 
 
 def missing_providers(environment: Mapping[str, str], needs: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a line for each setting that names a class of a provider that is not in the image."""
+    """Yield a line for each setting that names a class of a provider that the image lacks."""
     reported = {name for names in needs["packages"] for name in names.split("|")}
     for setting, value in sorted(environment.items()):
         if not setting.startswith("AIRFLOW__"):
@@ -111,14 +113,14 @@ def distribution_of(path: str) -> str:
 
 
 def has_module(path: str) -> bool:
-    """Return whether Python's path has a file for a class or module. Nothing is imported."""
+    """Return whether Python's path has a file for a class or module, without importing it."""
     module = Path(*path.split("."))
     candidates = [module.with_suffix(".py"), module, module.parent.with_suffix(".py")]
     return any((Path(folder) / one).exists() for folder in sys.path for one in candidates)
 
 
 def nameless_user() -> Iterator[str]:
-    """Yield a line if the pod's user has no name: Airflow's processes end at once without one."""
+    """Yield a line if the pod's user has no name: Airflow's processes would end at once."""
     try:
         getpass.getuser()
     except (KeyError, OSError, ImportError):
@@ -129,7 +131,7 @@ def nameless_user() -> Iterator[str]:
 
 
 def unreadable_files(environment: Mapping[str, str]) -> Iterator[str]:
-    """Yield a line if the pods' user cannot read what Airflow reads."""
+    """Yield a line if the pods' user cannot read files that Airflow reads."""
     home = Path(environment.get("AIRFLOW_HOME") or Path.home() / "airflow")
     folders = [home / name for name in FOLDERS]
     dags = environment.get("AIRFLOW__CORE__DAGS_FOLDER")
@@ -156,21 +158,21 @@ def unreadable_in(folder: Path) -> Iterator[Path]:
                 yield Path(root, name)
         for name in files:
             path = f"{root}/{name}"
-            # A link to nowhere is no matter of rights.
+            # A dangling link is not a problem of permissions.
             if os.path.exists(path) and not os.access(path, os.R_OK):  # noqa: PTH110
                 yield Path(path)
 
 
 def lost_signals() -> Iterator[str]:
-    """Yield a line if SIGTERM, with which Kubernetes ends a pod, would not reach Celery alone.
+    """Yield a line if SIGTERM, with which Kubernetes ends a pod, would not reach the Celery process alone.
 
-    Then a deploy breaks off running tasks: without the signal workers are killed at the end of their grace
-    period, and with the signal to the processes of a pool, too, each task at once. The container's
-    first process is tried with a signal that nobody minds.
+    A deploy would then interrupt running tasks. If the signal is lost, workers are killed at the end of their
+    grace period. If it reaches the processes of the pool too, each task ends at once. The check sends a
+    signal that every process ignores by default to the container's first process.
     """
     above = processes_above(os.getpid())
     if not above:
-        return  # it is the first process itself
+        return  # this process is the first one
     names = " > ".join(process_name(pid) for pid in reversed(above))
     try:
         received, child_received = try_signal(above[-1])
@@ -191,7 +193,7 @@ def lost_signals() -> Iterator[str]:
 
 
 def processes_above(pid: int) -> list[int]:
-    """Return the parents of a process, the nearest first, up to the first one of the container."""
+    """Return the parents of a process, the nearest first, up to the container's first process."""
     found: list[int] = []
     while True:
         pid = int(status_field(pid, "PPid") or "0")
@@ -201,7 +203,7 @@ def processes_above(pid: int) -> list[int]:
 
 
 def status_field(pid: int, name: str) -> str | None:
-    """Return a line of a process's status; None where it cannot be read."""
+    """Return a field of a process's status, or None if it cannot be read."""
     with contextlib.suppress(OSError):
         for line in (PROC / str(pid) / "status").read_text().splitlines():
             key, _, value = line.partition(":")
@@ -211,11 +213,12 @@ def status_field(pid: int, name: str) -> str | None:
 
 
 def process_name(pid: int) -> str:
+    """Return the name of a process."""
     return status_field(pid, "Name") or str(pid)
 
 
 def minds_sigterm(pid: int) -> bool:
-    """Return whether a process catches SIGTERM, or takes it with `sigwait`; True if that is unknown."""
+    """Return whether a process catches SIGTERM or waits for it with `sigwait`; True if that is unknown."""
     masks = [status_field(pid, name) for name in ("SigCgt", "SigBlk")]
     bit = 1 << (signal.SIGTERM - 1)
     return None in masks or any(int(mask or "0", 16) & bit for mask in masks)
@@ -224,7 +227,8 @@ def minds_sigterm(pid: int) -> bool:
 def try_signal(first: int) -> tuple[bool, bool]:
     """Send SIGURG, which is ignored by default, to the first process.
 
-    :returns: whether this process has received it, and whether a child of it has.
+    Returns:
+        Whether this process received it, and whether a child of this process received it.
     """
     seen: list[int] = []
     before = signal.signal(signal.SIGURG, lambda *_: seen.append(1))
@@ -240,9 +244,10 @@ def try_signal(first: int) -> tuple[bool, bool]:
 
 
 class Child:
-    """A process of the same group, as those of Celery's pool are, which says whether it received SIGURG."""
+    """A process of the same group, as Celery's pool has them, that records whether it received SIGURG."""
 
     def __init__(self) -> None:
+        """Start the process, and wait until its signal handler is installed."""
         self._reader, writer = os.pipe()
         self._pid = os.fork()
         if self._pid == 0:
@@ -256,12 +261,14 @@ class Child:
         os.set_blocking(self._reader, False)
 
     def has_received(self) -> bool:
+        """Return whether the process received SIGURG."""
         time.sleep(0.05)  # both are signalled at the same time
         with contextlib.suppress(BlockingIOError):
             return bool(os.read(self._reader, 1))
         return False
 
     def close(self) -> None:
+        """End the process."""
         os.kill(self._pid, signal.SIGKILL)
         os.waitpid(self._pid, 0)
         os.close(self._reader)

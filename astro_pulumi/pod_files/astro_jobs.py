@@ -1,4 +1,4 @@
-"""The Jobs that the release Job runs, and waits for."""
+"""Jobs that the release Job runs and waits for."""
 
 from __future__ import annotations
 
@@ -14,16 +14,19 @@ if TYPE_CHECKING:
 JOBS = "batch/jobs"
 PULL_PROBLEMS = (*astro_pods.PULL_PROBLEMS, "InvalidImageName")
 OF_ONE_JOB = ("controller-uid", "job-name")
-PULL_PATIENCE = 30  # a registry may be away for a moment
+PULL_PATIENCE = 30  # seconds; a registry may be unavailable for a moment
 
 
 def manifest(name: str, pod: dict[str, Any], owner: dict[str, Any]) -> dict[str, Any]:
-    """A Job that runs once, with deadline, labels and annotations of the Job `owner`. It goes with that one.
+    """Build a Job that runs once, with deadline, labels and annotations of the Job `owner`, and owned by it.
 
-    :param name: its beginning.
+    Args:
+        name: Prefix of its name.
+        pod: The pod's spec.
+        owner: Manifest of the owning Job.
     """
     template = owner["spec"]["template"]["metadata"]
-    # Without those that Kubernetes gave the pod.
+    # Without the labels that Kubernetes added to the pod.
     labels = {
         key: value
         for key, value in template["labels"].items()
@@ -54,10 +57,15 @@ def manifest(name: str, pod: dict[str, Any], owner: dict[str, Any]) -> dict[str,
 
 
 def run(cluster: Cluster, manifest: dict[str, Any], purpose: str) -> str:
-    """Returns when the Job is done. -> its name.
+    """Run a Job to its end, and return its name.
 
-    :param purpose: the beginning of the sentence that says that its image cannot be pulled.
-    :raises ReleaseRefusedError: with its last words when it failed.
+    Args:
+        cluster: The cluster.
+        manifest: The Job.
+        purpose: Beginning of the error message if its image cannot be pulled.
+
+    Raises:
+        ReleaseRefusedError: The Job failed; with its termination message.
     """
     job: str = cluster.request("POST", JOBS, body=manifest)["metadata"]["name"]
     pulls_since = None

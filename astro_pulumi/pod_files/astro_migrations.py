@@ -1,4 +1,4 @@
-"""What the database is at, what this image's Airflow wants, and which way leads from one to the other.
+"""Migration heads of the database and of this image's Airflow, and the direction from one to the other.
 
 Airflow's own tables and those of its providers (FAB's users and roles) each have a migration head. Heads
 are a mapping here: `{"core": "d2f4e1b3c5a7", "fab": "02ca36b0235b"}`.
@@ -19,7 +19,7 @@ FAB_MANAGER = "airflow.providers.fab.auth_manager.models.db.FABDBManager"
 
 
 def direction() -> str:
-    """ "create", "migrate", "downgrade" or "none"."""
+    """Return the change that the database needs: "create", "migrate", "downgrade" or "none"."""
     current, wanted = current_heads(), image_heads()
     if current.get(CORE) is None:
         return "create"
@@ -29,7 +29,7 @@ def direction() -> str:
 
 
 def current_heads() -> Heads:
-    """The heads that the database is at; None for tables that were never made."""
+    """Return the heads of the database, with None for tables that do not exist."""
     from airflow.settings import Session
     from airflow.utils import db
 
@@ -41,7 +41,7 @@ def current_heads() -> Heads:
 
 
 def waiting_triggers() -> int:
-    """How many triggers there are: of deferred tasks, and of assets that are watched."""
+    """Return the number of triggers, of deferred tasks and of watched assets."""
     from airflow.settings import Session
     from sqlalchemy import text
 
@@ -50,10 +50,13 @@ def waiting_triggers() -> int:
 
 
 def put_moved_runs_aside() -> str | None:
-    """Renames the table to which an earlier way back to Airflow 2 has moved DAG runs; -> its new name.
+    """Rename the table of DAG runs that an earlier downgrade to Airflow 2 moved there.
 
-    Airflow's migration makes that table without a look whether it is there, and fails half-way, in a database
-    from which it cannot migrate forward either.
+    Airflow's migration creates that table without checking that it exists. It fails half-way, and the
+    database cannot be migrated forward either.
+
+    Returns:
+        The new name of the table, or None if there is no such table.
     """
     from airflow.settings import Session
     from sqlalchemy import inspect, text
@@ -68,12 +71,12 @@ def put_moved_runs_aside() -> str | None:
 
 
 def image_heads() -> Heads:
-    """The heads that this image's Airflow works with."""
+    """Return the heads of this image's Airflow."""
     return {name: scripts(name).get_current_head() for name in (CORE, *managers())}
 
 
 def knows(name: str, revision: str) -> bool:
-    """Whether this image has the migration."""
+    """Return whether this image has the migration."""
     from alembic.util import CommandError
 
     try:
@@ -84,15 +87,16 @@ def knows(name: str, revision: str) -> bool:
 
 
 def scripts(name: str) -> Any:
+    """Return Alembic's script directory of the tables with this name."""
     from airflow.utils import db
 
     return db._get_script_object() if name == CORE else managers()[name](None).get_script_object()
 
 
 def managers() -> dict[str, Any]:
-    """name -> class, for the tables of providers.
+    """Return the manager classes of the providers' tables, by short name.
 
-    Airflow's `RunDBManager` finds the same and makes an auth manager for it, which costs 0.4 s.
+    Airflow's `RunDBManager` finds the same classes, but creates an auth manager for it, which costs 0.4 s.
     """
     from airflow.configuration import conf
     from airflow.providers_manager import ProvidersManager
@@ -108,6 +112,7 @@ def managers() -> dict[str, Any]:
 
 
 def has_managers() -> bool:
+    """Return whether this image's Airflow has managers of tables: since Airflow 3."""
     try:
         import airflow.utils.db_manager  # noqa: F401
     except ImportError:
@@ -118,17 +123,18 @@ def has_managers() -> bool:
 
 
 def short_name(manager: Any) -> str:
-    """ "alembic_version_fab" -> "fab"."""
+    """Return the short name of a manager's tables: "fab" for "alembic_version_fab"."""
     name = str(manager.version_table_name)
     return name[len("alembic_version_") :] if name.startswith("alembic_version_") else name
 
 
 def described(heads: Heads) -> str:
+    """Return heads in words."""
     return ", ".join(f"{name} {head}" for name, head in heads.items() if head)
 
 
 def run_airflow(*arguments: str) -> None:
-    """Runs a command of Airflow's own command line in this process."""
+    """Run a command of Airflow's command line in this process."""
     from airflow.cli import cli_parser
 
     parsed = cli_parser.get_parser().parse_args(arguments)

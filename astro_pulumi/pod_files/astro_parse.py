@@ -1,8 +1,8 @@
-"""Parses every DAG the way this image's Airflow does, in a process of its own.
+"""Parse every DAG as this image's Airflow does, in a process of its own.
 
-DAG files are anybody's code: they may end the process, use up its memory or never come back. So a child is
-forked, which has Airflow imported already, and tells file by file how far it is. A file that takes the child
-with it is an error like any other, and another child goes on with the next file.
+DAG files are arbitrary code: they may end the process, exhaust its memory or never return. So a child is
+forked, which has imported Airflow already and reports its progress file by file. A file that ends the child
+is an error like any other, and another child continues with the next file.
 """
 
 from __future__ import annotations
@@ -24,22 +24,24 @@ if TYPE_CHECKING:
 
     Report = Callable[..., None]
 
-# After so many files that ended the process the rest is left for the next attempt.
+# Number of files that may end the process. After that, the remaining files are not parsed.
 MOST_ENDS = 20
 FRAME = re.compile(r'^\s*File "(?P<file>.+)", line (?P<line>\d+)')
 
 
 class Parsed(NamedTuple):
-    """What came of it. Errors are by file, relative to the project."""
+    """The ids of the DAGs, and the errors by file, relative to the project."""
 
     dag_ids: list[str]
     errors: dict[str, str]
 
 
 def parse(folder: str, note: Callable[[str], None]) -> Parsed:
-    """Parses all of `folder`.
+    """Parse all DAG files and plugins of `folder`.
 
-    :param note: called with each file before it is imported.
+    Args:
+        folder: The folder of the DAGs.
+        note: Called with the name of each file before it is imported.
     """
     import airflow.settings
     from airflow.configuration import conf
@@ -64,26 +66,28 @@ def parse(folder: str, note: Callable[[str], None]) -> Parsed:
             raise RuntimeError(f"The process that parses the DAGs {child.end}.")
         errors[name_of(child.at, folder)] = child.end
         if child.at in done:
-            break  # it was not imported, but serialized: another try would end there as well
+            break  # serializing its DAG ended the process, and would do so again
         done.add(child.at)
     return Parsed([], errors)
 
 
 class Child:
-    """A forked process that tells what it does, a JSON object a line."""
+    """A forked process that reports its progress, one JSON object per line."""
 
     def __init__(self, pid: int, pipe: int) -> None:
+        """Take the process id and the reading end of the pipe."""
         self._pid, self._pipe = pid, pipe
-        self.at: str | None = None  # the file it was at when it last said something
-        self.end = ""  # how it ended, when it did so by itself
+        self.at: str | None = None  # the file in the last message
+        self.end = ""  # how the process ended
 
     @classmethod
     def fork(cls, work: Callable[[Report], None]) -> Child:
+        """Fork a process that calls `work` with a function that sends messages."""
         reading, writing = os.pipe()
         sys.stdout.flush()
         sys.stderr.flush()
         with warnings.catch_warnings():
-            # The lease is renewed in a thread, which the child has not; nor anything that it holds.
+            # The child has neither the thread that renews the lease nor a lock of that thread.
             warnings.simplefilter("ignore", DeprecationWarning)
             pid = os.fork()
         if pid:
@@ -110,7 +114,7 @@ class Child:
             os._exit(code)
 
     def messages(self, patience: float) -> Iterator[dict[str, Any]]:
-        """All that it says. One that says nothing for `patience` seconds is killed."""
+        """Yield all messages of the process. A process without messages for `patience` seconds is killed."""
         pending = b""
         while True:
             ready, _, _ = select.select([self._pipe], [], [], patience)
@@ -130,6 +134,7 @@ class Child:
                 yield message
 
     def wait(self) -> None:
+        """Wait until the process has ended, and describe its end in `end`."""
         os.close(self._pipe)
         _, status = os.waitpid(self._pid, 0)
         if os.WIFEXITED(status):
@@ -144,7 +149,7 @@ class Child:
 
 
 def parse_here(folder: str, skipped: set[str], report: Report) -> None:
-    """In the child: parses what is not in `skipped`."""
+    """Parse all files but those in `skipped`, in the child."""
     from airflow.settings import PLUGINS_FOLDER
 
     report(file=str(PLUGINS_FOLDER))
@@ -161,7 +166,7 @@ def parse_here(folder: str, skipped: set[str], report: Report) -> None:
 
 
 def plugin_errors() -> dict[str, str]:
-    """Plugins of the project that cannot be imported: Airflow itself goes on without them."""
+    """Return the import errors of the project's plugins: Airflow itself continues without such plugins."""
     from airflow import plugins_manager
     from airflow.settings import PLUGINS_FOLDER
 
@@ -174,7 +179,7 @@ def plugin_errors() -> dict[str, str]:
 
 
 def make_bag(folder: str, skipped: set[str], report: Report) -> Any:
-    """Airflow's own collection of DAGs, which moved with Airflow 3.2; bundles came with Airflow 3."""
+    """Return Airflow's own collection of DAGs. It moved with Airflow 3.2; bundles came with Airflow 3."""
     import inspect
 
     try:
@@ -183,7 +188,10 @@ def make_bag(folder: str, skipped: set[str], report: Report) -> Any:
         from airflow.models.dagbag import DagBag
 
     class Bag(DagBag):  # type: ignore[misc, valid-type, unused-ignore]
+        """A DagBag that reports each file."""
+
         def process_file(self, filepath: Any, *args: Any, **kwargs: Any) -> Any:
+            """Report a file and its errors, and skip files that an earlier child imported."""
             path = str(filepath)
             if path in skipped:
                 return []
@@ -204,7 +212,7 @@ def make_bag(folder: str, skipped: set[str], report: Report) -> Any:
 
 
 def serialize(dag: Any) -> None:
-    """As the dag-processor stores it. Airflow 3.2 gave it another name."""
+    """Serialize a DAG as the dag-processor does. Airflow 3.2 renamed the class."""
     from airflow.serialization import serialized_objects
 
     serialization = getattr(serialized_objects, "DagSerialization", None)
@@ -212,11 +220,15 @@ def serialize(dag: Any) -> None:
 
 
 def name_of(path: str, folder: str) -> str:
-    """`dags/sales.py`. Airflow 3 names files relative to the folder, Airflow 2 with their whole path."""
+    """Return a file relative to the project: `dags/sales.py`.
+
+    Airflow 3 names files relative to the folder, Airflow 2 by their absolute path.
+    """
     return os.path.relpath(Path(folder) / path, Path(folder).parent)
 
 
 def memory_limit() -> str:
+    """Return the memory limit of this container, for a message; empty if there is none."""
     for file in (
         "/sys/fs/cgroup/memory.max",
         "/sys/fs/cgroup/memory/memory.limit_in_bytes",
@@ -228,7 +240,7 @@ def memory_limit() -> str:
 
 
 def explain(errors: dict[str, str], home: str) -> str:
-    """Every file with its place and error first, then the ends of the tracebacks."""
+    """Return the place and error of every file, and then the ends of the tracebacks."""
     plugins = sum(name.startswith("plugins/") for name in errors)
     dags = len(errors) - plugins
     counts = [
@@ -249,7 +261,7 @@ def explain(errors: dict[str, str], home: str) -> str:
 
 
 def place(name: str, text: list[str], home: str) -> str:
-    """`dags/sales.py:12`; `dags/sales.py (include/sql.py:3)` when it is not the file itself that fails."""
+    """Return the place of an error: `dags/sales.py:12`, or `dags/sales.py (include/sql.py:3)`."""
     for line in reversed(text):
         match = FRAME.match(line)
         if match and is_own(match["file"], home):
@@ -259,12 +271,12 @@ def place(name: str, text: list[str], home: str) -> str:
 
 
 def is_own(file: str, home: str) -> bool:
-    """Whether a file is the project's."""
+    """Return whether a file belongs to the project."""
     return file.startswith(f"{home}/") and "site-packages" not in file
 
 
 def essence(text: list[str]) -> str:
-    """The line that says what is wrong: the first one below the traceback's last frame."""
+    """Return the error's own line: the first one below the traceback's last frame."""
     frames = [number for number, line in enumerate(text) if FRAME.match(line)]
     if not frames:
         return text[0] if text else "unknown error"

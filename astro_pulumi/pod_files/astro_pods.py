@@ -1,7 +1,7 @@
-"""What keeps pods from being ready, judged by what the Kubernetes API says of them.
+"""Find the reasons why pods are not ready in the status that the Kubernetes API reports.
 
-The watch of a roll-out and `astro-pulumi status` both judge by this module. It imports no other pod file, so
-that the package can import it.
+The watch of a roll-out and `astro-pulumi status` both use this module. It imports no other pod file, so that
+the package can import it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ STARTING_REASONS = ("", "ContainerCreating", "PodInitializing")
 
 
 class Problem(NamedTuple):
-    """Why a pod is not ready."""
+    """The reason why a pod is not ready."""
 
     kind: str
     cause: str
@@ -59,7 +59,7 @@ class Container(NamedTuple):
 
     @property
     def key(self) -> tuple[str, str]:
-        """The same for as long as the pod exists."""
+        """Key of the container, the same for the lifetime of the pod."""
         return str(self.pod["metadata"].get("uid", "")), self.name
 
     @property
@@ -74,17 +74,17 @@ class Container(NamedTuple):
 
     @property
     def waiting(self) -> Object:
-        """Why it waits; empty if it does not."""
+        """State of a waiting container; empty if it does not wait."""
         return self._state("state", "waiting")
 
     @property
     def terminated(self) -> Object:
-        """How it ended; empty if it has not."""
+        """State of an ended container; empty if it has not ended."""
         return self._state("state", "terminated")
 
     @property
     def last_terminated(self) -> Object:
-        """How it ended the last time, before a restart too; empty if it never did."""
+        """State of its last end, also before a restart; empty if it never ended."""
         return self.terminated or self._state("lastState", "terminated")
 
     @property
@@ -98,10 +98,10 @@ class Container(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What was seen of containers earlier, by `Container.key`."""
+    """Earlier observations of containers, by `Container.key`."""
 
-    restarts: MutableMapping[tuple[str, str], int]  # they do not count as crashes
-    pull_messages: MutableMapping[tuple[str, str], str]  # what a registry has said
+    restarts: MutableMapping[tuple[str, str], int]  # not counted as crashes
+    pull_messages: MutableMapping[tuple[str, str], str]  # messages of registries
 
 
 def refusal(workload: Object) -> str:
@@ -134,13 +134,13 @@ def problems(
     seen: Seen,
     is_well: Callable[[Container], bool] = lambda container: container.is_ready,
 ) -> Iterator[Problem]:
-    """Yield what keeps a pod from being ready.
+    """Yield the problems that keep a pod from being ready.
 
     Args:
         pod: The pod.
-        warnings: The warning events about it, the newest first.
-        seen: What was seen earlier; messages of registries are added.
-        is_well: Tells which containers are not looked at.
+        warnings: Warning events about the pod, the newest first.
+        seen: Earlier observations; messages of registries are added.
+        is_well: Returns whether a container is to be skipped.
     """
     status = pod.get("status") or {}
     if status.get("phase") == "Failed":
@@ -171,7 +171,7 @@ def _container_problem(container: Container, warnings: Sequence[Object], seen: S
     if reason == "InvalidImageName":
         return Problem(INVALID_IMAGE, f"{image} has an invalid name: {message}", name)
     if reason in PULL_PROBLEMS:
-        # A back-off does not repeat what the registry has said; the event of the pull does.
+        # A back-off does not repeat the registry's message; the event of the pull does.
         said = message if reason != "ImagePullBackOff" else _pull_message(warnings)
         said = said or seen.pull_messages.get(container.key, "") or message or reason
         seen.pull_messages[container.key] = said
@@ -194,7 +194,7 @@ def _container_problem(container: Container, warnings: Sequence[Object], seen: S
 
 
 def _crash(container: Container, warnings: Sequence[Object], seen: Seen) -> Problem | None:
-    """Return how often a container has ended and why the last time; None if it never did."""
+    """Return the number of ends of a container and the reason of the last one; None if it never ended."""
     ended = container.last_terminated
     crashes = container.restarts - seen.restarts.get(container.key, 0)
     crashes += 1 if ended and not container.is_running else 0
@@ -209,7 +209,7 @@ def _crash(container: Container, warnings: Sequence[Object], seen: Seen) -> Prob
 
 
 def _end(container: Container, ended: Object) -> str:
-    """Return how a container ended: `exit code 137, out of memory (OOMKilled; its limit is 1Gi)`."""
+    """Return the end of a container: `exit code 137, out of memory (OOMKilled; its limit is 1Gi)`."""
     code = f"exit code {ended.get('exitCode')}"
     if ended.get("reason") == "OOMKilled":
         limit = _memory_limit(container)

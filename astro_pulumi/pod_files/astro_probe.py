@@ -1,7 +1,7 @@
-"""Asks a question for a probe: once, or while a pod starts until the answer is yes.
+"""Ask a question for a probe: once, or repeatedly while a pod starts until the answer is yes.
 
-A startup probe that asks every second would start a Python each time, of 0.1 to 0.5 s of CPU, on a machine
-that is busy with starting Airflow. So Kubernetes starts one, and that one waits.
+A startup probe that asks every second would start a Python process each time, of 0.1 to 0.5 s of CPU, on a
+machine that is busy with starting Airflow. So Kubernetes starts one process, which asks repeatedly.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ INTERVAL = 0.5
 
 
 def answer(ask: Callable[[], str | None], wait: float) -> None:
-    """Exits with 0 as soon as `ask()` is None, with its last answer after `wait` seconds.
+    """Exit with 0 as soon as `ask()` returns None, or with its last answer after `wait` seconds.
 
-    Whatever it raises is an answer, too: a database or a broker may be away for a moment.
+    An exception is an answer too: a database or a broker may be unavailable for a moment.
     """
     deadline = time.monotonic() + wait
     while True:

@@ -1,4 +1,4 @@
-"""The ledger as the release Job sees it: the number of the next release, and which records go."""
+"""The ledger in the release Job: the number of the next release, and the records to delete."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ RECORDS = "configmaps"
 
 
 def record_labels(deployment: str) -> dict[str, str]:
+    """Return the labels of a Deployment's records."""
     return {
         "app.kubernetes.io/instance": deployment,
         "app.kubernetes.io/component": "release",
@@ -22,7 +23,7 @@ def record_labels(deployment: str) -> dict[str, str]:
 
 
 def read_records(cluster: Cluster, deployment: str) -> list[dict[str, Any]]:
-    """Every record, the oldest first. One that was changed by hand so that it has no number is left out."""
+    """Return every record, the oldest first, without records whose number was removed by hand."""
     records = []
     for item in cluster.list(RECORDS, record_labels(deployment)):
         data = item.get("data") or {}
@@ -32,9 +33,11 @@ def read_records(cluster: Cluster, deployment: str) -> list[dict[str, Any]]:
 
 
 def next_number(records: list[dict[str, Any]], current: dict[str, Any] | None) -> int:
-    """One more than ever was, also when the newest record was deleted by hand.
+    """Return the highest number so far plus one, also if the newest record was deleted by hand.
 
-    :param current: the ConfigMap that names the current release, or None.
+    Args:
+        records: The records.
+        current: The ConfigMap with the number of the current release, or None.
     """
     named = ((current or {}).get("metadata", {}).get("annotations") or {}).get(
         "astro-pulumi/release", ""
@@ -44,20 +47,20 @@ def next_number(records: list[dict[str, Any]], current: dict[str, Any] | None) -
 
 
 def is_other_version(current: dict[str, Any] | None, version: str) -> bool:
-    """Whether the current release runs another version of Airflow. Nothing runs without one."""
+    """Return whether the current release has another Airflow version. False without a release."""
     annotations = (current or {}).get("metadata", {}).get("annotations") or {}
     running = annotations.get("astro-pulumi/airflow-version")
     return running is not None and running != version
 
 
 def last_dags(records: list[dict[str, Any]]) -> list[str]:
-    """The DAG ids of the newest release that has recorded them."""
+    """Return the DAG ids of the newest release that recorded them."""
     recorded = [record["dags"] for record in records if "dags" in record]
     return list(json.loads(recorded[-1])) if recorded else []
 
 
 def summary(records: list[dict[str, Any]]) -> dict[str, Any]:
-    """number -> digest, and what a rollback restored: enough to choose one without reading them all."""
+    """Return digest and restored release of each release by number, enough to choose one."""
     return {
         record["number"]: {
             "image": record.get("image", "").partition("@")[2],
@@ -68,7 +71,7 @@ def summary(records: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def records_to_delete(records: list[dict[str, Any]], limit: int) -> list[dict[str, Any]]:
-    """The oldest ones, so that there are `limit` when this deploy adds its own."""
+    """Return the oldest records, so that `limit` remain with the one that this deploy adds."""
     surplus = len(records) - (limit - 1)
     return records[:surplus] if surplus > 0 else []
 
@@ -76,12 +79,16 @@ def records_to_delete(records: list[dict[str, Any]], limit: int) -> list[dict[st
 def newest_image(
     records: list[dict[str, Any]], running: list[str], heads: Heads, own_image: str
 ) -> tuple[str, str] | None:
-    """(image, where it is from) that can downgrade the database, or None.
+    """Return an image that can downgrade the database and its origin, or None.
 
-    A record with just these heads was made by the Airflow that migrated the database so far. Otherwise
-    (a downgrade was interrupted half-way) the newest Airflow knows all the migrations of older ones.
+    A record with exactly these heads belongs to the Airflow that last migrated the database. If there is
+    none, because a downgrade was interrupted, the newest Airflow knows all migrations of older ones.
 
-    :param running: the images that the workloads run.
+    Args:
+        records: The records.
+        running: Images of the workloads.
+        heads: Heads of the database.
+        own_image: The image of this Job, which cannot downgrade.
     """
     others = [record for record in records if record.get("image") != own_image]
     exact = [record for record in others if is_at(json.loads(record.get("heads", "{}")), heads)]
@@ -93,16 +100,17 @@ def newest_image(
     unrecorded = [
         image for image in running if image not in [own_image, *(r.get("image") for r in records)]
     ]
-    if unrecorded:  # of a deploy that did not get as far as its record
+    if unrecorded:  # a deploy was interrupted before it wrote its record
         return unrecorded[0], "the deploy that runs now"
     return (newest["image"], f"release {newest['number']}") if newest else None
 
 
 def is_at(recorded: Heads, heads: Heads) -> bool:
-    """Whether a record was made with the database at these heads. Images may know more tables or fewer."""
+    """Return whether a record has the same heads. Only tables that both images know are compared."""
     common = recorded.keys() & heads.keys()
     return "core" in common and all(recorded[name] == heads[name] for name in common)
 
 
 def version_key(version: str) -> tuple[int, ...]:
+    """Return a version as numbers, for comparison."""
     return tuple(int(part) for part in version.split(".") if part.isdigit())

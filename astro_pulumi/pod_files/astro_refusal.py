@@ -1,4 +1,4 @@
-"""How the Jobs of a deploy tell the user why they have ended."""
+"""Termination messages of the Jobs of a deploy, and the errors behind them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TERMINATION_BYTES = 4096
 
 
 class ReleaseRefusedError(Exception):
-    """This release must not go on. The message is for the user."""
+    """This release must not continue. The message is for the user."""
 
 
 class StoppedError(Exception):
@@ -24,7 +24,7 @@ class StoppedError(Exception):
 
 
 def raise_when_stopped(describe: Callable[[], str]) -> None:
-    """On SIGTERM, raises `StoppedError` with what `describe` says then. A second one ends the process."""
+    """Raise `StoppedError` on SIGTERM, with the text of `describe`. A second signal ends the process."""
 
     def stop(*_: Any) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -34,7 +34,7 @@ def raise_when_stopped(describe: Callable[[], str]) -> None:
 
 
 def leave_message(text: str) -> None:
-    """What Kubernetes, and with it Pulumi, says of this container when it has ended."""
+    """Write the termination message, which Kubernetes and Pulumi show of an ended container."""
     data = text.encode()
     if len(data) > TERMINATION_BYTES:
         end = f"\n... all of it: kubectl logs {os.environ.get('HOSTNAME', 'POD')}".encode()
@@ -44,7 +44,7 @@ def leave_message(text: str) -> None:
 
 
 def last_that_fit(lines: list[str], room: int) -> list[str]:
-    """Return as many of the last lines as fit into so many bytes, part of a line rather than none."""
+    """Return the last lines that fit into `room` bytes, or the end of the last line if none fits."""
     chosen: list[str] = []
     for line in reversed(lines):
         size = len(line.encode()) + 1

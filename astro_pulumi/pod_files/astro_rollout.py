@@ -1,7 +1,7 @@
-"""Whether workloads have rolled out, and why not, judged by what the Kubernetes API says of them.
+"""Judge whether workloads have rolled out, and why not, by the status that the Kubernetes API reports.
 
-Nothing here talks to the cluster. A `Problem` that time does not solve says after how many seconds it
-counts as a failure; all others are only reported.
+Nothing here talks to the cluster. A `Problem` that waiting does not solve has a patience, after which it is
+a failure. All others are only reported.
 """
 
 from __future__ import annotations
@@ -19,48 +19,48 @@ if TYPE_CHECKING:
 
 PATIENCE = {
     astro_pods.INVALID_IMAGE: 0.0,
-    astro_pods.PULL: 60.0,  # a registry may be away for a moment
-    astro_pods.CONFIG: 10.0,  # the kubelet may not have seen a Secret that was made a moment ago
+    astro_pods.PULL: 60.0,  # a registry may be unavailable for a moment
+    astro_pods.CONFIG: 10.0,  # the kubelet may not know a new Secret yet
 }
-MOUNT_PATIENCE = 20.0  # the same; the kubelet tries a volume again after some seconds
-GONE_PATIENCE = 10.0  # this Job starts when Pulumi has made its workloads
+MOUNT_PATIENCE = 20.0  # the same; the kubelet retries a volume after some seconds
+GONE_PATIENCE = 10.0  # this Job starts after Pulumi has created its workloads
 MOST_CRASHES = 3
 
-# `ReplicaSet "x" is progressing`, `Created new replica set "x"`: the condition of a Deployment.
+# Condition of a Deployment: `ReplicaSet "x" is progressing`, `Created new replica set "x"`.
 REPLICA_SET = re.compile(r'replica ?set "([^"]+)"', re.IGNORECASE)
 MISSING = re.compile(r"not found|non-existent", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Why one workload is not ready."""
+    """The reason why a workload is not ready."""
 
     workload: str
     cause: str
     pod: str = ""
     container: str = ""
-    previous_log: bool = False  # the words of a container that was started again
-    # Seconds after which nobody waits any more. None: it may resolve itself.
+    previous_log: bool = False  # the log is that of the container before its restart
+    # Seconds after which the problem is a failure. None: it may resolve itself.
     patience: float | None = None
-    key: tuple[str, ...] = ()  # the same as long as it is the same problem
+    key: tuple[str, ...] = ()  # identity of the problem
 
 
 @dataclass
 class Memory:
-    """What was seen before."""
+    """Earlier observations."""
 
     since: dict[tuple[str, ...], float] = field(default_factory=dict)
-    # Restarts of containers that were ready at first sight: of long ago, and none of this roll-out.
+    # Restarts of containers that were ready at the first look are older than this roll-out.
     seen: astro_pods.Seen = field(default_factory=lambda: astro_pods.Seen({}, {}))
 
     def is_ready(self, container: astro_pods.Container) -> bool:
-        """Return whether a container is ready, and remember its restarts at first sight."""
+        """Return whether a container is ready, and remember its restarts at the first look."""
         ready: bool = container.is_ready
         self.seen.restarts.setdefault(container.key, container.restarts if ready else 0)
         return ready
 
     def is_final(self, problem: Problem, now: float) -> bool:
-        """Return whether a problem has lasted for as long as it may."""
+        """Return whether a problem has lasted for as long as its patience."""
         if problem.patience is None:
             return False
         return now - self.since.setdefault(problem.key, now) >= problem.patience
@@ -183,7 +183,7 @@ def _pod_problems(
 
 
 def _patience(found: astro_pods.Problem) -> float | None:
-    """Return after how many seconds a problem is final; None if it may resolve itself."""
+    """Return the seconds after which a problem is final; None if it may resolve itself."""
     if found.kind == astro_pods.CRASH:
         return 0 if found.crashes >= MOST_CRASHES else None
     if found.kind == astro_pods.MOUNT:

@@ -1,10 +1,9 @@
-"""Composes the URLs of services whose login is in an existing Secret.
+"""Compose the URLs of services whose login is in an existing Secret.
 
 Pulumi knows such a URL without its login, and Kubernetes the login without percent-encoding. Airflow reads
-a setting that it does not have from the output of the command in `<setting>_CMD`: this script is that
-command, with the service and the URL as arguments. Each use of the setting costs a process then, so that
-what we start ourselves composes all URLs at once, with `compose_urls`. The command is left for shells in a
-pod.
+a setting that it does not have from the output of the command in `<setting>_CMD`: this script, with the
+service and the URL as arguments. Each read of the setting then costs a process, so the processes of the
+Deployment compose all URLs at their start, with `compose_urls`. Shells in a pod still need the command.
 Usage: astro_urls.py SERVICE URL
 """
 
@@ -23,9 +22,9 @@ COMMAND = "_CMD"
 
 
 def compose_urls(environment: MutableMapping[str, str]) -> None:
-    """Set each variable that this script is the command of, and remove the command and the login.
+    """Set each variable whose command is this script, and remove the command and the login.
 
-    Child processes see what they would see of a URL that was given as one.
+    Child processes get the same environment as with a complete URL.
     """
     services = set()
     for name, command in list(environment.items()):
@@ -42,7 +41,7 @@ def compose_urls(environment: MutableMapping[str, str]) -> None:
 def compose(service: str, url: str, environment: Mapping[str, str]) -> str:
     """Return `url`, which has no login, with the login of `service`, percent-encoded."""
     scheme, _, rest = url.partition("://")
-    # Files that became Secrets end with a newline, which is part of no login.
+    # Secrets that were created from files end with a newline.
     username, password = (
         quote(environment.get(variable(service, part), "").rstrip("\n"), safe="")
         for part in ("USERNAME", "PASSWORD")

@@ -1,4 +1,4 @@
-"""Stops everything that reads the database, without losing a task, and starts it again."""
+"""Stop all clients of the database without losing a task, and start them again."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ if TYPE_CHECKING:
 
 
 WORKLOADS = "apps/deployments"
-# How many replicas a workload had before it was stopped, and whether an autoscaler had set them: "3",
-# "3 autoscaled".
+# Replicas of a workload before it was stopped, and whether an autoscaler set them: "3", "3 autoscaled".
 STOPPED = "astro-pulumi/stopped-replicas"
 MANAGER = "astro-pulumi-release-job"
 # The webserver last: running tasks of Airflow 3 report to it until they are done.
@@ -22,10 +21,12 @@ COMPONENTS = tuple(component for group in STOP_ORDER for component in group)
 
 
 def instance_labels(deployment: str) -> dict[str, str]:
+    """Return the labels of all objects of a Deployment."""
     return {"app.kubernetes.io/name": "airflow", "app.kubernetes.io/instance": deployment}
 
 
 def find_workloads(cluster: Cluster, deployment: str) -> list[dict[str, Any]]:
+    """Return the workloads that read the database."""
     return [
         workload
         for workload in cluster.list(WORKLOADS, instance_labels(deployment))
@@ -34,21 +35,25 @@ def find_workloads(cluster: Cluster, deployment: str) -> list[dict[str, Any]]:
 
 
 def component(item: dict[str, Any]) -> str:
+    """Return the component of an object."""
     return str(item["metadata"]["labels"].get("app.kubernetes.io/component"))
 
 
 def airflow_container(pod: dict[str, Any]) -> dict[str, Any]:
-    """Return the container of Airflow itself in a pod's spec. Others may stand before it."""
+    """Return Airflow's own container in a pod's spec; others may stand before it."""
     return next(one for one in pod["containers"] if one["name"] == "airflow")
 
 
 def image(workload: dict[str, Any]) -> str:
+    """Return the Airflow image of a workload."""
     return str(airflow_container(workload["spec"]["template"]["spec"])["image"])
 
 
 def stop_all(cluster: Cluster, deployment: str, say: Say) -> None:
-    """Returns when the last pod is gone. A worker's pod goes when its last task is done, or after its
-    termination grace period."""
+    """Scale all workloads to zero, and return when the last pod is gone.
+
+    A worker's pod ends with its last task, or after its termination grace period.
+    """
     for group in STOP_ORDER:
         for workload in find_workloads(cluster, deployment):
             replicas = workload["spec"].get("replicas", 1)
@@ -62,6 +67,11 @@ def stop_all(cluster: Cluster, deployment: str, say: Say) -> None:
 def wait_until_gone(
     cluster: Cluster, deployment: str, components: tuple[str, ...], say: Say
 ) -> None:
+    """Return when the components have no pod.
+
+    Raises:
+        TimeoutError: A pod has outlived its grace period by a minute.
+    """
     reported = deadline = None
     while True:
         pods = [
@@ -85,10 +95,10 @@ def wait_until_gone(
 def start_again(
     cluster: Cluster, deployment: str, is_current: Callable[[dict[str, Any]], bool]
 ) -> list[str]:
-    """Starts the workloads that a downgrade has stopped and for which `is_current(workload)`.
+    """Start the stopped workloads for which `is_current` is true, and return their names.
 
-    Pulumi brings the others up, since it sees that they have to change; unless an autoscaler sets
-    their replicas, which leaves a workload of none alone. -> the names of the started.
+    Pulumi starts the others, since it changes them anyway. Workloads with an autoscaler are started too: an
+    autoscaler ignores workloads without replicas.
     """
     started = []
     for workload in find_workloads(cluster, deployment):
@@ -106,10 +116,9 @@ def start_again(
 
 
 def scale(cluster: Cluster, name: str, replicas: int, stopped: str | None) -> None:
-    """Sets `replicas` and leaves no trace of who did.
+    """Set `replicas` without owning the field.
 
-    The field stays nobody's: if it were this Job's, Pulumi's next server-side apply of the workload
-    would end in a conflict.
+    If this Job owned the field, Pulumi's next server-side apply of the workload would end in a conflict.
     """
     change = {"metadata": {"annotations": {STOPPED: stopped}}, "spec": {"replicas": replicas}}
     for _ in range(10):
@@ -133,7 +142,7 @@ def scale(cluster: Cluster, name: str, replicas: int, stopped: str | None) -> No
 
 
 def is_autoscaled(workload: dict[str, Any]) -> bool:
-    """Whether an autoscaler, not Pulumi, sets the number of replicas."""
+    """Return whether an autoscaler, not Pulumi, sets the number of replicas."""
     return not any(
         entry.get("operation") == "Apply"
         and "f:replicas" in (entry.get("fieldsV1") or {}).get("f:spec", {})

@@ -1,6 +1,6 @@
-"""Deletes log files that nobody has written to for some days, and the folders that are empty then.
+"""Delete log files that were not written to for some days, and folders without files.
 
-Looks every quarter of an hour, the first time a minute after the start: a deploy waits for no disk.
+Runs every 15 minutes. The first run is a minute after the start, so that a deploy does not wait for the disk.
 Usage: log_groomer.py FOLDER DAYS
 """
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 def groom(folder: Path, oldest: float) -> None:
-    """Deletes what was last written to before `oldest`. Airflow may be faster, or write again."""
+    """Delete files last written to before `oldest`. Airflow may delete or write them at the same time."""
     for path in sorted(folder.rglob("*"), reverse=True):  # files before the folders that hold them
         with contextlib.suppress(OSError):
             if path.lstat().st_mtime < oldest:

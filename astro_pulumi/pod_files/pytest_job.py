@@ -1,6 +1,6 @@
-"""Runs the tests of the Astro project in the new image, before anything that runs is touched.
+"""Run the tests of the Astro project in the new image, before any workload changes.
 
-The tests get the settings of the Deployment and none of its secrets: their output is shown to the user, and
+The tests get the settings of the Deployment but none of its secrets: their output is shown to the user, and
 they must not be able to change production data. An empty SQLite file takes the place of the metadata
 database. The termination message is the end of pytest's output, which Kubernetes cuts at 4096 bytes.
 """
@@ -61,7 +61,7 @@ def main() -> int:
 
 
 def run(home: Path, archive: Path = ARCHIVE) -> str:
-    """Run pytest, and return why the tests did not pass; empty if they did."""
+    """Run pytest, and return the reason why the tests did not pass; empty if they did."""
     folder = unpack(archive, home) if archive.is_file() else home
     if not (folder / "tests").is_dir():
         return (
@@ -101,7 +101,7 @@ def unpack(archive: Path, home: Path) -> Path:
 
 
 def isolated(environment: Mapping[str, str], folder: Path) -> dict[str, str]:
-    """Return the environment of the tests."""
+    """Return the environment variables of the tests."""
     kept = {name: value for name, value in environment.items() if not name.startswith(REMOVED)}
     path = [str(folder), *filter(None, [environment.get("PYTHONPATH")])]
     return {

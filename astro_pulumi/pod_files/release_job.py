@@ -1,10 +1,10 @@
-"""The release Job: runs in the new image before any running workload is touched.
+"""The release Job: runs in the new image before any running workload changes.
 
-Parses every DAG, brings the database to this image's migration heads, whichever way that is, makes the
-admin user, and tells Pulumi what the release's record has to say. One import of Airflow, since every
-deploy waits for it. Fails with exit code 1 and the reason in the termination message, which Kubernetes cuts
-at 4096 bytes: the most useful lines come first. What it is at stands there all the time, for when it is
-killed.
+Parses every DAG, migrates or downgrades the database to this image's migration heads, creates the admin user,
+and reports the data of the release's record to Pulumi. Airflow is imported once, since every deploy waits for
+it. On failure, the exit code is 1 and the termination message has the reason. Kubernetes cuts that message at
+4096 bytes, so the most useful lines come first. Until the end, the message names the current phase, in case
+the Job is killed.
 """
 
 from __future__ import annotations
@@ -38,46 +38,49 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 compose_urls(os.environ)
-# As in the scheduler: DAGs that read Variables while they are parsed find those in the database.
+# As in the scheduler, so that DAGs can read Variables in the database while they are parsed.
 os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
-# Airflow keeps two lines of a traceback, which are often a library's: the user's own line is wanted.
+# Airflow keeps two lines of a traceback, often of a library. The line of the user's code is needed.
 os.environ.setdefault("AIRFLOW__CORE__DAGBAG_IMPORT_ERROR_TRACEBACK_DEPTH", "20")
-# Annotations are 256 KiB at most; the record is for people, who do not read ten thousand DAG ids.
+# Annotations are limited to 256 KiB, and nobody reads a list of ten thousand DAG ids.
 MOST_DAG_IDS_BYTES = 100_000
 STARTED = time.monotonic()
 
 
-at = "start"  # the phase
+current_phase = "start"
 
 
 def describe_stop() -> str:
+    """Return the termination message after SIGTERM."""
     return (
-        f"The release Job was stopped after {time.monotonic() - STARTED:.0f} s, at: {at}. It was deleted, or "
+        f"The release Job was stopped after {time.monotonic() - STARTED:.0f} s, at: {current_phase}. It was deleted, or "
         "took longer than timeouts.release_job allows."
     )
 
 
 def say(text: str) -> None:
+    """Print a line of progress."""
     print(f"release job: {text}", flush=True)
 
 
 @contextlib.contextmanager
 def phase(name: str) -> Iterator[None]:
-    """Prints how long it took: the log of every deploy says where its seconds went."""
-    global at
-    start, at = time.monotonic(), name
+    """Print the duration of a phase, and name the phase in the termination message."""
+    global current_phase
+    start, current_phase = time.monotonic(), name
     leave_message(f"The release Job was killed at: {name}.")
     yield
     say(f"{name} {time.monotonic() - start:.2f} s")
 
 
 def main() -> None:
+    """Run the release Job, or a downgrade for another release Job."""
     raise_when_stopped(describe_stop)
     with phase("check image"):  # before there are threads, which a fork would lose
         check_image()
     cluster = Cluster.of_this_pod()
     deployment, job = os.environ["ASTRO_DEPLOYMENT"], os.environ["ASTRO_JOB"]
-    # The Job that downgrades for another one goes on under that one's lease.
+    # A Job that downgrades for another Job uses the other Job's lease.
     holder = os.environ.get("ASTRO_DOWNGRADES_FOR", job)
     patience = float(os.environ["ASTRO_LEASE_PATIENCE"])
     labels = {
@@ -98,9 +101,9 @@ def main() -> None:
 
 
 def check_image() -> None:
-    """Refuses an image that does not have what the Deployment's pods assume."""
+    """Refuse an image that does not meet the assumptions of the Deployment's pods."""
     if "ASTRO_DOWNGRADES_FOR" in os.environ:
-        return  # that of an older release, which nothing runs after this
+        return  # the image of another release, used for the downgrade only
     needs = json.loads(os.environ["ASTRO_IMAGE_NEEDS"])
     lines = astro_image.mismatches(needs, os.environ)
     if lines:
@@ -110,16 +113,17 @@ def check_image() -> None:
 
 
 def owners(own_job: dict[str, Any]) -> list[dict[str, Any]]:
-    """What the Deployment's objects go with. A Job that downgrades goes with a Job as well."""
+    """Return the owner of the Deployment's objects. A Job that downgrades is owned by another Job as well."""
     references: list[dict[str, Any]] = own_job["metadata"].get("ownerReferences", [])
     return [one for one in references if one["kind"] == "ConfigMap"]
 
 
 def release(cluster: Cluster, deployment: str, own_job: dict[str, Any]) -> None:
+    """Prepare the release, phase by phase."""
     job = own_job["metadata"]["name"]
     with phase("ledger"):
         records = ledger.read_records(cluster, deployment)
-        # Its consents may have changed while it waited for the lease.
+        # The consents may have changed while this Job waited for the lease.
         own_job = cluster.request("GET", jobs.JOBS, job)
         number = ledger.next_number(records, cluster.find(ledger.RECORDS, f"{deployment}-release"))
         given = consents.Consents.read(own_job, number)
@@ -130,7 +134,7 @@ def release(cluster: Cluster, deployment: str, own_job: dict[str, Any]) -> None:
             os.environ, json.loads(os.environ["ASTRO_DATABASE_NEEDS"])
         )
     with phase("import"):
-        gc.disable()  # nothing of it is garbage, and looking for some takes a seventh of the time
+        gc.disable()  # an import creates no garbage, and collections take a seventh of the time
         import airflow.settings
         import airflow.utils.db  # noqa: F401
 
@@ -179,7 +183,7 @@ def report(
     dags: list[str] | None,
     warnings: list[str],
 ) -> None:
-    """Annotates this Job with what only it knows. Pulumi reads it there and writes the record."""
+    """Annotate this Job with its findings. Pulumi reads them there and writes the record."""
     import airflow
 
     own_image = workloads.image(own_job)
@@ -209,9 +213,13 @@ def report(
 
 
 def parse_dags() -> list[str]:
-    """-> the ids of all DAGs; refuses the release when a file cannot be imported."""
+    """Return the ids of all DAGs.
+
+    Raises:
+        ReleaseRefusedError: A file cannot be imported.
+    """
     folder = dags_folder()
-    if folder not in sys.path:  # as the dag-processor has it
+    if folder not in sys.path:  # as in the dag-processor
         sys.path.append(folder)
     parsed: astro_parse.Parsed = astro_parse.parse(
         folder,
@@ -229,20 +237,21 @@ def parse_dags() -> list[str]:
 
 
 def dags_folder() -> str:
+    """Return the folder of the DAGs."""
     from airflow.settings import DAGS_FOLDER
 
     return str(DAGS_FOLDER)
 
 
 def ensure_admin() -> list[str]:
-    """Makes the admin user where there is none; -> what to tell of one who was there."""
+    """Create the admin user if there is none, and return warnings about an existing one."""
     if "ASTRO_ADMIN_USERNAME" not in os.environ:
-        return []  # the simple auth manager has its users in a file
+        return []  # the simple auth manager keeps its users in a file
     username, password = os.environ["ASTRO_ADMIN_USERNAME"], os.environ["ASTRO_ADMIN_PASSWORD"]
     is_given = json.loads(os.environ["ASTRO_DATABASE_NEEDS"])["admin_password_is_given"]
 
     def create() -> None:
-        # The password never leaves this process: no command line carries it.
+        # The password is not in a command line, which other processes could read.
         run_airflow(
             *("users", "create", "--role", "Admin", "--username", username),
             *("--firstname", "Admin", "--lastname", "User"),
@@ -254,6 +263,7 @@ def ensure_admin() -> list[str]:
 
 
 def image_airflow() -> str:
+    """Return the Airflow version of this image."""
     from airflow import __version__
 
     return str(__version__)
@@ -276,4 +286,4 @@ if __name__ == "__main__":
     leave_message("")
     say(f"{time.monotonic() - STARTED:.2f} s in all")
     sys.stderr.flush()
-    os._exit(0)  # to take Airflow apart costs Python a third of the time that its import does
+    os._exit(0)  # a normal exit would take a third of the time of Airflow's import

@@ -1,9 +1,9 @@
-"""Watches workloads until they have rolled out, and says why when they do not.
+"""Watch workloads until they have rolled out, and explain a failure.
 
-Pulumi does not judge them: this Job does, and its termination message is what the user
-reads. Kubernetes cuts that at 4096 bytes, so the most useful lines come first. What keeps the roll-out
-stands there all the time, for when the Job is killed. Exit code 0: all are ready. 1: one cannot be, or is
-not within ASTRO_ROLLOUT_TIMEOUT seconds.
+Pulumi does not judge the roll-out: this Job does, and its termination message is what the user reads.
+Kubernetes cuts that message at 4096 bytes, so the most useful lines come first. During the roll-out the
+message names the current problems, in case the Job is killed. Exit code 0: all workloads are ready. 1: a
+workload cannot become ready, or is not ready within ASTRO_ROLLOUT_TIMEOUT seconds.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 SECRETS = Path("/run/secrets/rollout")
 POLL = 0.5
-# Pods and warnings are many and only say why: they are asked for less often.
+# Pods and warnings are many and only explain a problem, so they are read less often.
 LOOK = 2.0
 LOG_LINES = 40
 WARNINGS = {"fieldSelector": "type=Warning"}
@@ -47,7 +47,7 @@ class NotReadyError(Exception):
 
 @dataclass
 class Watch:
-    """The workloads of one turn of a roll-out."""
+    """The watch of the workloads of one turn of a roll-out."""
 
     cluster: Cluster
     deployment: str
@@ -61,7 +61,8 @@ class Watch:
     def wait(self, timeout: float) -> None:
         """Return when all workloads have rolled out.
 
-        :raises NotReadyError: as soon as one cannot, or after `timeout` seconds.
+        Raises:
+            NotReadyError: A workload cannot become ready, or is not ready after `timeout` seconds.
         """
         start = self.clock()
         looked = float("-inf")
@@ -102,11 +103,11 @@ class Watch:
         leave_message(f"The roll-out was still going on.\n{self.summary()}")
 
     def summary(self) -> str:
-        """Return each workload that is not ready, and why."""
+        """Return the workloads that are not ready, with the reasons."""
         return "\n".join(self.clean(f"{one.workload}: {one.cause}") for one in self.problems)
 
     def _explain(self, final: list[Problem], timeout: float) -> str:
-        """Return the causes, and the last log lines of the first workload, within 4096 bytes."""
+        """Return the reasons, and the last log lines of the first workload, within 4096 bytes."""
         first = (final or self.problems)[0]
         others = [one for one in self.problems if one is not first]
         head = [f"{first.workload}: {first.cause}"]
@@ -125,7 +126,7 @@ class Watch:
         if not problem.container:
             return []
         log = self.cluster.log(problem.pod, problem.container, problem.previous_log, LOG_LINES)
-        # The whole log at once: a secret may have several lines.
+        # The whole log is filtered at once: a secret may have several lines.
         return [line for line in self.clean(log).splitlines() if line.strip()]
 
 
@@ -135,7 +136,7 @@ def say(text: str) -> None:
 
 
 def main() -> int:
-    """Return the exit code of the Job."""
+    """Watch the roll-out, and return the exit code of the Job."""
     start = time.monotonic()
     raise_when_stopped(
         lambda: (

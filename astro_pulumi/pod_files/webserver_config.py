@@ -1,4 +1,4 @@
-"""Configuration of Airflow 2's web application: the project's own, where it brings one."""
+"""Configuration of Airflow 2's web application, overridden by the project's own file if there is one."""
 
 import os
 import runpy

@@ -1,7 +1,7 @@
 """Probe: the Celery worker of this pod consumes its queue.
 
-Asks for the queues that it is consuming, which also finds a worker that answers pings and takes no
-tasks. A bare Celery application costs 0.5 s of CPU, Airflow's own 3 s.
+The probe asks for the queues that the worker consumes, which also finds a worker that answers pings and takes
+no tasks. A bare Celery application costs 0.5 s of CPU, Airflow's own 3 s.
 Usage: worker_probe.py QUEUE [SECONDS TO WAIT FOR IT]
 """
 
@@ -28,7 +28,7 @@ OPTION = "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__"
 def application(environment: Mapping[str, str]) -> Any:
     """Return a Celery application that reaches the broker as the worker does."""
     if f"{SETTING}CELERY_CONFIG_OPTIONS" in environment:
-        # A configuration in Python, which is usually made of Airflow's own.
+        # A configuration in Python, which usually extends Airflow's own.
         from airflow.providers.celery.executors.celery_executor_utils import app
 
         return app
@@ -38,7 +38,7 @@ def application(environment: Mapping[str, str]) -> Any:
 
 
 def celery_settings(environment: Mapping[str, str]) -> dict[str, Any]:
-    """Return what the environment says of Celery besides the broker's URL."""
+    """Return Celery's settings in the environment besides the broker's URL."""
     found: dict[str, Any] = {
         "broker_transport_options": {
             name[len(OPTION) :].lower(): converted(text)
@@ -64,6 +64,7 @@ def converted(text: str) -> Any:
 
 
 def tls(environment: Mapping[str, str]) -> dict[str, Any]:
+    """Return Celery's TLS options for the broker."""
     files = {"ssl_ca_certs": "SSL_CACERT"}
     if is_true(environment.get(f"{SETTING}SSL_MUTUAL_TLS", "True")):
         files |= {"ssl_keyfile": "SSL_KEY", "ssl_certfile": "SSL_CERT"}
@@ -75,6 +76,7 @@ def tls(environment: Mapping[str, str]) -> dict[str, Any]:
 
 
 def is_true(text: str) -> bool:
+    """Return whether a setting is true, as Airflow reads it."""
     return text.lower() in ("t", "true", "1")
 
 
@@ -83,7 +85,7 @@ def main(queue: str, wait: float) -> None:
     compose_urls(os.environ)
     worker = f"celery@{socket.gethostname()}"
     control = application(os.environ).control
-    # A worker that is not there yet never answers: while it starts, ask again soon.
+    # A worker that has not started yet never answers: during the start, ask again soon.
     patience = 1 if wait else 3
 
     def ask() -> str | None:
