@@ -95,7 +95,7 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Imports what is used: the command line is part of this package and needs no Pulumi SDK."""
+    """Import names on first use: the command line is part of this package and needs no Pulumi SDK."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f"{__name__}.{_MODULES.get(name, 'args')}"), name)

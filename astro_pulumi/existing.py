@@ -1,4 +1,4 @@
-"""Arguments for what may be given or be in an existing Secret or ConfigMap."""
+"""Arguments whose value may be in an existing Secret or ConfigMap."""
 
 import base64
 import re
@@ -19,24 +19,24 @@ _FERNET_KEY_BYTES: Final = 32
 def read_value(
     given: Arguments, key: str, check: Check[str] | None = None
 ) -> pulumi.Input[str] | ValueFrom | None:
-    """Return the argument `key`, or what `<key>_from` says of a Secret or ConfigMap, or None."""
+    """Return the argument `key`, the reference in `<key>_from`, or None."""
     _refuse_both(given, key, f"{key}_from")
     return read_reference(given, f"{key}_from") or given.optional_text(key, check)
 
 
 def read_reference(given: Arguments, key: str) -> ValueFrom | None:
-    """Return what the `ValueFromArgs` in `key` say, None when not given."""
+    """Return the reference in the `ValueFromArgs` of `key`, or None if it is not given."""
     return value_from(given.section(key)) if given.has(key) else None
 
 
 def value_from(args: Arguments) -> ValueFrom:
-    """Return what `ValueFromArgs` or `SecretFromArgs` say."""
+    """Return the reference in `ValueFromArgs` or `SecretFromArgs`."""
     kind, name = _object(args)
     return ValueFrom(kind, name, args.text("key"))
 
 
 def read_login(given: Arguments, username_key: str | None) -> LoginFrom | None:
-    """Return what `login_from` says, None when not given. `username_key` is the default."""
+    """Return the login in `login_from`, or None if it is not given. `username_key` is the default key."""
     if not given.has("login_from"):
         return None
     for key in ("username", "password"):
@@ -59,12 +59,12 @@ def read_environment(given: Arguments) -> tuple[EnvironmentFrom, ...]:
 
 
 def read_fernet_key(given: Arguments) -> pulumi.Input[str] | ValueFrom | None:
-    """Return the Fernet key, or where it is; None lets one be generated."""
+    """Return the Fernet key or its reference. With None a key is generated."""
     return read_value(given, "fernet_key", _check_fernet_key)
 
 
 def read_auth(given: Arguments, facts: AirflowFacts) -> Auth:
-    """Return who may log in. The class path of a manager that we know is as good as its name."""
+    """Return the auth settings. The class path of a known manager is equivalent to its short name."""
     args = given.section("auth")
     known = facts.auth_managers
     manager = args.plain_text("manager", next(iter(known)))
@@ -86,7 +86,7 @@ def read_auth(given: Arguments, facts: AirflowFacts) -> Auth:
 
 
 def _object(args: Arguments) -> tuple[str, pulumi.Input[str]]:
-    """Return the kind and the name of the object that `args` are about."""
+    """Return the kind and the name of the object in `args`."""
     has_config_map = args.has("config_map")
     if args.has("secret") == has_config_map:
         raise ArgumentError(args.path("secret"), "give either `secret` or `config_map`")
@@ -106,7 +106,7 @@ def _check_prefix(prefix: str, path: str) -> str:
 
 
 def _check_fernet_key(text: str, path: str) -> str:
-    """Refuse what Airflow cannot use. The message does not show the key."""
+    """Refuse an invalid Fernet key. The message does not show the key."""
     for key in text.split(","):
         try:
             size = len(base64.b64decode(key.strip(), altchars=b"-_", validate=True))

@@ -17,7 +17,7 @@ from astro_pulumi.validation import specify_image
 class ProjectImage(pulumi.ComponentResource):
     """Builds an Astro project into an image and pushes it, for pipelines that build once and promote.
 
-    The tag is made from the project's content: the same project is neither built nor pushed again.
+    The tag is derived from the project's content, so an unchanged project is neither built nor pushed again.
     """
 
     image: pulumi.Output[str]
@@ -29,6 +29,7 @@ class ProjectImage(pulumi.ComponentResource):
     def __init__(
         self, name: str, args: ProjectImageArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
+        """Register the component and its image."""
         super().__init__("astro:index:ProjectImage", name, None, opts)
         with shown_to_the_user():
             source = specify_image(args)
@@ -39,15 +40,15 @@ class ProjectImage(pulumi.ComponentResource):
 
 
 def image_tag(source: ImageSource) -> str:
-    """The tag of a project's image: 16 hex digits, the same for the same content and platform."""
+    """Return the tag of a project's image: 16 hex digits, equal for equal content and platform."""
     content = f"{source.project.content_hash} {source.platform}"
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
 def build_and_push(name: str, source: ImageSource, opts: pulumi.ResourceOptions) -> docker.Image:
-    """The image resource of a project; its `repo_digest` is what pods run.
+    """Register the image of a project. Pods run its `repo_digest`.
 
-    What is doubtful about the project, though no error, is said as warnings.
+    Findings about the project that do not stop the deploy are warnings.
     """
     for finding in source.project.findings:
         if finding.code != "AP207":  # which Airflow it is: asked for as an argument by now

@@ -1,4 +1,4 @@
-"""Functions of Pulumi inputs: a plain value gives a plain result, an Output gives an Output."""
+"""Functions on Pulumi inputs: a plain value gives a plain result, an Output gives an Output."""
 
 from collections.abc import Callable, Mapping
 from string import Formatter
@@ -10,10 +10,10 @@ from astro_pulumi.user_errors import shown_to_the_user
 
 
 def computed(function: Callable[..., Any], *inputs: Any) -> Any:
-    """Return `function(*inputs)`: at once if all inputs are plain, otherwise as an Output.
+    """Return `function(*inputs)`: immediately if all inputs are plain, otherwise as an Output.
 
-    An input may be None, an Output, or a mapping or list with Outputs in it. The Output is secret if an
-    input is, and unknown in a preview if an input is. An `AstroError` of `function` is shown as its
+    An input may be None, an Output, or a mapping or list with Outputs in it. The Output is secret if an input
+    is secret, and unknown in a preview if an input is unknown. An `AstroError` of `function` is shown as its
     message alone.
     """
     pending = [index for index, value in enumerate(inputs) if has_output(value)]
@@ -27,7 +27,7 @@ def computed(function: Callable[..., Any], *inputs: Any) -> Any:
     if len(pending) == 1:
         index = pending[0]
         return pulumi.Output.from_input(inputs[index]).apply(lambda value: call({index: value}))
-    # Plain inputs stay out: Pulumi would make an Output for each item in them.
+    # Without the plain inputs: Pulumi would create an Output for each item in them.
     return pulumi.Output.all(*(inputs[index] for index in pending)).apply(
         lambda values: call(dict(zip(pending, values, strict=True)))
     )

@@ -1,4 +1,4 @@
-"""Names that several modules share: components of a Deployment, and the objects made of them."""
+"""Names that several modules share: components of a Deployment, and names of its objects."""
 
 from typing import Final
 
@@ -11,7 +11,7 @@ RELEASE_JOB: Final = "release-job"
 PYTEST: Final = "pytest"
 ROLLOUT: Final = "rollout"
 
-# The container of Airflow itself in each of its pods. Others may stand beside it.
+# Airflow's own container in each of its pods. Other containers may stand beside it.
 AIRFLOW_CONTAINER: Final = "airflow"
 
 

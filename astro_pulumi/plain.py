@@ -1,4 +1,4 @@
-"""The arguments that must be known when the program runs, each with the reason. All others may be Outputs.
+"""Arguments that must be known when the program runs, with the reasons. All others may be Outputs.
 
 A test compares this list with the schema.
 """

@@ -1,7 +1,8 @@
-"""Patches of Airflow's pod templates: what they may not change, and how they are applied.
+"""Patches of Airflow's pod templates: what a patch may not change, and how patches are applied.
 
-A patch is in Kubernetes' own format and merged as `kubectl patch` does (`strategic_merge.py`). What the
-Deployment is built around cannot be patched, and what has an argument of its own is said there.
+A patch has Kubernetes' own format and is merged as `kubectl patch` does (`strategic_merge.py`). Essential
+parts of the Deployment cannot be patched. The error for a part with an argument of its own names the
+argument.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,7 +16,7 @@ from astro_pulumi.strategic_merge import PatchError, merge
 
 FILES_VOLUME: Final = "files"
 _EMPTY_DIRS: Final = ("logs", "tmp")
-# Ours beside Airflow, and not in every pod: a patch of one is for the pods that have it.
+# This package's sidecars. A patch of a sidecar applies to the pods that have it.
 GROOMER: Final = "log-groomer"
 SIMPLE_AUTH: Final = "simple-auth"
 _OURS: Final = (AIRFLOW_CONTAINER, GROOMER, SIMPLE_AUTH)
@@ -58,7 +59,7 @@ _AIRFLOW_REFUSED: Final = {
 
 
 class Scope(Enum):
-    """The pods that a patch is for."""
+    """The pods to which a patch applies."""
 
     ALL = "all Airflow pods, the Jobs of a deploy included"
     PROCESS = "the pods of a process"
@@ -73,7 +74,7 @@ _REFUSED_BY_SCOPE: Final[Mapping[Scope, Mapping[str, str]]] = {
 
 
 def check(patch: Mapping[str, Any], path: str, scope: Scope) -> Mapping[str, Any]:
-    """Return the patch of a pod template if it fits.
+    """Return the patch of a pod template if it is valid.
 
     Raises:
         ArgumentError: With the place in the patch.
@@ -90,7 +91,7 @@ def check(patch: Mapping[str, Any], path: str, scope: Scope) -> Mapping[str, Any
 
 
 def patched(template: Mapping[str, Any], *patches: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the pod template with patches that `check` has accepted, the last one applied last."""
+    """Return the pod template with valid patches merged into it in order."""
     result = dict(template)
     for patch in patches:
         result = merge(result, _for_containers_of(result, patch))
@@ -98,7 +99,7 @@ def patched(template: Mapping[str, Any], *patches: Mapping[str, Any]) -> dict[st
 
 
 def without_secrets(patch: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a patch without what may be secret: variables from other objects, and volumes that hold keys."""
+    """Return a patch without possible secrets: variables from other objects, and volumes with keys."""
     spec = patch.get("spec") or {}
     hidden = {one["name"] for one in spec.get("volumes") or [] if _MAY_BE_SECRET & set(one)}
 
@@ -122,7 +123,7 @@ def without_secrets(patch: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _problems(patch: Mapping[str, Any], scope: Scope) -> Iterator[tuple[str, str]]:
-    """Yield what fits Kubernetes and not the Deployment, with its place."""
+    """Yield place and problem of each part that is valid for Kubernetes and not for the Deployment."""
     for place, part in (("", patch), *((f"{key}.", patch.get(key) or {}) for key in patch)):
         if isinstance(part, Mapping) and part.get("$patch", "merge") != "merge":
             yield f"{place}$patch", "would remove what the Deployment's pods are built around"
@@ -196,7 +197,7 @@ def _variables(patch: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _for_containers_of(template: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the patch without the containers of ours that this pod does not have."""
+    """Return the patch without the sidecars that this pod does not have."""
     spec = patch.get("spec")
     if not spec:
         return dict(patch)

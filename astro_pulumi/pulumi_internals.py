@@ -1,6 +1,6 @@
-"""What this package uses of the Pulumi SDK beyond its public interface, with the reason for each.
+"""Private parts of the Pulumi SDK that this package uses, with the reason for each.
 
-A new SDK may change these without notice. They are used through this module only.
+A new SDK may change them without notice. No other module uses them.
 """
 
 import sys
@@ -20,29 +20,31 @@ from pulumi.runtime.sync_await import _sync_await
 
 
 def wait_for(output: pulumi.Output[Any]) -> Any:
-    """Return the value of an Output, None if it is unknown.
+    """Return the value of an Output, or None if it is unknown.
 
-    The SDK itself waits like this for the answer of an invoke. Without it a program could not choose a
-    release by what the cluster answers, before it decides which resources exist.
+    The SDK itself waits for the answer of an invoke like this. Otherwise a program could not choose a release
+    by the answer of the cluster before it decides which resources exist.
     """
     return _sync_await(output.future())
 
 
 def is_unknown(value: Any) -> bool:
-    """Return whether `value` stands for a value that is unknown in a preview.
+    """Return whether `value` is a placeholder for a value that is unknown in a preview.
 
-    A provider gets it as it is, in the place of an Output.
+    A provider receives the placeholder itself in place of an Output.
     """
     return isinstance(value, pulumi.output.Unknown)
 
 
 def serve(provider: Provider, explain: Callable[[pulumi.RunError], Exception]) -> None:
-    """Serve `provider` to the engine whose address is on the command line, until the engine goes.
+    """Serve `provider` to the engine, whose address is on the command line, until the engine ends.
 
     The SDK's server (3.272) answers an error of an `apply` as an unexpected exception. It creates its
-    servicer by name, so that the name is given another class.
+    servicer by name, so this function replaces the class of that name.
 
-    :param explain: returns what to answer in the place of such an error.
+    Args:
+        provider: The provider.
+        explain: Returns the answer for such an error.
     """
 
     class Servicer(server.ProviderServicer):
@@ -57,15 +59,15 @@ def serve(provider: Provider, explain: Callable[[pulumi.RunError], Exception]) -
 
 
 def component_definition(provider: ComponentProvider, resource_type: str) -> ComponentDefinition:
-    """Return what the analyser found of a component, for checks that the SDK lacks."""
+    """Return the analyser's definition of a component, for checks that the SDK lacks."""
     return provider._component_defs[resource_type.rsplit(":", 1)[-1]]
 
 
 def relax_definitions(provider: ComponentProvider) -> None:
-    """Let Outputs through where the SDK (3.272) would convert the value to an integer or enum.
+    """Accept Outputs where the SDK (3.272) would convert the value to an integer or enum.
 
-    It converts in `map_inputs`, which fails on an Output, and loses enums in lists. The schema is made
-    before and says integer and enum; validation converts the values.
+    The SDK converts in `map_inputs`, which fails on an Output, and loses enums in lists. The schema is built
+    before and keeps integer and enum. Validation converts the values.
     """
     types = provider._type_defs
     for component in provider._component_defs.values():

@@ -1,4 +1,4 @@
-"""The Pulumi CLI that this package needs."""
+"""The minimum version of the Pulumi CLI."""
 
 from typing import Final
 
@@ -8,15 +8,15 @@ from pulumi.runtime.proto import resource_pb2
 
 from astro_pulumi.errors import PulumiError
 
-# Resource hooks, which say what a deploy changes, exist since 3.182.0. A CLI can be asked for its version,
-# and reads `requiredPulumiVersion` of Pulumi.yaml, since 3.219.0: older ones cannot be told apart.
+# Resource hooks, which report the changes of a deploy, exist since 3.182.0. Since 3.219.0 the CLI reports its
+# version to programs and reads `requiredPulumiVersion` of Pulumi.yaml. Older versions are indistinguishable.
 OLDEST: Final = "3.219.0"
 
 
 def require_pulumi() -> None:
     """Raise `PulumiError` if the CLI that runs the program is too old.
 
-    Pulumi's mocks, which unit tests of programs use, cannot be asked.
+    Pulumi's mocks in unit tests of programs have no version, and are accepted.
     """
     if not hasattr(settings.get_engine(), "RequirePulumiVersion"):
         return

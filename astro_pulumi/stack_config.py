@@ -1,6 +1,6 @@
-"""The keys that this package reads from a stack's configuration, and how their values name a Deployment.
+"""Keys of the stack's configuration that this package reads, and their values.
 
-A value is for every Deployment of the stack, `3`, or for some of them by name, `analytics=3,reports=7`.
+A value is for every Deployment of the stack, `3`, or for Deployments by name, `analytics=3,reports=7`.
 """
 
 from collections.abc import Sequence
@@ -17,20 +17,20 @@ PYTEST: Final = "pytest"
 
 
 def value_for(text: str, deployment: str) -> str | None:
-    """Return the part of a value that is for one Deployment; None if it is for others only."""
+    """Return the part of a value for one Deployment; None if the value is for others only."""
     if "=" not in text:
         return text.strip()
     return _entries(text).get(deployment)
 
 
 def with_value(before: str | None, deployment: str, value: str, deployments: Sequence[str]) -> str:
-    """Return a value in which the part for one Deployment is changed.
+    """Return a value with a changed part for one Deployment.
 
     Args:
         before: The value so far.
-        deployment: The Deployment whose part it is.
-        value: Its part.
-        deployments: Every Deployment of the stack. A value for the only one needs no name.
+        deployment: The Deployment.
+        value: Its new part.
+        deployments: Every Deployment of the stack. The value of a single one needs no name.
     """
     if len(deployments) <= 1:
         return value

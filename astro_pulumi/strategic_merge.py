@@ -1,11 +1,11 @@
 """Strategic merge patches of pod templates, merged as `kubectl patch` does.
 
-Mappings are merged by key, and null deletes a key. Most lists are replaced as a whole; those of `_merged` are
-merged by a key of their items. The directives are Kubernetes' own: `$patch` (`replace`, `delete`, `merge`),
-`$retainKeys`, `$deleteFromPrimitiveList/<field>` and `$setElementOrder/<field>`. See "Update API Objects in
-Place Using kubectl patch" and the `patchMergeKey` tags of Kubernetes' API types.
+Mappings are merged by key, and null deletes a key. Most lists are replaced as a whole. The lists in
+`_Type.merged` are merged by a key of their items. The directives are Kubernetes' own: `$patch` (`replace`,
+`delete`, `merge`), `$retainKeys`, `$deleteFromPrimitiveList/<field>` and `$setElementOrder/<field>`. See
+"Update API Objects in Place Using kubectl patch" and the `patchMergeKey` tags of Kubernetes' API types.
 
-Values may be Pulumi Outputs; mappings, lists, the keys that lists are merged by, and directives may not.
+Values may be Pulumi Outputs. Mappings, lists, merge keys and directives may not.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,21 +25,21 @@ class PatchError(ValueError):
     """A patch does not fit a pod template."""
 
     def __init__(self, path: str, problem: str) -> None:
-        """Take the place in the patch, such as `spec.containers[0].env`, and what is wrong there."""
+        """Take the place in the patch, such as `spec.containers[0].env`, and the problem."""
         super().__init__(f"{path}: {problem}")
         self.path, self.problem = path, problem
 
 
 @dataclass(frozen=True, slots=True)
 class _Type:
-    """The fields of a type of Kubernetes' API that are mappings and lists; others hold values."""
+    """Fields of a Kubernetes API type that are mappings or lists. All other fields hold values."""
 
     mappings: Mapping[str, "_Type"] = field(default_factory=dict)
     atomic: frozenset[str] = frozenset()  # lists that a patch replaces
     merged: Mapping[str, tuple[str, "_Type"]] = field(
         default_factory=dict
     )  # by a key of their items
-    fields: frozenset[str] | None = None  # all there are; None: not checked here
+    fields: frozenset[str] | None = None  # all fields; None: fields are not checked
 
 
 _ANY: Final = _Type()
@@ -97,10 +97,10 @@ _TEMPLATE: Final = _Type(
 
 
 def merge(template: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the pod template with the patch merged into it. Neither is changed.
+    """Return the pod template with the patch merged into it, without changing either.
 
     Raises:
-        PatchError: With the place in the patch that does not fit.
+        PatchError: With the invalid place in the patch.
     """
     return _merge_mapping(template, patch, _TEMPLATE, "")
 
@@ -157,7 +157,7 @@ def _merge_field(
 def _merge_list(
     original: Sequence[Any], patch: Any, order: Any, key: str, kind: _Type, path: str
 ) -> list[Any]:
-    """Merge a list by `key` of its items, in the order that kubectl gives it."""
+    """Merge a list by `key` of its items, in kubectl's order."""
     items = _list(patch, path)
     given: dict[Any, Any] = {}
     merged = {} if {_PATCH: "replace"} in items else {item[key]: item for item in original}
@@ -185,9 +185,9 @@ def _merge_list(
 
 
 def _ordered(merged: dict[Any, Any], wanted: list[Any], before: list[Any]) -> list[Any]:
-    """Order the items: the patch's as in the patch, the others as before.
+    """Order the items: those of the patch as in the patch, the others as before.
 
-    Where nothing says which of two comes first, the patch's does.
+    If the order of two items is undefined, the item of the patch is first.
     """
     ours = [one for one in wanted if one in merged]
     theirs = [one for one in before if one in merged and one not in wanted]
@@ -200,7 +200,7 @@ def _ordered(merged: dict[Any, Any], wanted: list[Any], before: list[Any]) -> li
 
 
 def _retained(original: dict[str, Any], patch: Mapping[str, Any], path: str) -> dict[str, Any]:
-    """Return what `$retainKeys` leaves of the original."""
+    """Return the part of the original that `$retainKeys` keeps."""
     if _RETAIN_KEYS not in patch:
         return original
     keys = _list(patch[_RETAIN_KEYS], _join(path, _RETAIN_KEYS))

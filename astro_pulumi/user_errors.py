@@ -1,4 +1,4 @@
-"""Shows errors as what they are to the user: a message, and no stack trace of this package."""
+"""Errors shown to the user as a message, without a stack trace of this package."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,10 @@ from astro_pulumi.errors import AstroError
 
 @contextmanager
 def shown_to_the_user() -> Iterator[None]:
-    """Pulumi prints a `RunError` as its message alone; the `AstroError` stays its cause."""
+    """Raise an `AstroError` as a `RunError`, of which Pulumi prints the message alone.
+
+    The `AstroError` is the cause of the `RunError`.
+    """
     try:
         yield
     except AstroError as error:

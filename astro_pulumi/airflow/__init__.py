@@ -1,0 +1,1 @@
+"""Airflow: differences between its versions, its settings, and its secrets."""

@@ -1,4 +1,4 @@
-"""What a Deployment needs of its database. The release Job compares it with what the database is."""
+"""Requirements of a Deployment on its database, which the release Job compares with the actual database."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -10,14 +10,11 @@ from astro_pulumi.spec import DeploymentSpec
 
 
 def database_needs(spec: DeploymentSpec) -> dict[str, Any]:
-    """Return the oldest PostgreSQL, and how many connections the processes keep.
-
-    JSON as it is, apart from Outputs in it.
-    """
+    """Return the oldest PostgreSQL and the connections that the processes keep, as JSON with Outputs."""
     version = spec.airflow_version
     oldest = spec.facts.oldest_postgresql
     return {
-        # Else a person's account is left alone.
+        # Without a given password, the release Job does not change a person's account.
         "admin_password_is_given": spec.auth.admin_password is not None,
         "airflow": f"{version.major}.{version.minor}",
         "postgresql": oldest[max(minor for minor in oldest if minor <= version.minor)],
@@ -28,9 +25,12 @@ def database_needs(spec: DeploymentSpec) -> dict[str, Any]:
 
 
 def _connections(spec: DeploymentSpec, *, generations: int, scaled: bool) -> Any:
-    """Return how many connections the Deployment keeps open, and how many PgBouncer may have.
+    """Return the connections that the Deployment keeps open and the connections that PgBouncer accepts.
 
-    :param scaled: whether all workers run that an autoscaler may start.
+    Args:
+        spec: The Deployment.
+        generations: 2 during a roll-out, when new processes run beside old ones; otherwise 1.
+        scaled: Whether all workers run that an autoscaler may start.
     """
     pool = spec.pgbouncer
     numbers = {

@@ -7,10 +7,10 @@ POSTGRESQL_PORT: Final = 5432
 REDIS_PORT: Final = 6379
 PGBOUNCER_PORT: Final = 6432
 STATSD_PORT: Final = 9125  # UDP
-METRICS_PORT: Final = 9102  # where Prometheus reads what came to the StatsD port
+METRICS_PORT: Final = 9102  # Prometheus reads the metrics here
 
-# Of the embedded PostgreSQL.
+# Database and user of the embedded PostgreSQL.
 DATABASE_NAME: Final = "airflow"
 DATABASE_USER: Final = "airflow"
-# PgBouncer's clients call the database so, whatever its name is.
+# Name of the database for PgBouncer's clients, independent of its real name.
 POOLED_DATABASE: Final = "airflow"

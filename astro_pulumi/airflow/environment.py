@@ -1,13 +1,14 @@
-"""Environment variables of Airflow's containers: which are set, derived or refused, and which one wins.
+"""Environment variables of Airflow's containers: set, derived or refused, and their precedence.
 
-If several sources give a variable, the last of these wins. `AirflowEnvironment` makes them in this order.
+If several sources give a variable, the last source in this list wins:
 
-1. the user's `environment_from`, whose keys nobody can check,
+1. the user's `environment_from`, whose keys are not known here,
 2. the Deployment's own Secrets: `AirflowFacts.secret_settings`, Connections and Variables,
-3. the ConfigMap of `settings`: first what the Deployment sets and derives, then the user's `environment`,
+3. the ConfigMap of `settings`: first the Deployment's settings and derived values, then the user's
+   `environment`,
 4. the Secret of `secret_settings`: the user's `secret_environment`,
-5. the container's own: references to keys of existing objects, and `process_settings`, which leave out what
-   `environment` and `secret_environment` give.
+5. the container's own variables: references to keys of existing objects, and `process_settings` without the
+   names in `environment` and `secret_environment`.
 
 `check_environment_name` refuses names that the user must not give at all.
 """
@@ -71,7 +72,7 @@ _REFUSED: Final = {
     "AIRFLOW__API__BASE_URL": _USE + "`service.base_url`, `ingress` or `http_route`",
     "AIRFLOW__WEBSERVER__BASE_URL": _USE + "`service.base_url`, `ingress` or `http_route`",
     "AIRFLOW__SCHEDULER__STANDALONE_DAG_PROCESSOR": _USE + "`dag_processor`",
-    # What the Jobs of a deploy read.
+    # Variables of the Jobs of a deploy.
     "ASTRO_ADMIN_PASSWORD": _USE + "`admin_password` in `auth`",
     "ASTRO_BACKUP_CLAIM": _USE + "`backup_before_downgrade` in `database`",
     "ASTRO_DATABASE_DOWNGRADE": _USE + "`database_downgrade`",
@@ -111,7 +112,7 @@ _REFUSED: Final = {
         ),
         _FIXED,
     ),
-    # What probes depend on and cannot follow.
+    # Settings that probes depend on and cannot follow.
     "AIRFLOW__API__HOST": _BIND,
     "AIRFLOW__WEBSERVER__WEB_SERVER_HOST": _BIND,
     "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_HOST": _BIND,
@@ -129,9 +130,10 @@ _REFUSED: Final = {
 
 
 def check_environment_name(name: Any, path: str) -> None:
-    """Refuse what is not a name, and names whose value would break the Deployment.
+    """Refuse an invalid name, and a name whose value would break the Deployment.
 
-    :raises ArgumentError: with the argument to use instead.
+    Raises:
+        ArgumentError: With the argument to use instead.
     """
     if not isinstance(name, str) or not (_NAME.match(name) or name in _LOWER_CASE_NAMES):
         raise ArgumentError(
@@ -145,14 +147,14 @@ def check_environment_name(name: Any, path: str) -> None:
 
 
 def check_open_name(name: Any, path: str) -> None:
-    """Do the same for what everyone may see who sees ConfigMaps."""
+    """Refuse such names, and names of secret values, for a variable in a ConfigMap."""
     check_environment_name(name, path)
     if name.startswith("AIRFLOW_CONN_"):
         raise ArgumentError(path, "may hold a password: use `connections`, or `secret_environment`")
 
 
 def settings(spec: DeploymentSpec) -> dict[str, pulumi.Input[str]]:
-    """Return the variables of every Airflow process that are in the ConfigMap."""
+    """Return the variables of every Airflow process in the ConfigMap."""
     exposure, facts = spec.exposure, spec.facts
     return {
         **_filled(spec, facts.settings),
@@ -180,7 +182,7 @@ def _switched(
 
 
 def secret_settings(spec: DeploymentSpec) -> dict[str, pulumi.Input[str]]:
-    """Return the variables of every Airflow process that are in the user's Secret."""
+    """Return the variables of every Airflow process in the user's Secret."""
     logging = spec.remote_logging
     return {
         **(
@@ -197,7 +199,10 @@ def process_settings(
 ) -> dict[str, pulumi.Input[str]]:
     """Return the variables of one process alone, without those that the user gives.
 
-    :param title: what the webserver's pages are called.
+    Args:
+        spec: The Deployment.
+        process: The process.
+        title: Title of the webserver's pages.
     """
     given = {*spec.environment, *spec.secret_environment}
     found = _filled(spec, process.settings_of(spec.airflow_version))
@@ -257,9 +262,9 @@ def _token_lifetime(queued_timeout: Any) -> int:
 def _users(
     spec: DeploymentSpec,
 ) -> tuple[dict[str, pulumi.Input[str]], dict[str, pulumi.Input[str]]]:
-    """Return `environment` and `secret_environment` with what must be merged into the user's values.
+    """Return `environment` and `secret_environment`, merged with values that the Deployment must add.
 
-    What is made of a secret value goes to `secret_environment`.
+    A value that is derived from a secret value goes to `secret_environment`.
     """
     visible, secret = dict(spec.environment), dict(spec.secret_environment)
     given = {**visible, **secret}
@@ -272,7 +277,7 @@ _Merged = tuple[set[str], dict[str, pulumi.Input[str]]]
 
 
 def _no_proxy(spec: DeploymentSpec, given: Mapping[str, pulumi.Input[str]]) -> _Merged:
-    """Keep calls inside the Deployment away from the user's proxy."""
+    """Exclude calls inside the Deployment from the user's proxy."""
     if given.keys().isdisjoint({*PROXIES, *(name.upper() for name in PROXIES)}):
         return set(), {}
     own = ("localhost", "127.0.0.1", object_name(spec.name, WEBSERVER), *_POD_ADDRESSES)
@@ -287,7 +292,7 @@ def _no_proxy(spec: DeploymentSpec, given: Mapping[str, pulumi.Input[str]]) -> _
 
 
 def _result_options(spec: DeploymentSpec, given: Mapping[str, pulumi.Input[str]]) -> _Merged:
-    """Give results in Redis the broker's key prefix: its login may be for keys with this prefix only."""
+    """Give results in Redis the broker's key prefix: its login may be limited to keys with this prefix."""
     if spec.facts.results_in_database or _KEY_PREFIX not in given:
         return set(), {}
     option = f"{_RESULT_OPTIONS}GLOBAL_KEYPREFIX"
@@ -309,7 +314,7 @@ def _result_options(spec: DeploymentSpec, given: Mapping[str, pulumi.Input[str]]
 
 
 def connections_and_variables(spec: DeploymentSpec) -> dict[str, Any]:
-    """The user's Connections and Variables, as the environment variables that Airflow looks them up in."""
+    """Return the user's Connections and Variables as the environment variables that Airflow looks up."""
     return {
         **{
             f"AIRFLOW_CONN_{key.upper()}": _connection(connection)
@@ -321,7 +326,7 @@ def connections_and_variables(spec: DeploymentSpec) -> dict[str, Any]:
 
 
 def _connection(connection: Connection) -> pulumi.Input[str]:
-    """Airflow's JSON form, where nothing need be quoted as in a URI."""
+    """Return a Connection in Airflow's JSON form, which needs no quoting, unlike a URI."""
     if connection.uri is not None:
         return connection.uri
     return pulumi.Output.from_input(dict(connection.fields)).apply(
@@ -349,13 +354,13 @@ def _remote_logging(logging: RemoteLogging) -> dict[str, Any]:
 
 
 def _log_folder(folder: str) -> str:
-    """Airflow takes Azure's container from another setting, and the folder for a path in it."""
+    """Return the remote log folder. For Azure it is a path in the container, which another setting names."""
     scheme, _, rest = folder.partition("://")
     return f"wasb://{rest.partition('/')[2]}" if scheme == "wasb" else folder
 
 
 def _log_container(folder: str) -> str:
-    """Return Azure's container; Airflow's default for a folder elsewhere, where nothing reads it."""
+    """Return Azure's container, or Airflow's default if nothing reads the setting."""
     scheme, _, rest = folder.partition("://")
     return rest.partition("/")[0] if scheme == "wasb" else "airflow-logs"
 

@@ -1,6 +1,6 @@
-"""What a Deployment must know of each Airflow version, in one table.
+"""Differences between Airflow versions, as data in one table.
 
-Differences between Airflow versions are data here, never an `if` elsewhere.
+No other module decides by Airflow version.
 """
 
 from dataclasses import dataclass, field, replace
@@ -21,23 +21,23 @@ from astro_pulumi.airflow.version import AirflowVersion
 from astro_pulumi.naming import PYTEST, RELEASE_JOB
 
 LOGS: Final = "/var/log/airflow"
-# Where the certificates of the user's authorities are mounted.
+# Mount path of the certificates of the user's authorities.
 CERTIFICATES: Final = "/run/secrets/astro-pulumi"
 SIMPLE_AUTH_PASSWORDS: Final = "/tmp/simple_auth_manager_passwords.json"  # noqa: S108
 
 
 @dataclass(frozen=True, slots=True)
 class HttpProbe:
-    """Ready when `GET path` answers 200."""
+    """A probe that succeeds if `GET path` returns 200."""
 
     path: str
     port: int
-    under_base_url: bool = False  # only found below the path of the base URL
+    under_base_url: bool = False  # the path is below the path of the base URL
 
 
 @dataclass(frozen=True, slots=True)
 class ScriptProbe:
-    """Ready when the script in `pod_files/` exits with 0. `{queue}` stands for the worker's queue."""
+    """A probe that succeeds if a script in `pod_files/` exits with 0. `{queue}` is the worker's queue."""
 
     script: str
     arguments: tuple[str, ...] = ()
@@ -45,15 +45,15 @@ class ScriptProbe:
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """One Airflow process that runs as a workload of its own."""
+    """An Airflow process that runs as a workload of its own."""
 
-    component: str  # the label `app.kubernetes.io/component`, in every Airflow version the same
+    component: str  # the label `app.kubernetes.io/component`, the same for every Airflow version
     arguments: tuple[str, ...]  # `{queues}` and `{concurrency}` are filled in for workers
-    probe: HttpProbe | ScriptProbe | None  # None: it ends by itself
+    probe: HttpProbe | ScriptProbe | None  # None for Jobs
     reads: tuple[str, ...]  # groups of secrets: see `secret_settings`
     files: FileSet
     ports: dict[str, int] = field(default_factory=dict)
-    drain_seconds: int = 0  # keeps serving after it left the Service's endpoints
+    drain_seconds: int = 0  # it keeps serving for so long after it left the Service's endpoints
     # Runs only when its argument is given; the scheduler does its work else.
     on_request: bool = False
     runs_dag_code: bool = False  # and so may call anything, anywhere
@@ -79,7 +79,7 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class Exposure:
-    """How the webserver learns under which URL, and behind what, people reach it."""
+    """Settings of the webserver's URL and of the proxies in front of it."""
 
     base_url: str  # the setting that carries the URL
     instance_name: str  # the setting that carries the title of the UI
@@ -90,32 +90,32 @@ class Exposure:
 
 @dataclass(frozen=True, slots=True)
 class AirflowFacts:
-    """One major version of Airflow."""
+    """Facts about one major version of Airflow."""
 
     oldest_minor: int
     processes: tuple[Process, ...]
     worker: Process
-    # Settings that every process gets, by environment variable. Values may use `{webserver}` (the
-    # Service's name), `{base_path}` (the path of the base URL), `{default_queue}`,
-    # `{standalone_dag_processor}` and what `environment` derives.
+    # Settings of every process, by environment variable. Values may use `{webserver}` (the Service's
+    # name), `{base_path}` (the path of the base URL), `{default_queue}`, `{standalone_dag_processor}` and
+    # the values that `environment` derives.
     settings: dict[str, str]
-    # group -> environment variables, each with the name of the value it carries; without a value there
-    # is none. There is one more group, "connections": the user's own Connections and Variables.
+    # Group -> environment variable -> name of its value. A variable without a value is not set. One more
+    # group, "connections", has the user's own Connections and Variables.
     secret_settings: dict[str, dict[str, str]]
     release_job: Process
     tests_job: Process
     exposure: Exposure
     auth_managers: dict[str, dict[str, str]]  # settings of each; the first is the default
     results_in_database: bool  # Celery's; otherwise they are in Redis
-    # What tasks may call the default queue, besides its name.
+    # Further names of the default queue in tasks.
     default_queue_aliases: tuple[str, ...]
-    # Minor version -> oldest PostgreSQL that it works with, as its README says; others are as the one before.
+    # Minor version -> oldest supported PostgreSQL, from Airflow's README. Without entry: as the one before.
     oldest_postgresql: dict[int, int]
-    # Distributions that every image needs, each with its purpose. Of names with "|" between them one.
+    # Distributions that every image needs, with their purposes. Of names separated by "|", one is enough.
     packages: dict[str, str]
 
 
-# The command `airflow`, started so that it is up sooner.
+# The command `airflow`, with a shorter start-up.
 _AIRFLOW: Final = ("python", f"{FILES}/airflow_start.py")
 _TRIGGERER: Final = Process(
     component="triggerer",
@@ -134,7 +134,7 @@ _DAG_PROCESSOR: Final = Process(
     files=JOB_PROBE_FILES,
     runs_dag_code=True,
 )
-# What a worker and the scheduler must agree on.
+# Settings that must be the same for a worker and the scheduler.
 _BROKER_SETTINGS: Final = {
     "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT": "{visibility_timeout}",
 }
@@ -142,10 +142,10 @@ _WORKER: Final = Process(
     component="worker",
     arguments=(
         *(*_AIRFLOW, "celery", "worker", "--queues", "{queues}", "--concurrency", "{concurrency}"),
-        # Celery's own default, said aloud: the probe asks for the worker by this name, and without it
-        # Airflow 2 hands Celery a None, which ends the worker where click is 8.3 or newer.
+        # Celery's own default, set explicitly: the probe asks for the worker by this name. Without it,
+        # Airflow 2 passes None to Celery, which ends the worker if click is 8.3 or newer.
         *("--celery-hostname", "celery@%h"),
-        # Workers need not know of each other; asking at the start costs a second of every deploy.
+        # Workers need no knowledge of each other, and asking for it costs a second of every deploy.
         *("--without-mingle", "--without-gossip"),
     ),
     probe=ScriptProbe("worker_probe.py", ("{queue}",)),
@@ -175,7 +175,7 @@ _TESTS_JOB: Final = Process(
 _SETTINGS_OF_EVERY_VERSION: Final = {
     "AIRFLOW_CONFIG": f"{FILES}/airflow.cfg",
     "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
-    # Pods are no StatefulSet: their names do not resolve, and the UI reads logs by this name.
+    # The UI reads logs by this name, and names of pods of Deployments do not resolve.
     "AIRFLOW__CORE__HOSTNAME_CALLABLE": "airflow.utils.net.get_host_ip_address",
     "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
     "AIRFLOW__LOGGING__BASE_LOG_FOLDER": LOGS,
@@ -185,9 +185,9 @@ _SETTINGS_OF_EVERY_VERSION: Final = {
     "PYTHONDONTWRITEBYTECODE": "1",
 }
 _SCHEDULER_SETTINGS: Final = {
-    # A task that waits for a worker's place while workers are replaced must not be failed.
+    # A task that waits for a free slot while workers are replaced must not fail.
     "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "{task_queued_timeout}",
-    # Airflow's 32 would leave workers idle, and KEDA would never start them.
+    # Airflow's default of 32 would leave workers idle, and KEDA would never start them.
     "AIRFLOW__CORE__PARALLELISM": "{parallelism}",
     **_BROKER_SETTINGS,
 }
@@ -196,7 +196,7 @@ _SECRETS_OF_EVERY_VERSION: Final = {
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "database_url",
         "AIRFLOW__CORE__FERNET_KEY": "fernet_key",
     },
-    # Past PgBouncer: a migration holds a lock of its session, and the pool is one of transactions.
+    # Not through PgBouncer: a migration holds a lock of its session, and PgBouncer pools by transaction.
     "migration": {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "direct_database_url"},
 }
 _PACKAGES_OF_EVERY_VERSION: Final = {
@@ -205,14 +205,14 @@ _PACKAGES_OF_EVERY_VERSION: Final = {
     "psycopg2-binary|psycopg2": "the database",
 }
 
-# Airflow 2.7 to 2.11: the webserver's configuration, the Celery commands and the triggerer's log server
-# are since 2.7 as they are here (config.yml of 2.11 says since when each setting exists).
+# Airflow 2.7 to 2.11: the webserver's configuration, the Celery commands and the triggerer's log server are
+# the same in these versions (config.yml of 2.11 has the first version of each setting).
 _AIRFLOW_2: Final = AirflowFacts(
     oldest_minor=7,
     processes=(
         Process(
             component="webserver",
-            # Its pid file would be written to AIRFLOW_HOME, which is read-only.
+            # By default the pid file is in AIRFLOW_HOME, which is read-only.
             arguments=(*_AIRFLOW, "webserver", "--pid", "/tmp/airflow-webserver.pid"),  # noqa: S108
             probe=HttpProbe("/health", WEBSERVER_PORT, under_base_url=True),
             reads=("metadata", "api", "connections"),
@@ -224,8 +224,8 @@ _AIRFLOW_2: Final = AirflowFacts(
         Process(
             component="scheduler",
             arguments=(*_AIRFLOW, "scheduler"),
-            # Not its health server: that is forked from the scheduler with a database connection that
-            # both then use. One reads the other's answer, and the scheduler waits for ever. Since
+            # Not the health server: it is forked from the scheduler with a database connection that both
+            # processes then use. One reads the other's answer, and the scheduler waits for ever. Since
             # Airflow 3 a fork drops its connections (`clean_in_fork` in airflow/settings.py).
             probe=ScriptProbe("job_probe.py", ("SchedulerJob",)),
             reads=("metadata", "broker", "connections"),
@@ -243,7 +243,7 @@ _AIRFLOW_2: Final = AirflowFacts(
         _WORKER,
         reads=("metadata", *_WORKER.reads),
         files=WORKER_FILES.with_files(WEBSERVER_CONFIG),
-        # A task and its supervisor have one connection each, without a pool.
+        # A task and its supervisor each have a connection outside of the pools.
         connections_of_task=2,
     ),
     settings={
@@ -252,9 +252,9 @@ _AIRFLOW_2: Final = AirflowFacts(
         "AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK": "False",
         "AIRFLOW__SCHEDULER__CHILD_PROCESS_LOG_DIRECTORY": f"{LOGS}/dag_processor",
         "AIRFLOW__SCHEDULER__STANDALONE_DAG_PROCESSOR": "{standalone_dag_processor}",
-        # Airflow writes this file at every start where it is missing, and AIRFLOW_HOME is read-only.
+        # Airflow writes a missing file at every start, but AIRFLOW_HOME is read-only.
         "AIRFLOW__WEBSERVER__CONFIG_FILE": f"{FILES}/{WEBSERVER_CONFIG}",
-        # Each of the four that are the default loads all of Airflow: seconds of every deploy.
+        # Each of the default four loads all of Airflow, which costs seconds of every deploy.
         "AIRFLOW__WEBSERVER__WORKERS": "2",
     },
     secret_settings={
@@ -287,13 +287,13 @@ _AIRFLOW_3: Final = AirflowFacts(
             component="webserver",
             # The headers count if they come from FORWARDED_ALLOW_IPS.
             arguments=(*_AIRFLOW, "api-server", "--proxy-headers"),
-            # 200 even when the scheduler is dead: right for a probe, useless as a proof.
+            # The status is 200 even if the scheduler does not run, as a probe of the webserver needs.
             probe=HttpProbe("/api/v2/monitor/health", WEBSERVER_PORT),
             reads=("metadata", "metadata-async", "jwt", "api", "connections"),
             files=PROCESS_FILES,
             database_pools=2,
             ports={"http": WEBSERVER_PORT},
-            # The api-server is in the path of every running task: let the endpoints change first.
+            # Every running task calls the api-server, so the endpoints must change before it ends.
             drain_seconds=5,
         ),
         Process(
@@ -303,7 +303,7 @@ _AIRFLOW_3: Final = AirflowFacts(
             reads=("metadata", "jwt", "broker"),
             files=PROCESS_FILES,
             settings=_SCHEDULER_SETTINGS,
-            # Later ones make the token of a queued task live as long as it may wait.
+            # Later versions make the token of a queued task valid for as long as the task may wait.
             settings_before=(
                 (
                     AirflowVersion(3, 2, 2),
@@ -315,7 +315,7 @@ _AIRFLOW_3: Final = AirflowFacts(
         _TRIGGERER,
         _DAG_PROCESSOR,
     ),
-    # No metadata: an Airflow 3 task talks to the api-server, never to the database.
+    # Without "metadata": an Airflow 3 task talks to the api-server, never to the database.
     worker=replace(_WORKER, calls_webserver=True),
     settings={
         **_SETTINGS_OF_EVERY_VERSION,
@@ -323,23 +323,23 @@ _AIRFLOW_3: Final = AirflowFacts(
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": "http://{webserver}:8080{base_path}/execution/",
         "AIRFLOW__LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": f"{LOGS}/dag_processor",
         "AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK": "True",
-        # A task outlives an api-server that is away for about a minute.
+        # A task survives about a minute without the api-server.
         "AIRFLOW__WORKERS__MAX_FAILED_HEARTBEATS": "20",
     },
     secret_settings={
         **_SECRETS_OF_EVERY_VERSION,
-        # Results in Redis: in the database they would give every task the login to everything in it.
+        # Results in Redis: results in the database would give every task a login to all its data.
         "broker": {
             "AIRFLOW__CELERY__BROKER_URL": "broker_url",
             "AIRFLOW__CELERY__RESULT_BACKEND": "broker_url",
         },
-        # The api-server asks a little through asyncpg. Airflow would make its URL of the other one, but
-        # asyncpg takes no `sslmode`, and its prepared statements are lost in PgBouncer's pool.
+        # The api-server makes some queries through asyncpg. Airflow would derive its URL from the other one,
+        # but asyncpg has no `sslmode`, and its prepared statements do not work with PgBouncer's pool.
         "metadata-async": {
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": "async_database_url",
             "PGSSLROOTCERT": "database_certificate_file",
         },
-        # Only who signs and who checks task tokens: a new one kills every running task.
+        # Only for processes that sign or verify task tokens: a changed secret kills every running task.
         "jwt": {"AIRFLOW__API_AUTH__JWT_SECRET": "jwt_secret"},
         "api": {"AIRFLOW__API__SECRET_KEY": "api_secret_key"},
     },
@@ -348,8 +348,8 @@ _AIRFLOW_3: Final = AirflowFacts(
     exposure=Exposure(
         base_url="AIRFLOW__API__BASE_URL",
         instance_name="AIRFLOW__API__INSTANCE_NAME",
-        # Whoever may open a connection to the webserver may say whom it speaks for; NetworkPolicies
-        # and the Service decide who may. Without a proxy it is uvicorn's default.
+        # Every client may send the proxy's headers. NetworkPolicies and the Service limit the clients.
+        # Without a proxy, the value is uvicorn's default.
         proxy_settings={
             "FORWARDED_ALLOW_IPS": ("*", "127.0.0.1"),
             "AIRFLOW__FAB__ENABLE_PROXY_FIX": ("True", "False"),
@@ -376,7 +376,7 @@ _AIRFLOW_3: Final = AirflowFacts(
     packages={**_PACKAGES_OF_EVERY_VERSION, "asyncpg": "the api-server"},
 )
 
-# Class paths of the auth managers that have a name here. What is derived from them has users of its own.
+# Class paths of the auth managers with a short name. Derived classes manage their own users.
 AUTH_MANAGER_CLASSES: Final = {
     "airflow.auth.managers.fab.fab_auth_manager.FabAuthManager": "fab",  # before Airflow 2.9
     "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager": "fab",

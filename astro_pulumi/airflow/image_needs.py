@@ -1,4 +1,4 @@
-"""What a Deployment's pods assume of their image. The release Job compares it with what the image has."""
+"""Assumptions of a Deployment's pods about their image, which the release Job compares with the image."""
 
 from typing import Any, Final
 
@@ -18,9 +18,9 @@ _LOG_PROVIDERS: Final = {
 
 
 def image_needs(spec: DeploymentSpec) -> dict[str, Any]:
-    """Return the Airflow version, the packages with their purposes, and what to do about each.
+    """Return the Airflow version, the packages with their purposes, and the remedies, as JSON with Outputs.
 
-    Of packages with "|" between them one is enough. JSON as it is, apart from Outputs in it.
+    Of packages separated by "|", one is enough.
     """
     version = spec.airflow_version
     built = spec.source is not None
@@ -48,7 +48,7 @@ def image_needs(spec: DeploymentSpec) -> dict[str, Any]:
 
 
 def _packages(spec: DeploymentSpec) -> dict[str, str]:
-    """Return what single settings need."""
+    """Return the packages that single settings need."""
     found = {}
     metrics = spec.metrics
     if spec.auth.manager == "fab" and spec.facts.auth_managers["fab"]:
@@ -65,6 +65,6 @@ def _packages(spec: DeploymentSpec) -> dict[str, str]:
 
 
 def _log_packages(folder: str | None) -> dict[str, str]:
-    """Return what the place of task logs needs."""
+    """Return the packages that the location of task logs needs."""
     provider = _LOG_PROVIDERS.get((folder or "").partition("://")[0])
     return {f"{_PROVIDER}{provider}": f"remote_logging.folder {folder!r}"} if provider else {}

@@ -1,4 +1,4 @@
-"""What Airflow's processes read from Secrets, by group: `AirflowFacts.processes` say who reads which."""
+"""Secrets of Airflow's processes, by group. `AirflowFacts.processes` name the groups of each process."""
 
 import base64
 import hashlib
@@ -22,10 +22,12 @@ def secret_groups(
     passwords: dict[str, pulumi.Output[str]],
     urls: dict[str, pulumi.Output[str]],
 ) -> dict[str, dict[str, Any]]:
-    """Group -> environment variable -> value. A group without any has no Secret.
+    """Return the secret values by group and environment variable. A group without values has no Secret.
 
-    :param passwords: as `generate_passwords` makes them.
-    :param urls: as `service_urls` makes them.
+    Args:
+        spec: The Deployment.
+        passwords: As `generate_passwords` returns them.
+        urls: As `service_urls` returns them.
     """
     values: dict[str, Any] = {
         **urls,
@@ -43,7 +45,7 @@ def secret_groups(
     if spec.has_admin:
         password = admin_password(spec, passwords)
         groups[_admin_group(spec)] = {
-            # Without a name the release Job makes no user.
+            # Without a name the release Job creates no user.
             **({"ASTRO_ADMIN_USERNAME": ADMIN} if _admin_group(spec) == "admin" else {}),
             **({} if password is None else {ADMIN_PASSWORD: password}),
         }
@@ -53,7 +55,7 @@ def secret_groups(
 
 
 def references(spec: DeploymentSpec) -> dict[str, dict[str, ValueFrom]]:
-    """Group -> environment variable -> key of an existing Secret or ConfigMap that has its value."""
+    """Return the existing Secrets and ConfigMaps with a value, by group and environment variable."""
     groups: dict[str, dict[str, ValueFrom]] = {
         group: _references(spec, named) for group, named in spec.facts.secret_settings.items()
     }
@@ -64,7 +66,7 @@ def references(spec: DeploymentSpec) -> dict[str, dict[str, ValueFrom]]:
         },
         **{f"AIRFLOW_VAR_{key.upper()}": value for key, value in spec.variables_from.items()},
     }
-    own = {*spec.environment, *spec.secret_environment}  # which win
+    own = {*spec.environment, *spec.secret_environment}  # these win
     groups["connections"] = {
         name: value for name, value in given.items() if value is not None and name not in own
     }
@@ -76,7 +78,7 @@ def references(spec: DeploymentSpec) -> dict[str, dict[str, ValueFrom]]:
 def admin_password(
     spec: DeploymentSpec, passwords: dict[str, pulumi.Output[str]]
 ) -> pulumi.Input[str] | None:
-    """Return the password of the user `admin`; None if it is in an existing Secret, or there is no admin."""
+    """Return the password of the user `admin`; None if there is no such user or an existing Secret has it."""
     given = spec.auth.admin_password
     if not spec.has_admin or isinstance(given, ValueFrom):
         return None
@@ -86,7 +88,7 @@ def admin_password(
 def _settings(
     spec: DeploymentSpec, named: dict[str, str], values: dict[str, Any]
 ) -> dict[str, Any]:
-    """Return the values of a group by their variables, without those that an existing Secret has."""
+    """Return the values of a group by variable, without those in existing Secrets."""
     settings: dict[str, Any] = {}
     for variable, name in named.items():
         value = values.get(name)
@@ -112,7 +114,7 @@ def _references(spec: DeploymentSpec, named: dict[str, str]) -> dict[str, ValueF
 
 
 def _admin_group(spec: DeploymentSpec) -> str:
-    """Return the group with the admin's password: of the webserver's start, or of the release Job."""
+    """Return the group of the admin's password: the webserver or the release Job reads it."""
     return "simple-auth" if spec.auth.manager == "simple" else "admin"
 
 

@@ -29,7 +29,7 @@ from astro_pulumi.spec import (
 
 DATABASE_CA: Final = "database-ca.pem"
 BROKER_CA: Final = "broker-ca.pem"
-# Whose login is in a URL, by the URL's name: the part of the names of variables that carry the login.
+# Service whose login is in a URL, by the URL's name. The names of the login's variables contain the service.
 _DATABASE: Final = "DATABASE"
 _BROKER: Final = "BROKER"
 _LOGINS: Final = {
@@ -48,11 +48,12 @@ def service_urls(
     namespace: pulumi.Output[str],
     checked: pulumi.Output[None],
 ) -> dict[str, pulumi.Output[str]]:
-    """By name of the value in `AirflowFacts.secret_settings`, and two plain URLs, without a driver:
-    `plain_database_url`, and `keda_database_url` as KEDA reaches the database from its own namespace.
+    """Return the URLs by their names in `AirflowFacts.secret_settings`.
 
-    A URL whose login is in an existing Secret has none here: see `existing_login`. None of the database's
-    is known before `checked` is: what must not go on has no URL to go on with.
+    Two more URLs have no driver: `plain_database_url`, and `keda_database_url`, with which KEDA reaches the
+    database from its own namespace. A URL whose login is in an existing Secret has no login here: see
+    `existing_login`. The URLs of the database are unknown before `checked` is known, so that a refused deploy
+    goes no further.
     """
     direct = pulumi.Output.all(_database_url(spec, passwords), checked).apply(
         lambda values: str(values[0])
@@ -73,7 +74,7 @@ def service_urls(
 
 
 def existing_login(spec: DeploymentSpec, url: str) -> tuple[str, LoginFrom] | None:
-    """Return the service and its login that the URL of this name lacks; None if it lacks none."""
+    """Return the service and the existing login that the URL of this name lacks, or None."""
     service = _LOGINS.get(url)
     given = spec.broker if service == _BROKER else spec.database
     if service is None or not isinstance(given, ExternalService) or given.login_from is None:
@@ -87,9 +88,9 @@ def composing_command(service: str, url: str) -> str:
 
 
 def pooled_url(spec: DeploymentSpec, url: str) -> str:
-    """Return the URL of the database as Airflow's processes use it: PgBouncer's, with the same login.
+    """Return the URL of the database through PgBouncer, for Airflow's processes, with the same login.
 
-    What `url` says of TLS is between PgBouncer and the database; its other options are the client's.
+    TLS options of `url` are between PgBouncer and the database. Other options are the client's.
     """
     parts = urlsplit(url)
     login = "".join(parts.netloc.rpartition("@")[:2])
@@ -164,7 +165,7 @@ def _broker_url(
 def _given_url(
     service: ExternalService, scheme: pulumi.Input[str], path: pulumi.Input[str]
 ) -> pulumi.Output[str]:
-    """Return the URL of a service of the user's: as it was given, or made of its parts."""
+    """Return the URL of a user's service: the given one, or one composed of its parts."""
     if service.url is not None:
         return pulumi.Output.secret(service.url)
     login = service.username, service.password  # neither, if it is in an existing Secret
@@ -183,12 +184,15 @@ def _login(username: str | None, password: str | None) -> str:
 
 
 def _host(host: str) -> str:
-    """Return the host as URLs have it: an IPv6 address in brackets."""
+    """Return the host in the form of URLs, with brackets around an IPv6 address."""
     return f"[{host}]" if ":" in host and not host.startswith("[") else host
 
 
 def _as_seen_by_keda(spec: DeploymentSpec, url: str, namespace: str) -> str:
-    """KEDA has neither this namespace's names nor the pods' certificates: TLS, but nobody is verified."""
+    """Return the database's URL for KEDA, which lacks the names of this namespace and the pods' certificates.
+
+    With a certificate of the user's, KEDA uses TLS without verification.
+    """
     parts = urlsplit(url)
     if not isinstance(spec.database, ExternalDatabase):
         name = object_name(spec.name, POSTGRESQL)
@@ -202,7 +206,7 @@ def _as_seen_by_keda(spec: DeploymentSpec, url: str, namespace: str) -> str:
 def _for_asyncpg(
     spec: DeploymentSpec, database_url: pulumi.Output[str]
 ) -> dict[str, pulumi.Output[str]]:
-    """Its URL, where the one that Airflow makes would not do, and the file of the certificate."""
+    """Return the URL for asyncpg if Airflow cannot derive it, and the file of the certificate."""
     if spec.pgbouncer is None and not isinstance(spec.database, ExternalDatabase):
         return {}
 

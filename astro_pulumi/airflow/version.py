@@ -1,4 +1,4 @@
-"""Airflow versions, and which of them a base image carries."""
+"""Airflow versions, and the version in a base image."""
 
 import re
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ _RUNTIME_NAMES = {"astro-runtime", "runtime", "runtime-dev", "astro-runtime-dev"
 
 @dataclass(frozen=True, slots=True, order=True)
 class AirflowVersion:
-    """`patch` is None where only the minor version is known."""
+    """An Airflow version. `patch` is None if only the minor version is known."""
 
     major: int
     minor: int
@@ -23,9 +23,10 @@ class AirflowVersion:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Reads "3.3" or "2.10.4".
+        """Parse "3.3" or "2.10.4".
 
-        :raises ValueError: when `text` is neither.
+        Raises:
+            ValueError: `text` is not an Airflow version.
         """
         match = re.fullmatch(r"(\d+)\.(\d+)(?:\.(\d+))?", text.strip())
         if not match:
@@ -33,18 +34,19 @@ class AirflowVersion:
         return cls(int(match[1]), int(match[2]), int(match[3]) if match[3] else None)
 
     def with_patch(self) -> Self:
-        """Return the oldest version that this one may be, which can be compared with any other."""
+        """Return the oldest version that this one may be, which is comparable with any other."""
         return replace(self, patch=self.patch or 0)
 
     def __str__(self) -> str:
+        """Return `3.3` or `2.10.4`."""
         patch = "" if self.patch is None else f".{self.patch}"
         return f"{self.major}.{self.minor}{patch}"
 
 
 def version_in_image(reference: str) -> AirflowVersion | None:
-    """The Airflow version that an image's name and tag promise, None if they do not say.
+    """Return the Airflow version that an image's name and tag promise, or None if they do not name one.
 
-    Knows Astro Runtime's two tag schemes and apache/airflow's; a digest after the tag is ignored.
+    Understands the two tag schemes of Astro Runtime and that of apache/airflow, and ignores a digest.
     """
     name, _, tag = reference.partition("@")[0].rpartition(":")
     if not name or "/" in tag:

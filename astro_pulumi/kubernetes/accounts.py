@@ -1,6 +1,7 @@
-"""Service accounts: who the pods are, and the login that their images are pulled with.
+"""Service accounts of the pods, and the login with which their images are pulled.
 
-The login is here and not in the pods: one that changes, such as the token of a CI run, restarts nothing.
+The login is in the service accounts, not in the pods, so that a changed login, such as the token of a CI run,
+restarts nothing.
 """
 
 import base64
@@ -19,13 +20,13 @@ SERVICES: Final = "services"
 
 
 def airflow_account(spec: DeploymentSpec, pull_secret: Any | None) -> Manifest:
-    """Who Airflow's pods are. It has no rights in the cluster; clouds may give it some elsewhere."""
+    """Build the service account of Airflow's pods. It has no rights in the cluster; clouds may add some."""
     annotations = spec.service_account_annotations
     return service_account(spec, AIRFLOW, pull_secret, annotations)
 
 
 def services_account(spec: DeploymentSpec, pull_secret: Any | None) -> Manifest:
-    """Who the pods beside Airflow's are: embedded services, PgBouncer, the exporter. It has no rights."""
+    """Build the service account of embedded services, PgBouncer and the exporter. It has no rights."""
     return service_account(spec, SERVICES, pull_secret)
 
 
@@ -35,7 +36,7 @@ def service_account(
     pull_secret: Any | None,
     annotations: Mapping[str, Any] | None = None,
 ) -> Manifest:
-    """A service account without a token. Pods that name it are pulled with `pull_secret`."""
+    """Build a service account without a token. Its pods pull images with `pull_secret`."""
     return {
         "apiVersion": "v1",
         "kind": "ServiceAccount",

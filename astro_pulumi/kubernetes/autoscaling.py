@@ -14,7 +14,12 @@ _KEDA_LOGIN: Final = {"USERNAME": "userName", "PASSWORD": "password"}
 
 
 def autoscalers(spec: DeploymentSpec, secrets: dict[str, Any]) -> dict[str, Manifest]:
-    """By name of what they are for. `secrets["keda"]` is the name of the Secret with the connection."""
+    """Build the autoscalers by name of the workload.
+
+    Args:
+        spec: The Deployment.
+        secrets: Names of Secrets by group. "keda" has the database connection.
+    """
     scaled = [queue for queue in spec.worker_queues if queue.is_scaled]
     if spec.autoscaling.type == "cpu":
         return {f"worker-{queue.name}": _cpu_autoscaler(spec, queue) for queue in scaled}
@@ -23,7 +28,7 @@ def autoscalers(spec: DeploymentSpec, secrets: dict[str, Any]) -> dict[str, Mani
 
 
 def _cpu_autoscaler(spec: DeploymentSpec, queue: WorkerQueue) -> Manifest:
-    """A HorizontalPodAutoscaler by the use of Airflow's container: sidecars may request nothing."""
+    """Build a HorizontalPodAutoscaler by the CPU usage of Airflow's container. Sidecars may lack requests."""
     metric = {
         "name": "cpu",
         "container": AIRFLOW_CONTAINER,
@@ -47,9 +52,9 @@ def _cpu_autoscaler(spec: DeploymentSpec, queue: WorkerQueue) -> Manifest:
 
 
 def _keda_authentication(spec: DeploymentSpec, connection_secret: Any | None) -> Manifest:
-    """Where KEDA finds the database: `connection_secret` is the name of a Secret with key `connection`.
+    """Build KEDA's access to the database, with the Secret `connection_secret` and its key `connection`.
 
-    Without one KEDA reads the login in the user's own Secret, and the rest is in the triggers.
+    Without such a Secret, KEDA reads the login from the user's own Secret, and the triggers have the rest.
     """
     keys = (
         {"connection": ValueFrom("secret", connection_secret, KEDA_CONNECTION)}
@@ -75,8 +80,8 @@ def _login_keys(spec: DeploymentSpec) -> dict[str, ValueFrom]:
 
 
 def _keda_autoscaler(spec: DeploymentSpec, queue: WorkerQueue) -> Manifest:
-    """A ScaledObject: as many workers as the queue's queued and running tasks fill."""
-    # Names of queues hold lower-case letters, digits and dashes only, so they need no escaping.
+    """Build a ScaledObject: as many workers as the queued and running tasks of the queue fill."""
+    # Names of queues consist of lower-case letters, digits and dashes, so they need no escaping.
     queues = ", ".join(f"'{name}'" for name in spec.queues_served(queue))
     query = formatted(
         "SELECT ceil(count(*)::decimal / {concurrency}) FROM task_instance "
@@ -107,11 +112,14 @@ def _keda_autoscaler(spec: DeploymentSpec, queue: WorkerQueue) -> Manifest:
 
 
 def _keda_database(spec: DeploymentSpec) -> Manifest:
-    """Where the database is, if its login is in a Secret of the user's; else the connection says it."""
+    """Return the address of the database for KEDA if its login is in the user's Secret.
+
+    Otherwise the connection has the address.
+    """
     database = spec.database
     if not isinstance(database, ExternalDatabase) or database.login_from is None:
         return {}
-    # KEDA has no certificates of the user's: TLS, but nobody is verified.
+    # KEDA does not have the user's certificate, so it uses TLS without verification.
     mode = "require" if database.ca_certificate is not None else database.ssl_mode
     return {
         "host": database.host,

@@ -1,4 +1,4 @@
-"""What keeps a Deployment up while nodes are drained: PodDisruptionBudgets."""
+"""PodDisruptionBudgets, which keep a Deployment available while nodes are drained."""
 
 from astro_pulumi.kubernetes.metadata import Manifest, labels, selector
 from astro_pulumi.kubernetes.workloads import queue_label
@@ -7,7 +7,7 @@ from astro_pulumi.spec import DeploymentSpec
 
 
 def disruption_budgets(spec: DeploymentSpec) -> dict[str, Manifest]:
-    """Build one by name of the workload. A single pod is not held by its budget."""
+    """Build a PodDisruptionBudget for each workload, by name. It does not protect a single pod."""
     budgets = {
         process.component: _budget(spec, process.component, process.component, {})
         for process in spec.processes
@@ -29,9 +29,9 @@ def _budget(spec: DeploymentSpec, name: str, component: str, more: dict[str, str
             "labels": labels(spec.name, component, **more),
         },
         "spec": {
-            # And not a least number of pods, which would keep a node from being drained of a single one.
+            # Not `minAvailable`, which would block the drain of a node with a workload's only pod.
             "maxUnavailable": 1,
-            # A pod that is not ready serves nobody, and must not hold up the node's drain.
+            # A pod that is not ready must not delay the drain of its node.
             "unhealthyPodEvictionPolicy": "AlwaysAllow",
             "selector": {"matchLabels": selector(spec.name, component, **more)},
         },

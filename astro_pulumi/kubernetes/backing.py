@@ -1,4 +1,4 @@
-"""Embedded PostgreSQL and Redis: one pod each with a persistent volume. For trial and small use."""
+"""Embedded PostgreSQL and Redis, for trial and small use: one pod each, with a persistent volume."""
 
 from typing import Any, Final
 
@@ -20,17 +20,17 @@ from astro_pulumi.spec import BackingService, DeploymentSpec
 BACKUPS: Final = "backups"
 _UID: Final = 999  # `postgres` and `redis` in the official images
 _RUN: Final = "/var/run/postgresql"
-# The volume of a Deployment that was destroyed has the password of that time. Over the socket PostgreSQL asks
-# for none; it answers there while the image's entrypoint makes the database, too.
+# The volume of a destroyed Deployment has the password of that time. Over the socket PostgreSQL asks for no
+# password. It also answers there while the image's entrypoint initializes the database.
 _ALTER_ROLE: Final = """\
 until printf "ALTER ROLE %s PASSWORD '%s'" "$POSTGRES_USER" "$(cat "$POSTGRES_PASSWORD_FILE")" |
   psql -q -X -U "$POSTGRES_USER" -d "$POSTGRES_DB"; do sleep 0.2; done 2>/dev/null
 """
-_PGDATA: Final = "/var/lib/postgresql/data/pgdata"  # a folder of its own: volumes hold lost+found
+_PGDATA: Final = "/var/lib/postgresql/data/pgdata"  # a sub-folder: volumes contain lost+found
 
 
 def warning(spec: DeploymentSpec) -> pulumi.Input[str | None]:
-    """What to say of a Deployment that is to outlive a node on services that do not; else None."""
+    """Return a warning if workloads have several replicas and an embedded service has one; otherwise None."""
     services = {
         "database": isinstance(spec.database, BackingService),
         "broker": isinstance(spec.broker, BackingService),
@@ -56,7 +56,7 @@ def postgresql(
     password_secret: Any,
     account: Any,
 ) -> Manifest:
-    """`password_secret` is the name of a Secret with the key `password`."""
+    """Build PostgreSQL's StatefulSet. `password_secret` is the name of a Secret with the key `password`."""
     container: Manifest = {
         "name": "postgresql",
         "image": service.image,
@@ -79,7 +79,7 @@ def postgresql(
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
             {"name": "password", "mountPath": "/run/secrets/postgresql", "readOnly": True},
         ],
-        # Over TCP: while the image's entrypoint makes the database, it listens on the socket only.
+        # Over TCP: during the initialization by the entrypoint, PostgreSQL listens on the socket only.
         **_probes(
             ["pg_isready", "-q", "-h", "127.0.0.1", "-U", DATABASE_USER, "-d", DATABASE_NAME]
         ),
@@ -93,14 +93,14 @@ def postgresql(
 
 
 def backup_claim(spec: DeploymentSpec, service: BackingService) -> Manifest:
-    """The volume for dumps of PostgreSQL. Nobody mounts it until one is made."""
+    """Build the claim of the volume for dumps of PostgreSQL. No pod mounts it until a dump is made."""
     return {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
         "metadata": {
             "name": object_name(spec.name, BACKUPS),
             "labels": labels(spec.name, BACKUPS),
-            # Volumes of many storage classes are made for their first pod.
+            # Many storage classes provision a volume for its first pod.
             "annotations": SKIP_AWAIT,
         },
         "spec": _claim(service),
@@ -113,11 +113,11 @@ def redis(
     configuration_secret: Any,
     account: Any,
 ) -> Manifest:
-    """`configuration_secret` is the name of a Secret with the key `redis.conf`."""
+    """Build Redis' StatefulSet. `configuration_secret` is the name of a Secret with the key `redis.conf`."""
     container: Manifest = {
         "name": "redis",
         "image": service.image,
-        "args": ["/etc/redis/redis.conf"],  # the password is in the file: arguments can be seen
+        "args": ["/etc/redis/redis.conf"],  # the password is in the file: arguments are visible
         "ports": [{"name": "redis", "containerPort": REDIS_PORT}],
         "resources": resources(service.resources),
         "securityContext": container_security(),
@@ -146,17 +146,17 @@ def redis(
 
 
 def redis_configuration(password: str) -> str:
-    """`redis.conf`: queued tasks survive the pod, so they are written to disk each second."""
+    """Return `redis.conf`. Redis writes to disk each second, so that queued tasks survive the pod."""
     return f"requirepass {password}\ndir /data\nappendonly yes\nappendfsync everysec\n"
 
 
 def postgresql_service(spec: DeploymentSpec) -> Manifest:
-    """The Service of PostgreSQL."""
+    """Build the Service of PostgreSQL."""
     return service(spec, "postgresql", port("postgresql", POSTGRESQL_PORT))
 
 
 def redis_service(spec: DeploymentSpec) -> Manifest:
-    """The Service of Redis."""
+    """Build the Service of Redis."""
     return service(spec, "redis", port("redis", REDIS_PORT))
 
 
@@ -198,8 +198,8 @@ def _stateful_set(
             # pulled) is not replaced by a repaired one: kubernetes/kubernetes issue 67250.
             "podManagementPolicy": "Parallel",
             "selector": {"matchLabels": selector(spec.name, component)},
-            # The data outlives the StatefulSet: a changed storage size replaces it. It goes with its
-            # namespace.
+            # A changed storage size replaces the StatefulSet, and the data must outlive it. The data is
+            # deleted with the namespace.
             "persistentVolumeClaimRetentionPolicy": {
                 "whenDeleted": "Retain",
                 "whenScaled": "Retain",

@@ -1,4 +1,4 @@
-"""How people and tasks reach the webserver: Service, Ingress, HTTPRoute."""
+"""Access to the webserver for people and tasks: Service, Ingress, HTTPRoute."""
 
 from typing import Any
 
@@ -8,24 +8,24 @@ from astro_pulumi.kubernetes.service import port, service
 from astro_pulumi.naming import WEBSERVER, object_name
 from astro_pulumi.spec import DeploymentSpec, HttpRoute, Ingress
 
-# Until there is an address. Not for pods behind it, as with every Service here.
+# Wait for an address only, not for pods behind it, as with every Service here.
 _HAS_ADDRESS = {"pulumi.com/waitFor": "jsonpath={.status.loadBalancer.ingress[0]}"}
 
 
 def url_is_of_load_balancer(spec: DeploymentSpec) -> bool:
-    """Whether people reach the webserver at an address that the cluster chooses."""
+    """Return whether the cluster chooses the address of the webserver."""
     return spec.exposure.type == "LoadBalancer" and spec.exposure.base_url is None
 
 
 def load_balancer_url(status: dict[str, Any]) -> str:
-    """The URL of a Service that has got an address."""
+    """Return the URL of a Service with an address."""
     (first, *_) = status["loadBalancer"]["ingress"]
     host = first.get("hostname") or first["ip"]
     return f"http://{f'[{host}]' if ':' in host else host}:{WEBSERVER_PORT}"
 
 
 def webserver_service(spec: DeploymentSpec) -> Manifest:
-    """The Service that people and tasks reach the webserver through."""
+    """Build the webserver's Service."""
     exposure = spec.exposure
     node_port = {} if exposure.node_port is None else {"nodePort": exposure.node_port}
     awaited = _HAS_ADDRESS if url_is_of_load_balancer(spec) else SKIP_AWAIT
@@ -39,7 +39,7 @@ def webserver_service(spec: DeploymentSpec) -> Manifest:
 
 
 def webserver_ingress(spec: DeploymentSpec, ingress: Ingress) -> Manifest:
-    """The Ingress to that Service."""
+    """Build the Ingress to the webserver's Service."""
     service = {"name": object_name(spec.name, WEBSERVER), "port": {"name": "http"}}
     path = {"path": ingress.path, "pathType": "Prefix", "backend": {"service": service}}
     tls = [{"hosts": [ingress.host], "secretName": ingress.tls_secret}]
@@ -60,7 +60,7 @@ def webserver_ingress(spec: DeploymentSpec, ingress: Ingress) -> Manifest:
 
 
 def webserver_route(spec: DeploymentSpec, route: HttpRoute) -> Manifest:
-    """The HTTPRoute to that Service."""
+    """Build the HTTPRoute to the webserver's Service."""
     parent = {
         "name": route.gateway,
         **({} if route.gateway_namespace is None else {"namespace": route.gateway_namespace}),

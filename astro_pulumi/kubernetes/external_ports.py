@@ -1,4 +1,4 @@
-"""Ports outside of the Deployment that its arguments name, for pods that may not call everything."""
+"""Ports outside of the Deployment that its arguments name, for pods whose egress is limited."""
 
 import re
 from collections.abc import Iterator
@@ -33,7 +33,10 @@ def ports_outside(
 ) -> pulumi.Input[list[Manifest]]:
     """Return the `ports` of an egress rule for addresses that no selector can describe.
 
-    :param process: None for PgBouncer.
+    Args:
+        spec: The Deployment.
+        process: The process, or None for PgBouncer.
+        reaches_database: Whether the pod connects to the database directly.
     """
     named: list[pulumi.Input[list[Port]]] = []
     if reaches_database and isinstance(spec.database, ExternalService):
@@ -41,7 +44,7 @@ def ports_outside(
     if process is not None:
         named += [[(443, "TCP")], *_of_process(spec, process)]
     found = computed(_rules, *named)
-    # A port is no secret, even if the URL is.
+    # A port is not a secret, even if its URL is.
     return pulumi.Output.unsecret(found) if isinstance(found, pulumi.Output) else found
 
 
@@ -59,7 +62,7 @@ def _of_process(spec: DeploymentSpec, process: Process) -> Iterator[pulumi.Input
 
 
 def _of_logs(spec: DeploymentSpec) -> Iterator[pulumi.Input[list[Port]]]:
-    """The webserver shows the logs that are kept elsewhere."""
+    """Return the ports of the remote log storage, which the webserver reads."""
     logging = spec.remote_logging
     if logging is None:
         return

@@ -1,4 +1,4 @@
-"""The Jobs of a deploy, which run once in Airflow's image and may speak to the Kubernetes API."""
+"""Jobs of a deploy, which run once in Airflow's image and may call the Kubernetes API."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -22,13 +22,19 @@ def job(
     *,
     patch: Mapping[str, Any] | None = None,
 ) -> Manifest:
-    """Build the Job of `pod`, which runs as the component's own service account.
+    """Build a Job of `pod`, with the service account of the component.
 
-    Pulumi replaces the Job when its pod changes; `annotations` of the Job change in place.
+    Pulumi replaces the Job if its pod changes, and updates it in place if its `annotations` change.
 
-    :param patch: of the pod template. By default that of all Airflow pods.
+    Args:
+        spec: The Deployment.
+        component: The component.
+        pod: The pod's spec.
+        deadline: Deadline in seconds.
+        annotations: Annotations of the Job.
+        patch: Patch of the pod template. Default: the patch for all Airflow pods.
     """
-    # Without it the user reads only "exit code 1".
+    # Otherwise the user reads only "exit code 1".
     pod["containers"][0]["terminationMessagePolicy"] = "FallbackToLogsOnError"
     pod = {
         **pod,
@@ -39,7 +45,7 @@ def job(
     template = airflow_template(
         labels(spec.name, component), pod, spec.pod_template if patch is None else patch
     )
-    # Whatever a patch says for all Airflow pods: the Jobs speak to the Kubernetes API.
+    # Also if a patch disables it for all Airflow pods: the Jobs call the Kubernetes API.
     template["spec"]["automountServiceAccountToken"] = True
     return {
         "apiVersion": "batch/v1",
@@ -47,16 +53,16 @@ def job(
         "metadata": {
             "labels": labels(spec.name, component),
             "annotations": {
-                # A failed Job would be waited for again by the next `up` instead of made anew.
+                # Otherwise the next `up` would wait for a failed Job instead of replacing it.
                 "pulumi.com/replaceUnready": "true",
-                # Its own deadline ends it with a reason; Pulumi's wait would end without one.
+                # The Job's own deadline ends it with a reason; Pulumi's timeout would not.
                 "pulumi.com/timeoutSeconds": computed(lambda seconds: str(seconds + 120), deadline),
                 **annotations,
             },
         },
         "spec": {
             "backoffLimit": 0,
-            # Only where the pod never starts: it takes the pod, and its log, away.
+            # Only if the pod never starts: this deadline deletes the pod with its log.
             "activeDeadlineSeconds": computed(lambda seconds: seconds + 60, deadline),
             "template": template,
         },

@@ -1,4 +1,4 @@
-"""Names and labels: how everything of one Deployment is found again."""
+"""Names and labels of a Deployment's objects."""
 
 from typing import Any, Final
 
@@ -6,8 +6,8 @@ Manifest = dict[str, Any]
 
 MANAGED_BY: Final = "astro-pulumi"
 
-# Pulumi would wait for a Service until a pod behind it is ready, for ten minutes when a deploy stops
-# earlier. The workloads are waited for, that is enough.
+# Pulumi would wait until a pod behind a Service is ready, for ten minutes if a deploy stops earlier. The
+# deploy waits for the workloads, which is enough.
 SKIP_AWAIT: Final = {"pulumi.com/skipAwait": "true"}
 
 # Makes Pulumi go on as soon as Kubernetes has begun a roll-out: a Job of ours watches it and says why it
@@ -23,12 +23,12 @@ ADOPTED: Final = {"pulumi.com/patchForce": "true"}
 
 
 def object_name(deployment: str, component: str) -> str:
-    """The name of an object that others find by name, and of its Pulumi resource."""
+    """Return the name of an object that others find by name, and of its Pulumi resource."""
     return f"{deployment}-{component}"
 
 
 def selector(deployment: str, component: str, **more: str) -> dict[str, str]:
-    """The labels that select the pods of one workload. Immutable once made."""
+    """Return the labels that select the pods of a workload. Immutable after creation."""
     return {
         "app.kubernetes.io/name": "airflow",
         "app.kubernetes.io/instance": deployment,
@@ -38,7 +38,7 @@ def selector(deployment: str, component: str, **more: str) -> dict[str, str]:
 
 
 def labels(deployment: str, component: str, **more: str) -> dict[str, str]:
-    """The labels of every object of a Deployment."""
+    """Return the labels of every object of a Deployment."""
     return {
         **selector(deployment, component, **more),
         "app.kubernetes.io/managed-by": MANAGED_BY,

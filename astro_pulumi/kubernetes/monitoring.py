@@ -1,4 +1,4 @@
-"""Airflow's metrics for Prometheus: a statsd_exporter, its Service, and a ServiceMonitor."""
+"""Export of Airflow's metrics to Prometheus: a statsd_exporter, its Service, and a ServiceMonitor."""
 
 from typing import Any, Final
 
@@ -13,17 +13,17 @@ _NOBODY: Final = 65534
 
 
 def metrics_export(spec: DeploymentSpec, account: Any) -> list[Manifest]:
-    """Everything that the Deployment's metrics need in the cluster."""
+    """Build all objects for the Deployment's metrics."""
     if spec.metrics.exporter_image is None:
         return []
     monitor = [_service_monitor(spec)] if spec.metrics.service_monitor else []
-    # Airflow sends to the one port, Prometheus reads from the other.
+    # Airflow sends to the first port, and Prometheus reads from the second.
     ports = port("statsd", STATSD_PORT, protocol="UDP"), port("metrics", METRICS_PORT)
     return [service(spec, STATSD, *ports), _exporter(spec, account), *monitor]
 
 
 def _exporter(spec: DeploymentSpec, account: Any) -> Manifest:
-    """The exporter: one pod, since what it counts is in its memory."""
+    """Build the exporter, a single pod, since it keeps the metrics in memory."""
     probe = {"httpGet": {"path": "/-/healthy", "port": METRICS_PORT}}
     container = {
         "name": STATSD,
@@ -57,7 +57,7 @@ def _exporter(spec: DeploymentSpec, account: Any) -> Manifest:
 
 
 def _service_monitor(spec: DeploymentSpec) -> Manifest:
-    """Tells the Prometheus operator to read that Service."""
+    """Build the object that makes the Prometheus operator read the Service."""
     return {
         "apiVersion": "monitoring.coreos.com/v1",
         "kind": "ServiceMonitor",

@@ -1,6 +1,6 @@
-"""Which pods may talk to which: one NetworkPolicy for each kind of pod, made from one list of connections.
+"""NetworkPolicies: one for each kind of pod, built from one list of allowed connections.
 
-Kubelet's probes need no rule: a policy never cuts off a pod from its own node.
+Probes need no rule: a policy never blocks the kubelet of the pod's own node.
 """
 
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ from astro_pulumi.spec import BackingService, DeploymentSpec
 # A policy sees the port of the pod, not of its Service: the DNS pods of OpenShift listen on 5353.
 _DNS: Final = (53, 5353)
 _PAST_PGBOUNCER: Final = {"migration", "metadata-async"}  # groups of secrets
-# KEDA's operator counts the tasks. It has this label by its Helm chart and by its manifests.
+# KEDA's operator, which counts the tasks, has this label in its Helm chart and in its manifests.
 _KEDA: Final = {
     "namespaceSelector": {},
     "podSelector": {"matchLabels": {"app": "keda-operator"}},
@@ -41,7 +41,7 @@ _KEDA: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """`source` may open connections to `port` of `target`; both are names of components."""
+    """An allowed connection from the component `source` to `port` of the component `target`."""
 
     source: str
     target: str
@@ -50,7 +50,7 @@ class Connection:
 
 
 def connections(spec: DeploymentSpec) -> list[Connection]:
-    """Every connection between pods of the Deployment that is allowed."""
+    """Return every allowed connection between pods of the Deployment."""
     allowed = []
     for client, process in _clients(spec).items():
         if spec.pgbouncer and _reads_database(process) and client != RELEASE_JOB:
@@ -71,7 +71,7 @@ def connections(spec: DeploymentSpec) -> list[Connection]:
 
 
 def network_policies(spec: DeploymentSpec) -> dict[str, Manifest]:
-    """The NetworkPolicies by component; none when they are switched off."""
+    """Build the NetworkPolicies by component; none if they are disabled."""
     if not spec.network_policies.enabled:
         return {}
     clients = _clients(spec)
@@ -95,7 +95,7 @@ def network_policies(spec: DeploymentSpec) -> dict[str, Manifest]:
 
 
 def _clients(spec: DeploymentSpec) -> dict[str, Process]:
-    """Everything that runs Airflow, by component."""
+    """Return every workload that runs Airflow, by component."""
     processes = (*spec.processes, spec.facts.worker, spec.facts.release_job)
     return {process.component: process for process in processes}
 
@@ -105,7 +105,7 @@ def _reads_database(process: Process) -> bool:
 
 
 def _reaches_database(spec: DeploymentSpec, process: Process) -> bool:
-    """Whether it does so itself, and not through PgBouncer alone."""
+    """Return whether a process connects to the database directly, not only through PgBouncer."""
     if spec.pgbouncer is None:
         return _reads_database(process)
     return not _PAST_PGBOUNCER.isdisjoint(process.reads)
@@ -140,7 +140,7 @@ def _from_outside(spec: DeploymentSpec, component: str) -> list[Manifest]:
 
 def _to(spec: DeploymentSpec, component: str, process: Process | None) -> list[Manifest]:
     if component == ROLLOUT:
-        # The Kubernetes API, at an address and a port that differ from cluster to cluster.
+        # The Kubernetes API, whose address and port differ between clusters.
         return [{}]
     if process is None and component != PGBOUNCER:
         return []  # PostgreSQL, Redis and the exporter answer, they never call
@@ -166,7 +166,7 @@ def _to(spec: DeploymentSpec, component: str, process: Process | None) -> list[M
 
 
 def _calls_database(spec: DeploymentSpec, process: Process | None) -> bool:
-    """Return whether the pod does so itself. Without a process it is PgBouncer's."""
+    """Return whether the pod connects to the database directly. Without a process, the pod is PgBouncer's."""
     return process is None or _reaches_database(spec, process)
 
 

@@ -1,8 +1,8 @@
-"""The objects of one Deployment in its namespace, as Pulumi resources that belong together.
+"""Objects of one Deployment in its namespace, as Pulumi resources.
 
-All are owned by one ConfigMap, which is made first and deleted last. A deploy that is killed between the
-answer of the Kubernetes API and the write of Pulumi's state leaves an object that no state knows; with its
-owner such an object goes too, by Kubernetes' garbage collection.
+All are owned by one ConfigMap, which is created first and deleted last. A deploy that is killed between the
+response of the Kubernetes API and the write of Pulumi's state leaves an object that is in no state. Because
+of its owner, Kubernetes' garbage collection deletes such an object too.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from astro_pulumi.naming import object_name
 from astro_pulumi.user_errors import shown_to_the_user
 
 OWNER: Final = "owner"
-# A destroy deletes Jobs first. Dumps of the database must not be lost to a destroy that never came to them.
+# A destroy deletes Jobs first, and a destroy that is interrupted then must not lose dumps of the database.
 _NEVER_REPLACED: Final = ("Job", "PersistentVolumeClaim")
 _WARNING: Final = (
     "Everything of this Deployment but its records and volumes is owned by this ConfigMap: "
@@ -27,9 +27,10 @@ _WARNING: Final = (
 
 
 class Objects:
-    """Makes the objects of one Deployment. Their resources are called `<name>-<component>`."""
+    """Creates the objects of one Deployment. Their resources are named `<name>-<component>`."""
 
     def __init__(self, name: str, namespace: pulumi.Output[str], parent: pulumi.Resource) -> None:
+        """Create the owner of all objects."""
         self._name, self._namespace, self._parent = name, namespace, parent
         self._owners: list[Manifest] = []
         self._trigger: pulumi.Output[str] | None = None
@@ -51,12 +52,19 @@ class Objects:
         trigger: pulumi.Output[str] | None = None,
         replaced_with: pulumi.Output[str] | None = None,
     ) -> KubernetesObject:
-        """Make one object.
+        """Create one object.
 
-        :param turn: what the object waits for, beside what it depends on for good.
-        :param owned: whether it goes when the Deployment's owner goes.
-        :param trigger: the replacement trigger of objects that are deleted before most others.
-        :param replaced_with: another value of it replaces the object.
+        Args:
+            component: Suffix of the resource's name.
+            manifest: The object.
+            depends_on: Resources that the object depends on permanently.
+            retain_on_delete: As in Pulumi's resource options.
+            ignore_changes: As in Pulumi's resource options.
+            hooks: As in Pulumi's resource options.
+            turn: Output to wait for in this deploy.
+            owned: Whether Kubernetes deletes the object with the Deployment's owner.
+            trigger: Replacement trigger of objects that are deleted before most others.
+            replaced_with: Value whose change replaces the object.
         """
         namespace = self._namespace
         if turn is not None:
@@ -81,7 +89,7 @@ class Objects:
         )
 
     def make_rights(self, component: str, manifests: list[Manifest]) -> list[KubernetesObject]:
-        """Make a ServiceAccount, and what it may do."""
+        """Create a ServiceAccount with its Role and RoleBinding."""
         return [
             self.make(f"{component}-{manifest['kind'].lower()}", manifest) for manifest in manifests
         ]
@@ -93,7 +101,7 @@ class Objects:
         ignore_changes: list[str] | None = None,
         replaced_with: pulumi.Output[str] | None = None,
     ) -> KubernetesObject:
-        """Make a ConfigMap with a random suffix, so that its readers roll exactly when it changes."""
+        """Create a ConfigMap with a random suffix, so that its readers roll if and only if it changes."""
         manifest = {
             "apiVersion": "v1",
             "kind": "ConfigMap",
@@ -107,9 +115,10 @@ class Objects:
     def make_secret(
         self, component: str, values: dict[str, Any], type: str = "Opaque"
     ) -> pulumi.Output[str]:
-        """Make a Secret with a random suffix, so that its readers roll exactly when it changes.
+        """Create a Secret with a random suffix, so that its readers roll if and only if it changes.
 
-        Return its name.
+        Returns:
+            Its name.
         """
         manifest = {
             "apiVersion": "v1",
@@ -134,7 +143,7 @@ class Objects:
 
 
 def _owner_reference(owner: KubernetesObject, name: str) -> Manifest:
-    # No `blockOwnerDeletion`: OpenShift asks for rights on the owner's finalizers then.
+    # No `blockOwnerDeletion`: OpenShift would require rights on the owner's finalizers.
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
@@ -144,7 +153,7 @@ def _owner_reference(owner: KubernetesObject, name: str) -> Manifest:
 
 
 def _uid(metadata: Mapping[str, Any] | None) -> Any:
-    """Return the object's uid; unknown in a preview of a new one."""
+    """Return the object's uid; unknown in a preview of a new object."""
     uid = (metadata or {}).get("uid")
     if uid is not None:
         return uid

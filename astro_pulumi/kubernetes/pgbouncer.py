@@ -1,7 +1,6 @@
 """PgBouncer: many connections of Airflow's processes on few of the database, pooled by transaction.
 
-What it is told about the database is made from the database's URL, so that the URL stays the one place
-that says where the data is.
+Its settings about the database are derived from the database's URL, the single source of the address.
 """
 
 from collections.abc import Mapping
@@ -33,13 +32,12 @@ from astro_pulumi.spec import DeploymentSpec, PgBouncer, ValueFrom
 _FOLDER: Final = "/etc/pgbouncer"
 _CA_FILE: Final = "server-ca.pem"
 _NOBODY: Final = 65534
-# The endpoints change first; then SIGINT lets transactions end, and the clients connect to another pod.
-# SIGTERM, which Kubernetes sends, breaks transactions off (before 1.23) or waits for clients to go, which
-# Airflow's never do (since 1.23).
+# The endpoints change first. Then SIGINT lets transactions end, and the clients connect to another pod.
+# Kubernetes sends SIGTERM, which aborts transactions (before 1.23) or waits for clients to disconnect (since
+# 1.23), which Airflow's clients never do.
 _DRAIN: Final = "sleep 5; kill -INT 1; sleep 55"
-# Where the login is in an existing Secret, the pod writes the list of users itself. In that file a quote is
-# written twice, and all else stands for itself. `$(...)` drops the newline at the end of a file that became a
-# Secret.
+# If the login is in an existing Secret, the pod writes the list of users. The file format doubles quotes and
+# has no other escapes. `$(...)` drops the newline at the end of Secrets that were created from files.
 _USERS: Final = "/run/pgbouncer"
 _START_WITH_USERS: Final = r"""
 quoted() {
@@ -62,13 +60,13 @@ exec pgbouncer "$0"
 def workload(
     spec: DeploymentSpec, pgbouncer: PgBouncer, files_secret: Any, account: Any
 ) -> Manifest:
-    """`files_secret` is the name of a Secret with what `files` returns."""
+    """Build the workload. `files_secret` is the name of a Secret with the content of `secret_files`."""
     configuration = f"{_FOLDER}/pgbouncer.ini"
     probe = {"tcpSocket": {"port": PGBOUNCER_PORT}}
     container: Manifest = {
         "name": PGBOUNCER,
         "image": pgbouncer.image,
-        # Images of PgBouncer differ in their entrypoints; what they share is the program.
+        # Images of PgBouncer differ in their entrypoints, but all have this program.
         "command": ["pgbouncer", configuration],
         "ports": [{"name": PGBOUNCER, "containerPort": PGBOUNCER_PORT}],
         "resources": resources(pgbouncer.resources),
@@ -105,14 +103,14 @@ def workload(
 
 
 def pgbouncer_service(spec: DeploymentSpec) -> Manifest:
-    """The Service that Airflow takes for its database."""
+    """Build the Service that Airflow uses as its database."""
     return service(spec, PGBOUNCER, port(PGBOUNCER, PGBOUNCER_PORT))
 
 
 def secret_files(
     spec: DeploymentSpec, pool: PgBouncer, database_url: pulumi.Output[str]
 ) -> dict[str, pulumi.Output[str]]:
-    """Return the content of PgBouncer's Secret. `database_url` is the plain one."""
+    """Return the content of PgBouncer's Secret. `database_url` is the plain URL."""
     certificate = _ca_certificate(spec)
     has_certificate, has_login = certificate is not None, not existing_login(spec, "database_url")
     configuration = partial(
@@ -139,11 +137,14 @@ def configuration_file(
 ) -> str:
     """Return `pgbouncer.ini`.
 
-    :param given: the settings that arguments give.
-    :param url: the database's own URL.
-    :param has_certificate: whether there is a certificate of the database's authority.
-    :param has_login: whether `url` has a login. Without one the pod writes the list of users.
-    :raises ArgumentError: when the URL has what PgBouncer cannot do.
+    Args:
+        given: Settings in arguments.
+        url: The database's own URL.
+        has_certificate: Whether there is a certificate of the database's authority.
+        has_login: Whether `url` has a login. Otherwise the pod writes the list of users.
+
+    Raises:
+        ArgumentError: The URL has an option that PgBouncer does not support.
     """
     parts = urlsplit(url)
     host, port = _address(parts, has_login)
@@ -160,7 +161,7 @@ def configuration_file(
         "auth_file": f"{_FOLDER if has_login else _USERS}/userlist.txt",
         "pool_mode": "transaction",
         "ignore_startup_parameters": "extra_float_digits",
-        # Airflow connects all the time; errors are still logged.
+        # Airflow connects often. Errors are still logged.
         "log_connections": 0,
         "log_disconnections": 0,
         **_tls(dict(parse_qsl(parts.query)), has_certificate),
@@ -201,7 +202,7 @@ def _address(parts: SplitResult, has_login: bool) -> tuple[str, int]:
 
 
 def _tls(options: Mapping[str, str], has_certificate: bool) -> dict[str, str]:
-    """The same modes as libpq's, under the names of PgBouncer."""
+    """Return PgBouncer's settings for the same TLS mode as libpq's."""
     mode = options.get("sslmode", "prefer")
     if "sslcert" in options or "sslkey" in options:
         raise ArgumentError("database.url", "has a client certificate, which PgBouncer cannot use")

@@ -1,4 +1,4 @@
-"""What every pod of a Deployment has in common: security, resources, settings, probes, placement."""
+"""Common parts of all pods of a Deployment: security, resources, settings, probes, placement."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -17,11 +17,11 @@ from astro_pulumi.naming import AIRFLOW_CONTAINER, object_name
 from astro_pulumi.pod_template import FILES_VOLUME, patched
 from astro_pulumi.spec import DeploymentSpec, EnvironmentFrom, Placement, Resources, ValueFrom
 
-# The uid of `astro` in Astro Runtime and of `airflow` in apache/airflow. Stated, because Astro Runtime's
-# USER is a name, of which Kubernetes cannot tell that it is not root.
+# The uid of `astro` in Astro Runtime and of `airflow` in apache/airflow. Set explicitly: `runAsNonRoot`
+# cannot verify Astro Runtime's USER, which is a name.
 _AIRFLOW_UID: Final = 50000
 
-# Seconds that one run of a startup probe waits for the answer.
+# Seconds that one run of a startup probe waits for success.
 _STARTUP_WAIT: Final = 60
 
 
@@ -30,7 +30,7 @@ _KINDS: Final = {"secret": "secret", "config_map": "configMap"}
 
 @dataclass(frozen=True, slots=True)
 class AirflowEnvironment:
-    """The objects that Airflow pods refer to, by name (names may be Outputs)."""
+    """Objects that Airflow pods refer to, by name. Names may be Outputs."""
 
     image: Any
     config: Any  # ConfigMap with settings
@@ -44,11 +44,11 @@ class AirflowEnvironment:
     references: Mapping[str, Mapping[str, ValueFrom]] = field(default_factory=dict)
 
     def sources(self, groups: tuple[str, ...]) -> list[Manifest]:
-        """`envFrom`: later ones win, so that the user's own come last."""
+        """Entries of `envFrom`. Later ones win, so the user's own come last."""
         named = [self.secrets[group] for group in groups if group in self.secrets]
         user = [self.secrets["user"]] if "user" in self.secrets else []
         return [
-            # Nobody knows their keys, so that these must not replace what the Deployment is built around.
+            # Their keys are unknown, so they come first and cannot override the Deployment's settings.
             *map(environment_source, self.environment_from),
             *({"secretRef": {"name": name}} for name in named),
             {"configMapRef": {"name": self.config}},
@@ -60,7 +60,7 @@ class AirflowEnvironment:
         found: dict[str, ValueFrom] = {}
         for group in groups:
             found |= self.references.get(group, {})
-        # Other languages send mappings in any order; another order would roll the pods.
+        # Other languages send mappings in any order, and a changed order would roll the pods.
         return [variable_from(name, value) for name, value in sorted(found.items())]
 
 
@@ -94,9 +94,9 @@ def pod_files() -> dict[str, str]:
 
 
 def pod_security(spec: DeploymentSpec, uid: int, gid: int) -> Manifest:
-    """A pod's security context that the `restricted` Pod Security Standard admits.
+    """Build a pod's security context for the `restricted` Pod Security Standard.
 
-    Without fixed ids OpenShift's `restricted-v2` admits it too, which chooses them.
+    Without fixed ids, OpenShift's `restricted-v2` admits it too, and chooses the ids.
     """
     return {
         "runAsNonRoot": True,
@@ -107,7 +107,7 @@ def pod_security(spec: DeploymentSpec, uid: int, gid: int) -> Manifest:
 
 
 def container_security() -> Manifest:
-    """The same for a container."""
+    """Build a container's security context for the `restricted` Pod Security Standard."""
     return {
         "allowPrivilegeEscalation": False,
         "capabilities": {"drop": ["ALL"]},
@@ -121,7 +121,7 @@ def resources(given: Resources) -> Manifest:
 
 
 def placement(given: Placement) -> Manifest:
-    """Build the fields of a pod's spec that say on which nodes it may run."""
+    """Build the fields of a pod's spec that select its nodes."""
     return {
         **({"nodeSelector": dict(given.node_selector)} if given.node_selector else {}),
         **({"tolerations": list(given.tolerations)} if given.tolerations else {}),
@@ -133,13 +133,15 @@ def placement(given: Placement) -> Manifest:
 def spread(given: Placement, selected: dict[str, str]) -> Manifest:
     """Build the constraints that spread the replicas of a workload.
 
-    By default these are several nodes and zones, if there are: a deploy never waits for it.
+    Default: several nodes and zones if the cluster has them. A deploy never waits for it.
 
-    :param selected: the labels of the workload's pods.
+    Args:
+        given: The user's placement.
+        selected: Labels of the workload's pods.
     """
     counted = {
         "labelSelector": {"matchLabels": selected},
-        # Old and new pods of a rollout are counted apart.
+        # Old and new pods of a roll-out are counted separately.
         "matchLabelKeys": ["pod-template-hash"],
     }
     constraints = given.topology_spread_constraints
@@ -161,7 +163,7 @@ def service_pod(
     placed: Placement,
     **more: Any,
 ) -> Manifest:
-    """The pod spec of a service beside Airflow. `more` is of the pod as well."""
+    """Build the pod spec of a service beside Airflow. `more` has further fields of it."""
     return {
         **placement(placed),
         "containers": [container],
@@ -182,11 +184,15 @@ def deployment(
     name: str | None = None,
     more: Mapping[str, str] = MappingProxyType({}),
 ) -> Manifest:
-    """A workload whose roll-out a Job of ours watches.
+    """Build a Deployment whose roll-out a Job of this package watches.
 
-    :param replicas: None leaves their number to an autoscaler.
-    :param name: what it is called after the Deployment; by default as the component.
-    :param more: labels that tell it from others of the component.
+    Args:
+        spec: The Deployment of Airflow.
+        component: The component.
+        pod: The pod's spec.
+        replicas: None leaves the number to an autoscaler.
+        name: Suffix of its name. Default: the component.
+        more: Labels that distinguish it from other workloads of the component.
     """
     own_labels = labels(spec.name, component, **more)
     return {
@@ -200,7 +206,7 @@ def deployment(
         "spec": {
             **({} if replicas is None else {"replicas": replicas}),
             "selector": {"matchLabels": selector(spec.name, component, **more)},
-            # All new pods at once beside the old ones, which stay until the new are ready.
+            # All new pods start at once, and the old pods stay until the new ones are ready.
             "strategy": {"rollingUpdate": {"maxSurge": "100%", "maxUnavailable": 0}},
             "progressDeadlineSeconds": spec.rollout_timeout,
             "template": {"metadata": {"labels": own_labels}, "spec": pod},
@@ -211,10 +217,10 @@ def deployment(
 def airflow_template(
     own_labels: Mapping[str, str], pod: Manifest, *patches: Mapping[str, Any]
 ) -> Manifest:
-    """Build the template of a pod with Airflow's image, with the user's patches, the last applied last."""
+    """Build the template of a pod with Airflow's image. The user's patches apply in order."""
     metadata = {
         "labels": dict(own_labels),
-        # Of `kubectl logs` and `kubectl exec`: a patch may put another container first.
+        # Default of `kubectl logs` and `kubectl exec`: a patch may put another container first.
         "annotations": {"kubectl.kubernetes.io/default-container": AIRFLOW_CONTAINER},
     }
     return patched({"metadata": metadata, "spec": pod}, *patches)
@@ -227,11 +233,11 @@ def airflow_pod(
     placed: Placement,
     environment: AirflowEnvironment,
 ) -> Manifest:
-    """The pod spec of one Airflow process."""
+    """Build the pod spec of an Airflow process."""
     container: Manifest = {
         "name": AIRFLOW_CONTAINER,
         "image": environment.image,
-        # Never `command`: it would replace the image's init, and signals would not arrive as they must.
+        # Never `command`: it would replace the image's init process, which forwards signals.
         "args": list(process.arguments),
         "env": [*_user(spec), *environment.variables(process.reads)],
         "envFrom": environment.sources(process.reads),
@@ -262,7 +268,7 @@ def airflow_pod(
         "securityContext": pod_security(spec, _AIRFLOW_UID, 0),
         "serviceAccountName": environment.service_account,
         "automountServiceAccountToken": False,
-        # Airflow reads variables such as REDIS_PORT otherwise, which Kubernetes makes of Services.
+        # Kubernetes would set variables such as REDIS_PORT from Services, which Airflow reads differently.
         "enableServiceLinks": False,
         **placement(placed),
     }
@@ -272,7 +278,7 @@ def airflow_pod(
 
 
 def _user(spec: DeploymentSpec) -> list[Manifest]:
-    """Build the variables that say who the user of the pod is.
+    """Build the variables with the user of the pod.
 
     A user id that the image does not know has no name, and Airflow does not start without one.
     """
@@ -281,7 +287,7 @@ def _user(spec: DeploymentSpec) -> list[Manifest]:
 
 
 def mount_secret(pod: Manifest, volume: str, secret: Any, path: str) -> None:
-    """Mount a Secret as files in every container, which needs no right to read it."""
+    """Mount a Secret as files in every container. The pod needs no right to read Secrets for it."""
     mount_files(pod, volume, [{"secret": {"name": secret}}], path)
 
 
@@ -298,21 +304,21 @@ def _probes(probe: HttpProbe | ScriptProbe, base_path: Any) -> Manifest:
         prefix = base_path if probe.under_base_url else ""
         path = formatted("{prefix}{path}", prefix=prefix, path=probe.path)
         action: Manifest = {"httpGet": {"path": path, "port": probe.port}}
-        # Asked often, so that a deploy does not wait for the question.
+        # A short period, so that a deploy does not wait for the probe.
         startup = {**action, "periodSeconds": 1, "timeoutSeconds": 10, "failureThreshold": 300}
         ready, alive = 5, 30
     else:
         script = ["python", f"{FILES}/{probe.script}", *probe.arguments]
         action = {"exec": {"command": script}}
-        # One process that waits for the answer: each costs 0.1 to 0.5 s of CPU, which a roll-out needs
-        # for what starts.
+        # One process that waits for success: each process costs 0.1 to 0.5 s of CPU, which starting pods
+        # need.
         startup = {
             "exec": {"command": [*script, str(_STARTUP_WAIT)]},
             "periodSeconds": 1,
             "timeoutSeconds": _STARTUP_WAIT + 30,
             "failureThreshold": 5,
         }
-        # Nothing is routed by the readiness of these pods.
+        # No traffic depends on the readiness of these pods.
         ready, alive = 60, 60
     return {
         "startupProbe": startup,  # for five minutes at most
@@ -324,7 +330,7 @@ def _probes(probe: HttpProbe | ScriptProbe, base_path: Any) -> Manifest:
         },
         "livenessProbe": {
             **action,
-            # What has just started is alive; to ask would take CPU from what starts beside it.
+            # A process that has just started is alive, and a probe would take CPU from other starting pods.
             "initialDelaySeconds": alive,
             "periodSeconds": alive,
             "timeoutSeconds": 20,

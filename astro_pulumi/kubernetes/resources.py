@@ -1,4 +1,4 @@
-"""Manifests as Pulumi resources of the pulumi-kubernetes provider."""
+"""Kubernetes objects as Pulumi resources of the pulumi-kubernetes provider."""
 
 from importlib.metadata import version
 from typing import Any, Final
@@ -14,7 +14,7 @@ _SECRET_OUTPUTS: Final = {"Secret": ["data", "stringData"]}
 
 
 class KubernetesObject(pulumi.CustomResource):
-    """One object. Its type token is the one that pulumi-kubernetes has for the manifest's kind."""
+    """An object of Kubernetes, with pulumi-kubernetes' type token of its kind."""
 
     metadata: pulumi.Output[dict[str, Any]]
     data: pulumi.Output[dict[str, str]]
@@ -23,6 +23,7 @@ class KubernetesObject(pulumi.CustomResource):
     """Of a Service."""
 
     def __init__(self, name: str, manifest: Manifest, opts: pulumi.ResourceOptions) -> None:
+        """Register a manifest."""
         kind = manifest["kind"]
         super().__init__(
             type_token(manifest["apiVersion"], kind),
@@ -36,7 +37,7 @@ class KubernetesObject(pulumi.CustomResource):
                 pulumi.ResourceOptions(
                     version=VERSION,
                     additional_secret_outputs=_SECRET_OUTPUTS.get(kind),
-                    # The provider does so by itself; for a replacement trigger Pulumi does not ask it.
+                    # The provider decides the same, but Pulumi does not ask it for a replacement trigger.
                     delete_before_replace="name" in manifest["metadata"],
                 ),
                 opts,
@@ -50,7 +51,7 @@ class KubernetesObject(pulumi.CustomResource):
 
 
 def _adopted(metadata: Manifest) -> Manifest:
-    """Return `metadata` with the annotation that lets an object be taken over."""
+    """Return `metadata` with the annotation that allows taking over an existing object."""
     given = metadata.get("annotations", {})
     if isinstance(given, pulumi.Output):
         return {**metadata, "annotations": given.apply(lambda known: {**known, **ADOPTED})}
@@ -58,6 +59,6 @@ def _adopted(metadata: Manifest) -> Manifest:
 
 
 def type_token(api_version: str, kind: str) -> str:
-    """ "apps/v1", "Deployment" -> "kubernetes:apps/v1:Deployment"; the core group is called so."""
+    """Return the type token: `kubernetes:apps/v1:Deployment`. The core group is called `core`."""
     group = api_version if "/" in api_version else f"core/{api_version}"
     return f"kubernetes:{group}:{kind}"

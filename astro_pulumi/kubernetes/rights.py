@@ -1,4 +1,4 @@
-"""What the pods of a Deployment may do in its namespace: Roles, and who has them."""
+"""Rights of a Deployment's pods in its namespace: Roles and RoleBindings."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -29,7 +29,7 @@ def rights(
             "kind": "RoleBinding",
             "metadata": metadata,
             "roleRef": {"apiGroup": _GROUP, "kind": "Role", "name": name},
-            # Without a namespace: the binding's own.
+            # Without a namespace, the subject is in the namespace of the binding.
             "subjects": [{"kind": "ServiceAccount", "name": name}],
         },
     ]

@@ -1,4 +1,4 @@
-"""Services: the names that the pods of a component are reached by."""
+"""Services: names under which the pods of a component are reachable."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +15,7 @@ def service(
     annotations: Mapping[str, Any] = SKIP_AWAIT,
     **more: Any,
 ) -> Manifest:
-    """The Service of a component's pods. `more` is for its `spec`."""
+    """Build the Service of a component's pods. `more` has further fields of its `spec`."""
     return {
         "apiVersion": "v1",
         "kind": "Service",
@@ -29,5 +29,5 @@ def service(
 
 
 def port(name: str, number: int, **more: Any) -> Manifest:
-    """A port of a Service, and of the container that has one of this name."""
+    """Build a port of a Service, for the container's port of the same name."""
     return {"name": name, "port": number, "targetPort": name, **more}

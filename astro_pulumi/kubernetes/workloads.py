@@ -1,4 +1,4 @@
-"""The workloads of Airflow itself: webserver, scheduler, triggerer, dag-processor, workers."""
+"""Workloads of Airflow: webserver, scheduler, triggerer, dag-processor, workers."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -31,7 +31,7 @@ import json, os
 with open({SIMPLE_AUTH_PASSWORDS!r}, "w") as file:
     json.dump({{{ADMIN!r}: os.environ[{ADMIN_PASSWORD!r}]}}, file)
 """
-# Of containers beside the processes, which nobody needs to change.
+# Resources of sidecars, which no argument changes.
 _COPY: Final = Resources(
     requests={"cpu": "10m", "memory": "64Mi", "ephemeral-storage": "1Mi"},
     limits={"cpu": "1", "memory": "256Mi", "ephemeral-storage": "100Mi"},
@@ -45,7 +45,7 @@ _GROOMER: Final = Resources(
 def turns(
     spec: DeploymentSpec, environment: AirflowEnvironment, title: Any
 ) -> dict[str, dict[str, Manifest]]:
-    """Return every workload by its component, in the order in which an upgrade of Airflow needs them."""
+    """Build every workload by its component, in the order in which an upgrade of Airflow needs them."""
     processes = {
         process.component: process_workload(spec, process, environment, title)
         for process in spec.processes
@@ -64,7 +64,7 @@ def process_workload(
     environment: AirflowEnvironment,
     title: Any | None = None,
 ) -> Manifest:
-    """Webserver, scheduler, triggerer or dag-processor. `title` is for the webserver's pages."""
+    """Build the webserver, scheduler, triggerer or dag-processor. `title` is for the webserver's pages."""
     workload = spec.workloads[process.component]
     pod = airflow_pod(spec, process, workload.resources, workload.placement, environment)
     pod["terminationGracePeriodSeconds"] = _DEFAULT_GRACE_PERIOD + process.drain_seconds
@@ -82,7 +82,7 @@ def worker_workload(
     queue: WorkerQueue,
     environment: AirflowEnvironment,
 ) -> Manifest:
-    """The workers of one queue. How many there are is left to the autoscaler where there is one."""
+    """Build the workers of a queue. An autoscaler, if there is one, sets their number."""
     process = _for_queue(spec, queue)
     pod = airflow_pod(spec, process, queue.resources, queue.placement, environment)
     _add_settings(pod, process_settings(spec, process))
@@ -94,12 +94,12 @@ def worker_workload(
 
 
 def worker_name(spec: DeploymentSpec, queue: WorkerQueue) -> str:
-    """The name of a queue's workload."""
+    """Return the name of a queue's workload."""
     return object_name(spec.name, f"worker-{queue.name}")
 
 
 def queue_label(queue: WorkerQueue) -> dict[str, str]:
-    """The label that tells the workers of one queue from those of another."""
+    """Return the label that distinguishes the workers of the queues."""
     return {"astro-pulumi/queue": queue.name}
 
 
@@ -150,7 +150,10 @@ def _add_settings(pod: Manifest, settings: Mapping[str, Any]) -> None:
 
 
 def _add_simple_auth_passwords(pod: Manifest, environment: AirflowEnvironment) -> None:
-    """The simple auth manager opens its password file for writing, so an init container makes the file."""
+    """Add an init container that writes the password file of the simple auth manager.
+
+    The simple auth manager opens the file for writing, so the file cannot be a mounted Secret.
+    """
     group = "simple-auth"
     secrets = [environment.secrets[group]] if group in environment.secrets else []
     pod["initContainers"] = [
@@ -168,7 +171,7 @@ def _add_simple_auth_passwords(pod: Manifest, environment: AirflowEnvironment) -
 
 
 def _add_log_groomer(pod: Manifest, days: int) -> None:
-    """Deletes old log files, which would fill the node's disk. After the process: that one matters."""
+    """Add a container, behind Airflow's own, that deletes old log files: they would fill the node's disk."""
     pod["containers"].append(
         {
             "name": GROOMER,

@@ -217,13 +217,7 @@ def decrypts_with(keys: str) -> Callable[[str], bool]:
 
 
 def problems(found: Database, needs: Mapping[str, Any], pool_size: int) -> list[str]:
-    """Return a line for each reason not to use a database, for any direction of change.
-
-    Args:
-        found: The state of the database.
-        needs: See `database_needs` of the package.
-        pool_size: Number of connections in each of Airflow's pools.
-    """
+    """Return a line for each reason not to use a database, for any direction of change."""
     return [
         *of_server(found, needs),
         *of_schema(found),

@@ -53,8 +53,8 @@ current_phase = "start"
 def describe_stop() -> str:
     """Return the termination message after SIGTERM."""
     return (
-        f"The release Job was stopped after {time.monotonic() - STARTED:.0f} s, at: {current_phase}. It was deleted, or "
-        "took longer than timeouts.release_job allows."
+        f"The release Job was stopped after {time.monotonic() - STARTED:.0f} s, at: {current_phase}. "
+        "It was deleted, or took longer than timeouts.release_job allows."
     )
 
 

@@ -1,4 +1,4 @@
-"""An Astro project on disk."""
+"""An Astro project on disk: its files, its Dockerfile, its problems."""
 
 from astro_pulumi.project.reader import Project, read_project
 

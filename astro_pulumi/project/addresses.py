@@ -1,10 +1,10 @@
-"""Hide the secrets in addresses. A token may be anywhere, also in the path."""
+"""Hide the secrets in addresses. A token may be in any part, also in the path."""
 
 import hashlib
 import re
 from typing import Final
 
-# The length of the scheme is limited, or long lines would take quadratic time.
+# Without a limit on the scheme's length, long lines would take quadratic time.
 _ADDRESS: Final = re.compile(r"([A-Za-z0-9+.-]{0,30}://)([^\s;'\"]+)")
 _HOST: Final = re.compile(r"[A-Za-z0-9.-]+(?::\d+)?")
 

@@ -1,8 +1,8 @@
-"""Give secrets, such as the password of a package index, to the installation of requirements.txt.
+"""Pass secrets, such as the password of a package index, to the installation of requirements.txt.
 
-pulumi-docker has no secret mounts: the session that it opens for BuildKit offers registry logins only
-(provider/image.go). A declared build argument is in the image's history. Docker's predefined proxy arguments
-are not: both of its builders give them to every RUN, and leave them out of history and cache keys
+pulumi-docker has no secret mounts: its session with BuildKit offers registry logins only (provider/image.go).
+A declared build argument is in the image's history. Docker's predefined proxy arguments are not: both of its
+builders pass them to every RUN, and keep them out of history and cache keys
 (https://docs.docker.com/reference/dockerfile/#predefined-args). So all secrets together are packed into
 FTP_PROXY, which pip and apt read for `ftp://` addresses only.
 """
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
     from astro_pulumi.project.lint.subject import Subject
 
 CARRIER: Final = "FTP_PROXY"
-_MARK: Final = "astro-pulumi:"  # not a proxy, which a base image may set
+_MARK: Final = "astro-pulumi:"  # distinguishes the secrets from a proxy that a base image sets
 # pip replaces `${NAME}` in requirements.txt for such names only.
 NAME: Final = re.compile(r"[A-Z][A-Z0-9_]*")
 
-# The secrets become variables of pip's process. Python unpacks them, since Astro Runtime's shell prints each
-# command with its values (`-x`). One line without single quotes: it stands in a RUN.
+# The secrets become environment variables of pip. Python unpacks them: Astro Runtime's shell prints each
+# command with its values (`-x`). One line without single quotes, for a RUN instruction.
 PIP_WITH_SECRETS: Final = (
     "import base64, json, os, sys; "
     f'_, _, packed = os.environ.pop("{CARRIER}", "").partition("{_MARK}"); '
     'os.environ.update(json.loads(base64.b64decode(packed) or "{}")); '
     'os.execv(sys.executable, [sys.executable, "-m", "pip", *sys.argv[1:]])'
 )
-# git keeps the address that it clones from, login included, in the clone.
+# A git clone contains its address with the login.
 _KEPT_CLONE = re.compile(r"^(?:-e|--editable)\b.*\$\{")
 
 
@@ -42,7 +42,7 @@ def pack(secrets: Mapping[str, str]) -> str:
 
 
 def why_no_secrets(subject: "Subject") -> str | None:
-    """Return why the build of a project cannot take secrets and what to do, or None if it can."""
+    """Return the reason why the build of a project cannot take secrets, with the remedy; None if it can."""
     if REQUIREMENTS not in subject.listing.by_path:
         return "only the installation of requirements.txt gets them, and there is no such file"
     if f"COPY {REQUIREMENTS}" not in subject.build_steps:

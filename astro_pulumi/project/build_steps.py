@@ -1,8 +1,8 @@
-"""Add the build steps that a base image without `ONBUILD` leaves to the project's Dockerfile.
+"""Add the build steps that a base image without `ONBUILD` requires in the project's Dockerfile.
 
 Astro Runtime's `ONBUILD` installs `packages.txt` and `requirements.txt` and copies the project, so most
-Dockerfiles have one line. With the same line, `apache/airflow` and the `-base` images of Astro Runtime would
-give an image without DAGs. A Dockerfile that brings DAGs into the image itself is complete.
+Dockerfiles have a single line. With the same line, `apache/airflow` and the `-base` images of Astro Runtime
+would build an image without DAGs. A Dockerfile that copies DAGs into the image itself is complete.
 """
 
 import re
@@ -17,7 +17,7 @@ from astro_pulumi.project.files import PACKAGES, REQUIREMENTS
 _HEAD: Final = """
 # Added by astro_pulumi, since the base image does not do it: install and copy the project.
 """
-# The user by id: `astro` in Astro Runtime and `airflow` in apache/airflow share it.
+# The user's id is the same for `astro` in Astro Runtime and `airflow` in apache/airflow.
 _INSTALL_PACKAGES: Final = """\
 USER root
 COPY packages.txt ./
@@ -26,7 +26,7 @@ RUN packages=$(sed -e 's/\\r$//' -e 's/#.*//' packages.txt | tr -s '[:space:]' '
  && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $packages \\
  && rm -rf /var/lib/apt/lists/*; fi
 """
-# Airflow's own version is a requirement too, so that no other requirement replaces Airflow.
+# Airflow's installed version is a requirement too, so that no other requirement replaces Airflow.
 _INSTALL_REQUIREMENTS: Final = f"""\
 COPY requirements.txt ./
 RUN if sed -e 's/\\r$//' -e 's/#.*//' requirements.txt | grep -q '[^[:space:]]'; then \\
@@ -51,12 +51,12 @@ _RUN_BRINGS_DAGS = re.compile(
 
 
 def missing_build_steps(dockerfile: Dockerfile, base: BaseImage, files: Collection[str]) -> str:
-    """Return what to append to the Dockerfile, or "" if it is complete.
+    """Return the lines to append to the Dockerfile; empty if it is complete.
 
     Args:
         dockerfile: The project's Dockerfile.
         base: Its base image.
-        files: Paths of all files in the build context. Steps for files that are missing are left out.
+        files: Paths of all files in the build context. Steps for missing files are left out.
     """
     if (
         runtime.installs_project(base) is not False
@@ -75,7 +75,7 @@ def missing_build_steps(dockerfile: Dockerfile, base: BaseImage, files: Collecti
 
 
 def brings_other_dags(dockerfile: Dockerfile, files: Collection[str]) -> bool:
-    """Return whether the final stage brings DAGs from anywhere but the project's dags/."""
+    """Return whether the final stage copies DAGs from elsewhere than the project's dags/."""
     return any(name in dockerfile.environment for name in DAG_FOLDER_SETTINGS) or any(
         _brings_dags(instruction, files) and not _copies_own_dags(instruction)
         for instruction in dockerfile.final_stage
@@ -120,7 +120,7 @@ def _holds_dags(source: str, files: Collection[str]) -> bool:
 
 
 def _sources(instruction: Instruction) -> list[str]:
-    """Return what COPY or ADD takes from the build context."""
+    """Return the sources of COPY or ADD in the build context."""
     if instruction.keyword not in ("COPY", "ADD") or instruction.flag("from") is not None:
         return []
     return [source.removeprefix("./").strip("/") for source in instruction.words[:-1]]

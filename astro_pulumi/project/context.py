@@ -1,4 +1,4 @@
-"""The build context: a copy of exactly the files that belong into the image.
+"""Write the build context: a copy of the files that belong into the image.
 
 Without the copy, pulumi-docker's context hash would depend on file modes, and local Connections and `.env`
 would be sent to the Docker daemon. The copy is beside the program, in a folder that git ignores: its path in
@@ -33,7 +33,7 @@ def write_build_context(project: Project) -> str:
         try:
             _copy(project, partial)
             partial.chmod(0o755)
-            partial.rename(target)  # atomic, for two deploys at once
+            partial.rename(target)  # atomic, for concurrent deploys
         except OSError:
             if not target.is_dir():
                 raise
@@ -62,7 +62,7 @@ def _copy(project: Project, folder: Path) -> None:
 
 
 def _remove_old() -> None:
-    """Remove contexts older than a day; younger ones may belong to other images or deploys."""
+    """Remove contexts older than a day. Younger ones may belong to other images or deploys."""
     for path in _FOLDER.iterdir():
         if time.time() - path.stat().st_mtime > _KEPT_SECONDS:
             shutil.rmtree(path, ignore_errors=True)

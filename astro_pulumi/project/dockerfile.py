@@ -42,7 +42,7 @@ _PREDEFINED_ARGUMENTS: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class BaseImage:
-    """The image that the last stage of a Dockerfile is built on, and the line of its FROM."""
+    """The base image of a Dockerfile's last stage, and the line of its FROM."""
 
     reference: str  # "quay.io/astronomer/astro-runtime:12.4.0"
     line: int
@@ -115,7 +115,7 @@ class Instruction:
 
     @cached_property
     def assignments(self) -> list[tuple[str, str | None]]:
-        """Names and values of ENV, ARG and LABEL. The value of an ARG without default is None."""
+        """Names and values of ENV, ARG and LABEL. An ARG without a default has the value None."""
         words = self.words
         if self.keyword == "ENV" and words and "=" not in words[0]:  # the old form: ENV name value
             return [(words[0], self.value.strip().removeprefix(words[0]).strip())]
@@ -137,17 +137,17 @@ class Dockerfile:
 
     @property
     def has_own_frontend(self) -> bool:
-        """Whether a frontend other than Docker's own interprets the instructions."""
+        """Whether another frontend than Docker's own interprets the instructions."""
         return self.frontend is not None and not re.search(r"docker/dockerfile\b", self.frontend)
 
     @property
     def frontend_installs_project(self) -> bool:
-        """Whether the frontend installs and copies the project where the base image does not."""
+        """Whether the frontend installs and copies the project if the base image does not."""
         return self.frontend is not None and "astronomer/airflow-extensions" in self.frontend
 
     @cached_property
     def final_stage(self) -> tuple[Instruction, ...]:
-        """The instructions of the last stage, after those of the stages that it is built on."""
+        """Instructions of the last stage, after those of the stages on which it is built."""
         stages: dict[str, list[Instruction]] = {}
         current: list[Instruction] = []
         for instruction in self.instructions:
@@ -163,7 +163,7 @@ class Dockerfile:
 
     @cached_property
     def built(self) -> tuple[Instruction, ...]:
-        """The instructions that a build runs: BuildKit skips stages that the last stage does not use."""
+        """Instructions that a build runs: BuildKit skips stages that the last stage does not use."""
         stages: list[list[Instruction]] = []
         numbers: dict[str, int] = {}
         for instruction in self.instructions:
@@ -198,17 +198,17 @@ class Dockerfile:
 
 
 class FromError(ValueError):
-    """A FROM that cannot be read, or uses an ARG without value."""
+    """A FROM that is invalid, or uses an ARG without a value."""
 
     def __init__(self, line: int, variable: str | None = None) -> None:
-        """Take the line of the FROM and the name of the ARG, if that is the problem."""
+        """Take the line of the FROM, and the name of the ARG or None."""
         super().__init__(variable)
         self.line = line
         self.variable = variable  # the ARG without value; None if FROM itself cannot be read
 
 
 def parse_dockerfile(text: str) -> Dockerfile:
-    """Parse a Dockerfile. Never fails: the linter reports mistakes."""
+    """Parse a Dockerfile. Never raises: the linter reports mistakes."""
     lines = text.removeprefix("\ufeff").split("\n")
     directives = dict(_directives(lines))
     escape = directives.get("escape", "\\")
@@ -217,12 +217,12 @@ def parse_dockerfile(text: str) -> Dockerfile:
 
 
 def base_image(dockerfile: Dockerfile) -> BaseImage | None:
-    """Return the base image of the last stage, or None without any FROM.
+    """Return the base image of the last stage; None without any FROM.
 
-    If the stage is built on another stage, this is the base image of the first stage in that chain.
+    If the stage is built on another stage, the base image is that of the first stage in the chain.
 
     Raises:
-        FromError: If a FROM cannot be read, or uses an ARG without value.
+        FromError: A FROM is invalid, or uses an ARG without a value.
     """
     arguments: dict[str, str | None] = {}
     stages: dict[str, BaseImage] = {}
@@ -317,7 +317,7 @@ def _substitute(
             return given
         if modifier:
             return word
-        # A platform within the name of an image: any value lets us read the rest.
+        # The platform may be part of an image's name. Any value makes the name valid.
         return "linux" if name in _PREDEFINED_ARGUMENTS else on_missing(name)
 
     return _VARIABLE.sub(value, text)

@@ -18,8 +18,8 @@ PACKAGES: Final = "packages.txt"
 # Docker reads the first of these that exists.
 _IGNORE_FILES: Final = ("Dockerfile.dockerignore", ".dockerignore")
 
-# Never part of an image, whatever `.dockerignore` says: they belong to the local Airflow (metadata,
-# Connections, Variables) or to git, or are generated wherever the code runs.
+# Never part of an image, also without `.dockerignore`: files of the local Airflow (metadata, Connections,
+# Variables), of git, and files that are generated when the code runs.
 LOCAL_ONLY: Final = (
     ".git",
     ".astro",
@@ -66,7 +66,7 @@ class IgnoreFile:
 
 @dataclass(frozen=True)
 class Listing:
-    """A project's directory as a build sees it, without empty directories, which git does not keep."""
+    """A project's directory as a build sees it, without empty directories, which git does not store."""
 
     directory: Path
     files: tuple[ProjectFile, ...]  # sorted by path
@@ -76,7 +76,7 @@ class Listing:
     by_path: dict[str, ProjectFile] = field(default_factory=dict)
 
     def has_directory(self, path: str) -> bool:
-        """Return whether there is a file in the directory `path`; "." is the project."""
+        """Return whether there is a file in the directory `path`. "." is the project."""
         return path in self._directories
 
     @cached_property
@@ -88,7 +88,7 @@ class Listing:
         return frozenset(found)
 
     def text(self, path: str) -> str | None:
-        """Return the text of a file of the project, ignored or not, or None if it cannot be read."""
+        """Return the text of a file of the project, ignored or not; None if it cannot be read."""
         try:
             return decode((self.directory / path).read_bytes())
         except OSError:
@@ -103,7 +103,7 @@ def decode(data: bytes) -> str:
 
 
 def list_files(directory: Path) -> Listing:
-    """List the files of a project that go into the image, and those that cannot."""
+    """List the files of a project that go into the image, and the files that cannot."""
     ignore_file = _read_ignore_file(directory)
     walk = _Walk(ignore_file.rules)
     files = sorted(
@@ -123,7 +123,7 @@ def list_files(directory: Path) -> Listing:
 
 
 def _dead_links(directory: Path, files: list[ProjectFile]) -> list[ProjectFile]:
-    """Return the links that lead nowhere in the image.
+    """Return the links whose target is not in the image.
 
     They are left out: pulumi-docker follows links to hash its build context, and fails at such a link.
     """

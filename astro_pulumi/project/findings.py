@@ -1,4 +1,4 @@
-"""Findings about a project, and the rules that they break.
+"""Findings about a project, and their rules.
 
 Codes of rules are stable: users write them into CI scripts and `# astro-pulumi: allow AP403` comments.
 """
@@ -17,7 +17,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One problem: what it is, where it is, and how to solve it."""
+    """A problem, its place and its solution."""
 
     code: str
     severity: Severity
@@ -34,7 +34,7 @@ class Finding:
 
     @property
     def place(self) -> str:
-        """The place in a form that editors and terminals open: `dags/sales.py:3:7`."""
+        """The place in the format that editors and terminals open: `dags/sales.py:3:7`."""
         return ":".join(str(part) for part in (self.file, self.line, self.column) if part)
 
     @property
@@ -76,7 +76,7 @@ def printable(path: str) -> str:
 
 
 def in_reading_order(findings: Iterable[Finding]) -> list[Finding]:
-    """Sort by file and line, findings about the whole project first, and drop duplicates."""
+    """Sort by file and line, with findings about the whole project first, and drop duplicates."""
     return sorted(
         dict.fromkeys(findings),
         key=lambda finding: (

@@ -17,7 +17,7 @@ from astro_pulumi.errors import ProjectError
 
 _WILDCARDS: Final = frozenset("*[]?^\\")
 _TOKEN: Final = re.compile(r"\*\*/?|\[(?:\\.|[^\]])*\]|\\?.", re.DOTALL)
-# What Go's `filepath.Match` accepts: closed classes of characters and ranges, escapes with a character.
+# Syntax of Go's `filepath.Match`: closed classes of characters and ranges, escapes with a character.
 _CLASS_CHARACTER: Final = r"(?:\\.|[^\\\]-])"
 _VALID: Final = re.compile(
     rf"(?:[^\\\[]|\\.|\[\^?+(?:{_CLASS_CHARACTER}(?:-{_CLASS_CHARACTER})?)+\])+", re.DOTALL
@@ -26,7 +26,7 @@ _REGEX_OF: Final = {"**/": "(?:.*/)?", "**": "(?:.*/)?", "*": "[^/]*", "?": "[^/
 
 
 class InvalidPatternError(ProjectError):
-    """A pattern because of which Docker refuses the build."""
+    """A pattern with which Docker refuses the build."""
 
     def __init__(self, line: int, pattern: str) -> None:
         """Take the pattern and its line, from 1."""
@@ -45,7 +45,7 @@ class _Pattern:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The decision on one path, from which the decisions on the paths below it are made."""
+    """The decision on one path, the basis of the decisions on the paths below it."""
 
     ignored: bool
     matched: tuple[bool, ...]  # which patterns matched the path or a directory above
@@ -59,7 +59,7 @@ class DockerIgnore:
         """Parse the lines.
 
         Raises:
-            InvalidPatternError: If `docker build` refuses a pattern.
+            InvalidPatternError: `docker build` refuses a pattern.
         """
         self._patterns = [
             pattern
@@ -75,8 +75,8 @@ class DockerIgnore:
             if pattern.is_exception
         ]
         self.has_exceptions = bool(exceptions)
-        # Docker looks into an ignored directory only for exceptions that begin with its path. With
-        # one exception that has a wildcard elsewhere, it looks into every directory.
+        # Docker looks into an ignored directory only for exceptions that begin with its path. An exception
+        # with a wildcard elsewhere makes it look into every directory.
         self._looks_everywhere = any(_WILDCARDS & set(text) for text in exceptions)
         self._exception_paths = tuple(f"{text}/" for text in exceptions)
         self.root = Verdict(ignored=False, matched=(False,) * len(self._patterns))
@@ -92,10 +92,10 @@ class DockerIgnore:
         return verdict.ignored
 
     def judge(self, path: str, parent: Verdict) -> Verdict:
-        """Return the verdict on `path`, given the one on its directory (`root` at the top).
+        """Return the verdict on `path`, given the verdict on its directory (`root` at the top).
 
         Like Docker, this tests a pattern only if the result can change the verdict. A pattern that was not
-        tested counts as not matching for everything below.
+        tested counts as not matching for all paths below.
         """
         if not self._might_match(path):
             return parent
@@ -138,7 +138,7 @@ def compile_quietly(regex: str, flags: int = 0) -> re.Pattern[str]:
     """Compile a user's pattern without Python's warnings about it.
 
     Raises:
-        re.error: If it is not a regular expression.
+        re.error: The pattern is not a regular expression.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)

@@ -1,4 +1,4 @@
-"""Read an Astro project: base image, files, and whether it can be deployed."""
+"""Read an Astro project: its base image, its files, and whether it can be deployed."""
 
 import hashlib
 import os
@@ -36,7 +36,7 @@ class Project:
 
     @cached_property
     def content_hash(self) -> str:
-        """Hash of everything that goes into the image, 64 hex digits; see `hash_files`."""
+        """Hash of all files and build steps of the image, 64 hex digits; see `hash_files`."""
         digest = hash_files(self.files, self.file_digests)
         if self.build_steps:
             digest = hashlib.sha256(f"{digest}\n{self.build_steps}".encode()).hexdigest()
@@ -49,13 +49,13 @@ def digest_of(file: ProjectFile) -> bytes:
 
 
 def hash_files(files: Iterable[ProjectFile], digests: Iterable[bytes]) -> str:
-    """Return the SHA-256 over names, kinds, executable bits and contents of files, in hex.
+    """Return the SHA-256 of names, kinds, executable bits and contents of files, in hex.
 
-    It is the same on any machine: times, umask, owners and the path of the checkout do not count.
+    It is the same on any machine, independent of times, umask, owners and the path of the checkout.
 
     Args:
-        files: Sorted by path.
-        digests: Of the content of each file.
+        files: Files sorted by path.
+        digests: Digests of their contents.
     """
     whole = hashlib.sha256()
     for file, content in zip(files, digests, strict=True):
@@ -72,7 +72,7 @@ def read_project(directory: Path, accept: Collection[str] = ()) -> Project:
         accept: Codes of errors that do not stop the deploy.
 
     Raises:
-        ProjectError: With everything that keeps the project from being deployed.
+        ProjectError: With all errors of the project.
     """
     problem = why_not_a_project(directory)
     if problem:

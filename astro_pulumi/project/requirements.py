@@ -20,7 +20,7 @@ class Line(NamedTuple):
 
 
 def logical_lines(text: str) -> Iterator[Line]:
-    """Yield the lines of a requirements file that are not empty."""
+    """Yield the lines of a requirements file, without empty ones."""
     start, pending = 0, ""
     for number, line in enumerate(text.splitlines(), 1):
         start = start or number
@@ -37,7 +37,7 @@ def logical_lines(text: str) -> Iterator[Line]:
 
 
 def parse_requirement(line: str) -> "Requirement | None":
-    """Return the requirement on a logical line, or None if it is not one."""
+    """Return the requirement on a logical line; None if the line has none."""
     from packaging.requirements import InvalidRequirement, Requirement
 
     try:
@@ -47,7 +47,7 @@ def parse_requirement(line: str) -> "Requirement | None":
 
 
 def is_legacy_requirement(line: str) -> bool:
-    """Return whether only pip before 24.1 accepts the line: it took any text for a version."""
+    """Return whether only pip before 24.1, which accepted any text as a version, accepts the line."""
     return parse_requirement(_SPECIFIER.sub("==1", line)) is not None
 
 

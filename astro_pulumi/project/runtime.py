@@ -1,4 +1,4 @@
-"""Tell from the name of a base image its Airflow, its Python and whether it installs the project."""
+"""Read Airflow version, Python version and `ONBUILD` of a base image from its name and tag."""
 
 import re
 
@@ -10,7 +10,7 @@ _PYTHON = re.compile(r"-python-?(\d+)\.(\d+)(?=-|$)")
 
 
 def airflow_version(base: BaseImage) -> AirflowVersion | None:
-    """Return the Airflow version of the image, or None if its tag does not say."""
+    """Return the Airflow version of the image; None if its tag does not name one."""
     return version_in_image(base.reference)
 
 
@@ -35,7 +35,7 @@ def is_certified(base: BaseImage) -> bool:
 
 
 def installs_project(base: BaseImage) -> bool | None:
-    """Return whether the image's `ONBUILD` installs the project, or None if its name does not say."""
+    """Return whether the image's `ONBUILD` installs the project; None if its name does not tell."""
     if is_certified(base):
         return (base.tag or "").endswith("-onbuild")
     if airflow_version(base) is None:
@@ -44,6 +44,6 @@ def installs_project(base: BaseImage) -> bool | None:
 
 
 def python_version(base: BaseImage) -> tuple[int, int] | None:
-    """Return the Python version of the image, or None if its tag does not say."""
+    """Return the Python version of the image; None if its tag does not name one."""
     match = _PYTHON.search(base.tag or "")
     return (int(match[1]), int(match[2])) if match else None

@@ -1,6 +1,6 @@
-"""A summary of a project, enough to list later what changed.
+"""A summary of a project, with enough detail to list changes later.
 
-Every release keeps one in the cluster, and previews show it. It contains no secrets: addresses in
+Each release stores a summary in the cluster, and previews show it. It contains no secrets: addresses in
 `requirements.txt`, which may have a login or a token, are cut to the host and a fingerprint.
 """
 
@@ -24,14 +24,14 @@ class Summary:
     """The parts of a project."""
 
     base_image: str
-    # Path -> mark that changes with the file. None if there are too many.
+    # Path -> short digest and kind of the file. None if there are too many files.
     files: Mapping[str, str] | None
     requirements: Mapping[str, str]  # name -> rest of the line
     packages: tuple[str, ...]
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Summary":
-        """Return the summary that `dataclasses.asdict` converted."""
+        """Return the summary from the result of `dataclasses.asdict`."""
         return cls(
             base_image=values["base_image"],
             files=values["files"],

@@ -11,12 +11,12 @@ from astro_pulumi.project.ignore import DockerIgnore
 from astro_pulumi.project.reader import Project
 
 _FOLDER: Final = "tests"
-# A ConfigMap holds 1 MiB, and base64 makes four bytes of three.
+# A ConfigMap holds 1 MiB, and base64 turns three bytes into four.
 _MOST_BYTES: Final = 700 << 10
 
 
 def missing_tests(project: Project) -> bytes | None:
-    """Return `tests/` as `tar.gz` if `.dockerignore` keeps some of it out of the image; None otherwise.
+    """Return `tests/` as `tar.gz` if `.dockerignore` keeps a part of it out of the image; None otherwise.
 
     Raises:
         ProjectError: There are no tests, or they are too large.

@@ -1,6 +1,6 @@
-"""Find problems of an Astro project before anything is built, by reading its files only.
+"""Find problems of an Astro project before a build, by reading its files only.
 
-One module per topic. A check is a pure function from the files to findings.
+Each topic has a module. A check is a pure function from the files to findings.
 """
 
 import re
@@ -33,7 +33,7 @@ def lint(directory: Path) -> list[Finding]:
 
 
 def inspect(listing: Listing) -> tuple[Subject, list[Finding]]:
-    """Return what was read of a project, and the findings about it."""
+    """Return the parsed project, and the findings about it."""
     dockerfile = parse_dockerfile(listing.text(DOCKERFILE) or "")
     base, findings = check_from(dockerfile)
     subject = Subject(listing, dockerfile, base)
@@ -53,7 +53,7 @@ def _check_contents(listing: Listing) -> Iterator[Finding]:
 
 
 def _without_allowed(findings: Iterable[Finding], listing: Listing) -> Iterator[Finding]:
-    """Leave out findings that a comment on the line, or on the one above, allows."""
+    """Leave out findings that a comment on their line, or on the line above, allows."""
     lines_of: dict[str, list[str]] = {}
     for finding in findings:
         file = listing.by_path.get(finding.file)

@@ -1,8 +1,8 @@
-"""Read `.airflowignore`: which files of `dags/` Airflow does not import.
+"""Read `.airflowignore`, which lists files of `dags/` that Airflow does not import.
 
-Airflow 2 reads the lines as regular expressions, Airflow 3 as globs, and a setting changes that. Here a
-file is ignored if either reading ignores it: the release Job reports errors that are missed here, but an
-error in a file that Airflow never imports would be wrong.
+Airflow 2 reads the lines as regular expressions, Airflow 3 as globs, and a setting changes that. Here a file
+is ignored if either reading ignores it. An error that is missed here is reported by the release Job, but an
+error in a file that Airflow never imports would be a false alarm.
 """
 
 import fnmatch
@@ -19,7 +19,7 @@ class AirflowIgnore:
     """The `.airflowignore` files of a DAG folder."""
 
     def __init__(self, files: Iterable[tuple[str, str]]) -> None:
-        """Read pairs of a directory, relative to the DAG folder and "" at the top, and its patterns."""
+        """Take pairs of a directory, relative to the DAG folder and "" at the top, and its patterns."""
         self._patterns = [
             (f"{folder}/" if folder else "", pattern)
             for folder, text in files

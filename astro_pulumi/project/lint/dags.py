@@ -1,7 +1,7 @@
 """Rules on DAG files, plugins and other Python code, without running it.
 
-Code is compiled by the Python that runs the linter, which is rarely the one of the image. A syntax that a
-newer Python may accept is not reported: the release Job parses every DAG in the image.
+The code is compiled by the linter's Python, which is rarely the image's. Syntax that a newer Python may
+accept is not reported: the release Job parses every DAG in the image.
 """
 
 import ast
@@ -77,7 +77,7 @@ def _might_hold_dag(content: bytes, subject: Subject) -> bool:
 
 
 def _check_code(subject: Subject, path: str, content: bytes, is_read: bool) -> Iterator[Finding]:
-    """Compile `content`; `is_read` tells whether Airflow imports the file by itself."""
+    """Compile `content`. `is_read` tells whether Airflow imports the file by itself."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # warnings about the user's code are not findings
@@ -111,7 +111,7 @@ def _explain(text: str, error: SyntaxError | ValueError) -> tuple[int, int, str]
 
 
 def _may_be_newer(subject: Subject, text: str, line: int, problem: str) -> bool:
-    """Return whether the error is about a syntax that only the image's Python knows."""
+    """Return whether the error is about syntax that only the image's Python knows."""
     python = runtime.python_version(subject.base) if subject.base else None
     lines = text.splitlines()
     code = lines[line - 1] if line <= len(lines) else ""

@@ -83,7 +83,7 @@ def _check_base(base: BaseImage) -> Iterator[Finding]:
 
 
 def check_dockerfile(subject: Subject) -> Iterator[Finding]:
-    """Check all instructions but FROM."""
+    """Check all instructions except FROM."""
     if not subject.dockerfile.has_own_frontend:
         for instruction in subject.dockerfile.instructions[1:]:  # `check_from` reads the first
             if instruction.keyword not in INSTRUCTIONS:
@@ -111,12 +111,12 @@ def check_dockerfile(subject: Subject) -> Iterator[Finding]:
 def _is_there(path: str, listing: Listing) -> bool:
     if path in listing.by_path or listing.has_directory(path):
         return True
-    # A folder above it may be a link, which the build follows.
+    # A parent folder may be a link, which the build follows.
     return any(path.startswith(f"{file.path}/") for file in listing.files if file.is_link)
 
 
 def _why_not_there(path: str, listing: Listing) -> tuple[str, str]:
-    """Return why the build cannot copy `path`, and one remedy for all reasons together."""
+    """Return the reason why the build cannot copy `path`, and one remedy for all reasons."""
     if DockerIgnore(LOCAL_ONLY).ignores(path):
         return (
             "it belongs to the local Airflow and is never part of an image",

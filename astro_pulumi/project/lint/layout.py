@@ -1,4 +1,4 @@
-"""Rules on the project as a whole: required files, ignore patterns and links."""
+"""Rules on the whole project: required files, ignore patterns and links."""
 
 import os
 import re
@@ -14,7 +14,7 @@ _HIDDEN = re.compile(r"/(?:\.|dags/|node_modules/|site-packages/)")
 
 
 def why_not_a_project(directory: Path) -> Finding | None:
-    """Return the finding that keeps all checks from running on `directory`, or None."""
+    """Return the finding that makes all other checks pointless, or None."""
     if not directory.is_dir():
         return rules.NO_DIRECTORY.broken_by(
             ".",
@@ -41,7 +41,7 @@ def why_not_a_project(directory: Path) -> Finding | None:
 
 
 def other_projects(directory: Path) -> str:
-    """Return a sentence that names the Astro projects below or around `directory`, or ""."""
+    """Return a sentence with the Astro projects below or around `directory`; empty if there is none."""
     directory = directory.resolve()
     files = (
         file for depth in ("*", "*/*", "*/*/*") for file in directory.glob(f"{depth}/Dockerfile")

@@ -60,7 +60,7 @@ def check_packages(subject: Subject) -> Iterator[Finding]:
 
 
 def _read(subject: Subject, path: str) -> str:
-    """Return the text of a file that the build installs, "" if it is not there or not installed."""
+    """Return the text of a file that the build installs; empty if it is missing or not installed."""
     if path not in subject.listing.by_path or not subject.installs(path):
         return ""
     return subject.listing.text(path) or ""

@@ -1,7 +1,7 @@
 """All rules by code.
 
-The first digit of a code is the topic: 1 the project as a whole, 2 the Dockerfile, 3 requirements and
-packages, 4 secrets, 5 DAGs and plugins, 6 files and links. A rule that can be wrong only warns.
+The first digit of a code is the topic: 1 the whole project, 2 the Dockerfile, 3 requirements and packages,
+4 secrets, 5 DAGs and plugins, 6 files and links. A rule with possible false alarms only warns.
 """
 
 from functools import partial

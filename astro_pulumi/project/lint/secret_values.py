@@ -15,7 +15,7 @@ _MARKERS: Final = (  # every credential contains one of them, and they are fast 
     *(b"AKIA", b"ASIA", b"AccountKey=", b"ghp_", b"ghs_", b"github_pat_", b"glpat-"),
     *(b"xox", b"hooks.slack", b"k_live_", b"dapi", b"sk-", b"SG.", b"pypi-", b"hf_", b"pul-"),
 )
-# Each format is of one service only.
+# Each format belongs to a single service.
 _CREDENTIALS: Final = {
     what: re.compile(pattern)
     for what, pattern in (
@@ -150,7 +150,7 @@ def is_made_up(value: str) -> bool:
 
 
 def is_throwaway(password: str, user: str, host: str | None) -> bool:
-    """Return whether `password` is that of a local database for tests."""
+    """Return whether `password` belongs to a local database for tests."""
     password = unquote(password)
     if (user and password.lower() == user.lower()) or is_made_up(password):
         return True

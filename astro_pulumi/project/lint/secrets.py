@@ -1,8 +1,8 @@
 """Rules on secrets in the image.
 
-A finding never shows the secret. In a file, each line and each value is reported once. Errors are for private
-keys, for formats that only one service uses, and for passwords in Dockerfile and requirements.txt. To allow
-a false alarm, write the comment `astro-pulumi: allow AP408` on the line or the one above.
+A finding never shows the secret. In a file, each line and each value is reported once. Private keys, formats
+of a single service, and passwords in Dockerfile and requirements.txt are errors. To allow a false alarm,
+write the comment `astro-pulumi: allow AP408` on the line or on the line above.
 """
 
 import posixpath
@@ -90,7 +90,7 @@ def check_secrets(file: ProjectFile, content: bytes) -> Iterator[Finding]:
 
 
 def _secrets(path: str, content: bytes) -> Iterator[_Secret]:
-    """Yield the secrets of a file, those of the most certain rules first."""
+    """Yield the secrets of a file, those of the most reliable rules first."""
     name = posixpath.basename(path)
     is_test_or_text = bool(_TEST_OR_TEXT.search(path))
     if b"PRIVATE KEY-----" in content and not is_test_or_text:
@@ -133,7 +133,7 @@ def _literals(name: str, text: str) -> Iterator[_Secret]:
 
 
 def _in_addresses(line: str) -> Iterator[tuple[str, str]]:
-    """Yield host and password of each address with a password, but for local databases."""
+    """Yield host and password of each address with a password, except local databases."""
     for match in URL_WITH_PASSWORD.finditer(line) if "://" in line else ():
         if not is_throwaway(match["password"], match["user"], match["host"]):
             yield match["host"] or "a service", match["password"]

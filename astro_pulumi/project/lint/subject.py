@@ -1,4 +1,4 @@
-"""The input of the checks: a project's files and Dockerfile, read once."""
+"""Input of the checks: a project's files and Dockerfile, read once."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,7 +22,7 @@ class Subject:
 
     @cached_property
     def build_steps(self) -> str:
-        """The steps that are appended to the Dockerfile, or ""."""
+        """Steps that are appended to the Dockerfile; empty if there are none."""
         if self.base is None:
             return ""
         return missing_build_steps(self.dockerfile, self.base, self.listing.by_path)
