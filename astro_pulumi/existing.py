@@ -7,7 +7,7 @@ from typing import Final
 import pulumi
 
 from astro_pulumi.airflow.facts import AUTH_MANAGER_CLASSES, AirflowFacts
-from astro_pulumi.arguments import Arguments, Check
+from astro_pulumi.args.reader import Arguments, Check
 from astro_pulumi.errors import ArgumentError
 from astro_pulumi.spec import Auth, EnvironmentFrom, LoginFrom, ValueFrom
 

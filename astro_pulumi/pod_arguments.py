@@ -7,8 +7,8 @@ from typing import Any, Final
 import pulumi
 
 from astro_pulumi import spec
-from astro_pulumi.arguments import Arguments, amount_of
-from astro_pulumi.choices import TaintEffect, TolerationOperator
+from astro_pulumi.args.choices import TaintEffect, TolerationOperator
+from astro_pulumi.args.reader import Arguments, amount_of
 from astro_pulumi.errors import ArgumentError
 from astro_pulumi.inputs import computed
 from astro_pulumi.pod_template import Scope, check

@@ -16,8 +16,8 @@ from astro_pulumi.airflow.environment import SCHEMA, check_environment_name, che
 from astro_pulumi.airflow.facts import AIRFLOW, AirflowFacts
 from astro_pulumi.airflow.version import AirflowVersion
 from astro_pulumi.args import DeploymentArgs, ProjectImageArgs
-from astro_pulumi.arguments import Arguments, Check, check_label
-from astro_pulumi.choices import AutoscalingType, DatabaseDowngrade, ServiceType, SslMode
+from astro_pulumi.args.choices import AutoscalingType, DatabaseDowngrade, ServiceType, SslMode
+from astro_pulumi.args.reader import Arguments, Check, check_label
 from astro_pulumi.errors import ArgumentError
 from astro_pulumi.inputs import computed
 from astro_pulumi.pod_arguments import read_placement, read_pod_template, read_resources

@@ -14,7 +14,7 @@ _INTRODUCTION: Final = """\
 
 Names are Python's; other languages write them in camelCase. A value marked with `*` may be an Output; any
 other must be known when the program runs. Times are in seconds. This page is made from
-[astro_pulumi/args.py](../astro_pulumi/args.py) by `make generate`; editors show the same text.
+[astro_pulumi/args/](../astro_pulumi/args) by `make generate`; editors show the same text.
 """
 _DEFAULT = re.compile(r"\s*Default: (.*?)\.?$", re.DOTALL)
 _HEAD: Final = "| argument | type | default | |\n|---|---|---|---|"

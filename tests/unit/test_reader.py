@@ -7,7 +7,7 @@ from typing import Any, NotRequired, TypedDict
 import pulumi
 import pytest
 
-from astro_pulumi.arguments import Arguments, Check
+from astro_pulumi.args.reader import Arguments, Check
 from astro_pulumi.errors import ArgumentError
 from tests.mock_engine import run
 

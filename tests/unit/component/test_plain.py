@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from astro_pulumi.plain import PLAIN
+from astro_pulumi.args.plain import PLAIN
 from astro_pulumi.plugin import schema
 
 
@@ -29,7 +29,7 @@ def test_every_plain_argument_has_a_reason() -> None:
     package = json.loads(schema())
     for component in package["resources"].values():
         found = set(leaves(package, component["inputProperties"], ""))
-        assert found <= set(PLAIN), "make it an Input, or give the reason in plain.py"
+        assert found <= set(PLAIN), "make it an Input, or give the reason in args/plain.py"
     deployment = package["resources"]["astro:index:Deployment"]["inputProperties"]
     assert set(leaves(package, deployment, "")) == set(PLAIN)
     assert len(PLAIN) <= 25

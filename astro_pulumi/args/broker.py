@@ -1,0 +1,43 @@
+"""The broker, which carries tasks to the workers."""
+
+from typing import NotRequired, TypedDict
+
+import pulumi
+
+from astro_pulumi.args.existing import LoginFromArgs, ValueFromArgs
+from astro_pulumi.args.pods import PlacementArgs, ResourcesArgs
+
+
+class BrokerArgs(TypedDict):
+    """Redis: yours, by `url` or `host`, or else the embedded one for trial and small use."""
+
+    url: NotRequired[pulumi.Input[str]]
+    """URL of your Redis: `rediss://:password@host:6379/0`. Kept secret."""
+    host: NotRequired[pulumi.Input[str]]
+    """Host of your Redis, in place of `url`."""
+    port: NotRequired[pulumi.Input[int]]
+    """Port of your Redis. Default: 6379."""
+    database: NotRequired[pulumi.Input[int]]
+    """Number of the database in your Redis. Default: 0."""
+    username: NotRequired[pulumi.Input[str]]
+    """User of your Redis. Default: none, for a Redis with a password only."""
+    password: NotRequired[pulumi.Input[str]]
+    """Password of your Redis. Kept secret. Default: none."""
+    login_from: NotRequired[LoginFromArgs]
+    """Password, and user if there is one, in an existing Secret, in place of `username` and `password`."""
+    tls: NotRequired[pulumi.Input[bool]]
+    """Whether to speak TLS with `host`; its certificate is verified. Default: false."""
+    ca_certificate: NotRequired[pulumi.Input[str]]
+    """Certificate of the authority that signed your Redis's, in PEM. Default: the image's authorities."""
+    ca_certificate_from: NotRequired[ValueFromArgs]
+    """The same, in an existing Secret or ConfigMap."""
+    image: NotRequired[pulumi.Input[str]]
+    """Embedded: image with the contract of the official `redis` image. Default: `redis:7`."""
+    storage_size: NotRequired[pulumi.Input[str]]
+    """Embedded: size of its persistent volume, a Kubernetes quantity. Default: `1Gi`."""
+    storage_class: NotRequired[pulumi.Input[str]]
+    """Embedded: StorageClass of its volume. Default: the cluster's default."""
+    resources: NotRequired[ResourcesArgs]
+    """Embedded: what its pod requests and may use."""
+    placement: NotRequired[PlacementArgs]
+    """Embedded: which nodes it runs on. Default: `placement` of the Deployment."""

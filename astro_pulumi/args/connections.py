@@ -1,0 +1,30 @@
+"""Airflow Connections."""
+
+from typing import NotRequired, TypedDict
+
+import pulumi
+
+from astro_pulumi.args.existing import ValueFromArgs
+
+
+class ConnectionArgs(TypedDict):
+    """An Airflow Connection: `uri`, or `value_from`, or `type` and the fields it needs."""
+
+    uri: NotRequired[pulumi.Input[str]]
+    """The whole Connection: `postgres://user:password@host:5432/schema`."""
+    value_from: NotRequired[ValueFromArgs]
+    """The whole Connection in an existing Secret or ConfigMap, as a URI or as Airflow's JSON."""
+    type: NotRequired[pulumi.Input[str]]
+    """Connection type: `postgres`, `aws`, `http` ..."""
+    host: NotRequired[pulumi.Input[str]]
+    """Host name."""
+    schema: NotRequired[pulumi.Input[str]]
+    """Schema, or what the type uses this field for."""
+    login: NotRequired[pulumi.Input[str]]
+    """User name."""
+    password: NotRequired[pulumi.Input[str]]
+    """Password."""
+    port: NotRequired[pulumi.Input[int]]
+    """Port, 1 to 65535."""
+    extra: NotRequired[pulumi.Input[str]]
+    """Further fields of the type, as JSON text: `{"region_name": "eu-west-1"}`."""

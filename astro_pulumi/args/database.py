@@ -1,0 +1,70 @@
+"""The database and PgBouncer in front of it."""
+
+from collections.abc import Mapping
+from typing import NotRequired, TypedDict
+
+import pulumi
+
+from astro_pulumi.args.choices import Choice, SslMode
+from astro_pulumi.args.existing import LoginFromArgs, ValueFromArgs
+from astro_pulumi.args.pods import PlacementArgs, ResourcesArgs
+
+
+class DatabaseArgs(TypedDict):
+    """PostgreSQL: yours, by `url` or `host`, or else the embedded one for trial and small use."""
+
+    url: NotRequired[pulumi.Input[str]]
+    """URL of your database: `postgresql://user:password@host:5432/airflow?sslmode=require`. Kept secret."""
+    host: NotRequired[pulumi.Input[str]]
+    """Host of your database, in place of `url`."""
+    port: NotRequired[pulumi.Input[int]]
+    """Port of your database. Default: 5432."""
+    name: NotRequired[pulumi.Input[str]]
+    """Name of your database. Default: `airflow`."""
+    username: NotRequired[pulumi.Input[str]]
+    """User of your database. Required with `host`."""
+    password: NotRequired[pulumi.Input[str]]
+    """Password of `username`. Required with `host`. Kept secret."""
+    login_from: NotRequired[LoginFromArgs]
+    """User and password in an existing Secret, in place of `username` and `password`."""
+    ssl_mode: NotRequired[pulumi.Input[Choice[SslMode]]]
+    """libpq's `sslmode`: `disable`, `allow`, `prefer`, `require`, `verify-ca` or `verify-full`.
+    Default: `require` with `host`; with `url` what it says."""
+    ca_certificate: NotRequired[pulumi.Input[str]]
+    """Certificate of the authority that signed the database's, in PEM, for `verify-ca` and
+    `verify-full`."""
+    ca_certificate_from: NotRequired[ValueFromArgs]
+    """The same, in an existing Secret or ConfigMap."""
+    image: NotRequired[pulumi.Input[str]]
+    """Embedded: image with the contract of the official `postgres` image. Default: `postgres:17`."""
+    storage_size: NotRequired[pulumi.Input[str]]
+    """Embedded: size of its persistent volume, a Kubernetes quantity. Default: `8Gi`."""
+    storage_class: NotRequired[pulumi.Input[str]]
+    """Embedded: StorageClass of its volume. Default: the cluster's default."""
+    resources: NotRequired[ResourcesArgs]
+    """Embedded: what its pod requests and may use."""
+    placement: NotRequired[PlacementArgs]
+    """Embedded: which nodes it runs on. Default: `placement` of the Deployment."""
+    backup_before_downgrade: NotRequired[bool]
+    """Embedded: write a `pg_dump` of it to a volume of its own, of `storage_size`, before it is taken back to
+    an older Airflow. Without room for it nothing is downgraded. Default: false."""
+
+
+class PgBouncerArgs(TypedDict):
+    """PgBouncer between Airflow and its database: many processes share few connections. The release Job
+    migrates past it."""
+
+    image: pulumi.Input[str]
+    """Image with `sh` and the program `pgbouncer` on its path, version 1.18 or later. It runs as any user."""
+    replicas: NotRequired[pulumi.Input[int]]
+    """Number of pods. A PodDisruptionBudget keeps all but one running. Default: 1."""
+    resources: NotRequired[ResourcesArgs]
+    """What one pod requests and may use."""
+    placement: NotRequired[PlacementArgs]
+    """Which nodes the pods run on. Default: `placement` of the Deployment."""
+    pool_size: NotRequired[pulumi.Input[int]]
+    """Connections that one pod keeps to the database (`default_pool_size`). Default: 20."""
+    max_client_connections: NotRequired[pulumi.Input[int]]
+    """Connections that one pod takes from Airflow (`max_client_conn`). Default: 1000."""
+    settings: NotRequired[Mapping[str, pulumi.Input[str]]]
+    """More of `pgbouncer.ini`, by name: `{"max_prepared_statements": "200"}`."""

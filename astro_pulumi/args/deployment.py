@@ -1,0 +1,137 @@
+"""The arguments of `Deployment`."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NotRequired, TypedDict
+
+import pulumi
+
+from astro_pulumi.args.access import (
+    AuthArgs,
+    HttpRouteArgs,
+    IngressArgs,
+    NetworkPolicyArgs,
+    ServiceArgs,
+)
+from astro_pulumi.args.broker import BrokerArgs
+from astro_pulumi.args.choices import Choice, DatabaseDowngrade
+from astro_pulumi.args.connections import ConnectionArgs
+from astro_pulumi.args.database import DatabaseArgs, PgBouncerArgs
+from astro_pulumi.args.existing import EnvironmentFromArgs, SecretFromArgs, ValueFromArgs
+from astro_pulumi.args.images import RegistryArgs
+from astro_pulumi.args.monitoring import MetricsArgs, RemoteLoggingArgs
+from astro_pulumi.args.pods import PlacementArgs
+from astro_pulumi.args.workloads import AutoscalingArgs, ProcessArgs, WorkerQueueArgs
+
+
+class TimeoutArgs(TypedDict):
+    """How long the steps of a deploy may take, in seconds."""
+
+    release_job: NotRequired[pulumi.Input[int]]
+    """Parsing the DAGs and migrating the database. Default: 1800."""
+    rollout: NotRequired[pulumi.Input[int]]
+    """One workload becoming ready. Default: 600."""
+
+
+class DeploymentArgs(TypedDict):
+    """Arguments of `Deployment`: one Airflow environment in one namespace."""
+
+    project: NotRequired[str]
+    """Path of the Astro project. Give this, with `registry`, or `image`."""
+    image: NotRequired[pulumi.Input[str]]
+    """An image built elsewhere, by digest: `ghcr.io/acme/analytics@sha256:...`. No Docker is needed then."""
+    registry: NotRequired[RegistryArgs]
+    """Where the image of `project` is pushed to, and the login to pull it with."""
+    platform: NotRequired[str]
+    """Platform that the image is built for, that of the cluster's nodes. Default: `linux/amd64`."""
+    build_secrets: NotRequired[Mapping[str, pulumi.Input[str]]]
+    """Variables for the installation of `requirements.txt`, such as the password of a private package index:
+    pip replaces `${NAME}` in that file, and reads its own, such as `PIP_EXTRA_INDEX_URL`. They are in
+    neither the image nor its history. The base image must be one without `ONBUILD`. Kept secret."""
+    namespace: NotRequired[pulumi.Input[str]]
+    """An existing namespace. Default: one is made, named after the Deployment with a random suffix."""
+    airflow_version: NotRequired[str]
+    """Airflow's version, `3.1` or `2.10.4`; 2.7 is the oldest. Default: read from the Dockerfile's FROM."""
+    webserver: NotRequired[ProcessArgs]
+    """Pods of the webserver (Airflow 3: api-server)."""
+    scheduler: NotRequired[ProcessArgs]
+    """Pods of the scheduler."""
+    triggerer: NotRequired[ProcessArgs]
+    """Pods of the triggerer."""
+    dag_processor: NotRequired[ProcessArgs]
+    """Pods of the dag-processor. Airflow 2 runs one only when this is given; else its scheduler parses
+    the DAGs."""
+    worker_queues: NotRequired[Sequence[WorkerQueueArgs]]
+    """Celery queues with their workers. Default: one queue named `default`."""
+    autoscaling: NotRequired[AutoscalingArgs]
+    """How worker queues with a `max_count` are scaled."""
+    termination_grace_period_seconds: NotRequired[pulumi.Input[int]]
+    """How long a worker may go on with its tasks when it is replaced, in seconds. Default: 600."""
+    environment: NotRequired[Mapping[str, pulumi.Input[str]]]
+    """Environment variables of every Airflow process, in a ConfigMap: not for secrets. Names are
+    upper-case."""
+    secret_environment: NotRequired[Mapping[str, pulumi.Input[str]]]
+    """Environment variables of every Airflow process, kept in a Secret. Names are upper-case."""
+    environment_from: NotRequired[Sequence[EnvironmentFromArgs]]
+    """Existing Secrets and ConfigMaps whose keys are environment variables of every Airflow process. Of
+    several with one key the last wins; all that the Deployment sets, and `environment`,
+    `secret_environment`, `connections` and `variables`, win over them."""
+    connections: NotRequired[Mapping[str, ConnectionArgs]]
+    """Airflow Connections by id, kept in a Secret. They do not show in the UI, and win over those of the
+    same id that do."""
+    variables: NotRequired[Mapping[str, pulumi.Input[str]]]
+    """Airflow Variables by key, kept in a Secret. They do not show in the UI, and win over those of the
+    same key that do."""
+    variables_from: NotRequired[Mapping[str, ValueFromArgs]]
+    """Airflow Variables by key, each in an existing Secret or ConfigMap."""
+    fernet_key: NotRequired[pulumi.Input[str]]
+    """Key that Airflow encrypts Connections and Variables in its database with: 32 bytes in url-safe
+    base64. Two keys with a comma between them, the new one first, while keys are rotated. Kept secret.
+    Default: generated once."""
+    fernet_key_from: NotRequired[SecretFromArgs]
+    """The same, in an existing Secret."""
+    database: NotRequired[DatabaseArgs]
+    """PostgreSQL: yours, or the embedded one for trial and small use."""
+    pgbouncer: NotRequired[PgBouncerArgs]
+    """PgBouncer between Airflow and its database. Default: none."""
+    broker: NotRequired[BrokerArgs]
+    """Redis: yours, or the embedded one for trial and small use."""
+    service: NotRequired[ServiceArgs]
+    """How the webserver is reached."""
+    ingress: NotRequired[IngressArgs]
+    """An Ingress in front of the webserver. Default: none."""
+    http_route: NotRequired[HttpRouteArgs]
+    """A Gateway API HTTPRoute to the webserver. Default: none."""
+    auth: NotRequired[AuthArgs]
+    """Who may log in."""
+    network_policies: NotRequired[NetworkPolicyArgs]
+    """Which pods may talk to which."""
+    placement: NotRequired[PlacementArgs]
+    """Which nodes all pods run on: Airflow's, the Jobs of a deploy, embedded services, PgBouncer and the
+    metrics exporter."""
+    pod_template: NotRequired[Mapping[str, Any]]
+    """A strategic merge patch of the pod template of all Airflow pods, the Jobs of a deploy included, in
+    Kubernetes' own format: `{"metadata": {"labels": {"team": "data"}}, "spec": {"containers": [...]}}`.
+    Airflow's container is named `airflow` in every pod. Values may be Outputs."""
+    service_account_annotations: NotRequired[Mapping[str, pulumi.Input[str]]]
+    """Annotations of the service accounts of Airflow's pods and of the release Job, for workload identity:
+    `eks.amazonaws.com/role-arn`, `iam.gke.io/gcp-service-account`, `azure.workload.identity/client-id`."""
+    fixed_user_ids: NotRequired[bool]
+    """Whether pods state the user and group ids that the images have. `False` on OpenShift, whose
+    `restricted-v2` chooses them. Default: true."""
+    remote_logging: NotRequired[RemoteLoggingArgs]
+    """Where task logs are kept for good. Default: in the pods, and lost with them."""
+    log_retention_days: NotRequired[int]
+    """Days after which log files in the pods are deleted; 0 keeps them as long as the pod lives.
+    Default: 15."""
+    metrics: NotRequired[MetricsArgs]
+    """Where Airflow's metrics go. Default: nowhere."""
+    rollback_to: NotRequired[str]
+    """Deploy an earlier release again, image and configuration: its number, `previous`, or an image digest
+    (`sha256:...`). The project is not built then. Also as `astro:rollbackTo` in the stack's configuration."""
+    database_downgrade: NotRequired[pulumi.Input[Choice[DatabaseDowngrade]]]
+    """`allow`, or `refuse` a deploy of an older Airflow that needs the database to be downgraded, which drops
+    what only the newer Airflow stores. Default: `allow`."""
+    history_limit: NotRequired[pulumi.Input[int]]
+    """Number of releases that are kept to go back to, 2 to 1000. Default: 50."""
+    timeouts: NotRequired[TimeoutArgs]
+    """How long the steps of a deploy may take."""

@@ -1,0 +1,38 @@
+"""Images: where they are pushed to and pulled from, and `ProjectImage`, which builds one."""
+
+from collections.abc import Mapping
+from typing import NotRequired, TypedDict
+
+import pulumi
+
+
+class RegistryArgs(TypedDict):
+    """Where the image is pushed to and pulled from."""
+
+    repository: pulumi.Input[str]
+    """Repository without a tag: `ghcr.io/acme/analytics`. The tag is made from the project's content."""
+    username: NotRequired[pulumi.Input[str]]
+    """User to push as. A pull secret is made of the same login. Default: no login."""
+    password: NotRequired[pulumi.Input[str]]
+    """Password or token of `username`. Kept secret."""
+    pull_repository: NotRequired[pulumi.Input[str]]
+    """Name of the same repository as the cluster reaches it, where it has another name there than
+    where the image is pushed from. Default: `repository`."""
+    pull_secret: NotRequired[pulumi.Input[str]]
+    """An existing Secret of the namespace to pull with, of type `kubernetes.io/dockerconfigjson`.
+    Default: one is made of `username` and `password`, or none without a login."""
+
+
+class ProjectImageArgs(TypedDict):
+    """Arguments of `ProjectImage`: build an Astro project into an image and push it."""
+
+    project: str
+    """Path of the Astro project: the directory with `Dockerfile`, `dags/`, `requirements.txt` ..."""
+    registry: RegistryArgs
+    """Where the image is pushed to."""
+    platform: NotRequired[str]
+    """Platform that the image is built for, that of the cluster's nodes. Default: `linux/amd64`."""
+    build_secrets: NotRequired[Mapping[str, pulumi.Input[str]]]
+    """Variables for the installation of `requirements.txt`, such as the password of a private package index:
+    pip replaces `${NAME}` in that file, and reads its own, such as `PIP_EXTRA_INDEX_URL`. They are in
+    neither the image nor its history. The base image must be one without `ONBUILD`. Kept secret."""
