@@ -1,6 +1,6 @@
 """What a Deployment is, validated: one typed value that everything downstream takes.
 
-`validation.py` makes it of the raw arguments. Fields that are `pulumi.Input` may be Outputs; all others
+`validation/` makes it of the raw arguments. Fields that are `pulumi.Input` may be Outputs; all others
 are plain and checked. Times are in seconds.
 """
 

@@ -1,4 +1,4 @@
-"""Arguments about pods: resources, placement and pod templates, with the defaults of each pod."""
+"""Read the arguments of pods: resources, with the defaults of each pod, placement and pod templates."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -17,14 +17,14 @@ _RESOURCES: Final = ("cpu", "memory", "ephemeral-storage")
 
 
 def _defaults(cpu: str, memory: str, disk: str, cpu_limit: str, disk_limit: str) -> spec.Resources:
-    """Return resources that request all memory: a node with more memory promised than it has kills pods."""
+    """Build defaults. Memory is requested in full: a node that promises more than it has kills pods."""
     return spec.Resources(
         requests={"cpu": cpu, "memory": memory, "ephemeral-storage": disk},
         limits={"cpu": cpu_limit, "memory": memory, "ephemeral-storage": disk_limit},
     )
 
 
-# Measured: see docs/sizing.md. CPU limits are above the requests, since Airflow's start needs the most.
+# Why these: docs/sizing.md. CPU limits are above the requests, since Airflow needs most when it starts.
 DEFAULTS: Final[Mapping[str, spec.Resources]] = {
     "webserver": _defaults("500m", "2Gi", "256Mi", "2", "10Gi"),
     "scheduler": _defaults("500m", "2Gi", "256Mi", "2", "10Gi"),
@@ -43,8 +43,8 @@ NO_PLACEMENT: Final = spec.Placement({}, (), None, None, None)
 def read_resources(owner: Arguments, component: str) -> spec.Resources:
     """Read `resources` of a section.
 
-    A given resource is read as Kubernetes does: a limit without a request is the request too, and a request
-    without a limit has no limit. All other resources have the defaults of the component.
+    A resource that is named is as Kubernetes reads it: a limit without a request is the request as well, and
+    a request without a limit has none. The others have the defaults of the component.
     """
     args = owner.section("resources")
     requests, limits = args.quantities("requests"), args.quantities("limits")
@@ -66,7 +66,7 @@ def read_resources(owner: Arguments, component: str) -> spec.Resources:
 
 
 def read_placement(owner: Arguments, base: spec.Placement = NO_PLACEMENT) -> spec.Placement:
-    """Read `placement` of a section. Missing parts are those of `base`."""
+    """Read `placement` of a section. Fields that are not given are those of `base`."""
     args = owner.section("placement")
     return spec.Placement(
         node_selector=args.strings("node_selector")
@@ -86,7 +86,7 @@ def read_placement(owner: Arguments, base: spec.Placement = NO_PLACEMENT) -> spe
 
 
 def read_pod_template(owner: Arguments, scope: Scope) -> Mapping[str, Any]:
-    """Read `pod_template` of a section, and check the patch."""
+    """Read `pod_template` of a section and check that the patch fits."""
     return check(owner.mapping("pod_template"), owner.path("pod_template"), scope)
 
 

@@ -1,0 +1,124 @@
+"""Read the arguments of the way to the webserver, of logins, and of traffic between pods."""
+
+import re
+from typing import Final
+
+import pulumi
+
+from astro_pulumi import spec
+from astro_pulumi.airflow.facts import AUTH_MANAGER_CLASSES, AirflowFacts
+from astro_pulumi.args.choices import ServiceType
+from astro_pulumi.args.reader import Arguments
+from astro_pulumi.errors import ArgumentError
+from astro_pulumi.inputs import computed
+from astro_pulumi.validation.existing import read_value
+
+_HOST = re.compile(r"^[A-Za-z0-9*]([-A-Za-z0-9.]*[A-Za-z0-9])?$")
+_CLASS_PATH: Final = re.compile(r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$")
+
+
+def read_exposure(given: Arguments) -> spec.Exposure:
+    """Read how people reach the webserver."""
+    args = given.section("service")
+    kind = args.plain_choice("type", "ClusterIP", ServiceType)
+    if args.has("node_port") and kind != "NodePort":
+        raise ArgumentError(args.path("node_port"), f"needs type NodePort, not {kind}")
+    return spec.Exposure(
+        type=kind,
+        node_port=args.optional_number("node_port", 30000, 32767),
+        annotations=args.strings("annotations"),
+        base_url=_read_base_url(given),
+        ingress=_read_ingress(given) if given.has("ingress") else None,
+        http_route=_read_http_route(given) if given.has("http_route") else None,
+    )
+
+
+def _read_base_url(given: Arguments) -> pulumi.Input[str] | None:
+    """Return the URL that people use, without a slash at its end. None if it is unknown."""
+    service = given.section("service")
+    if service.has("base_url"):
+        return service.optional_text("base_url", _check_base_url)
+    for key in ("http_route", "ingress"):
+        if given.has(key):
+            args = given.section(key)
+            url: pulumi.Input[str] = computed(
+                lambda https, host, path: f"http{'s' * https}://{host}{path}".rstrip("/"),
+                args.flag("tls", True) if key == "http_route" else args.has("tls_secret"),
+                args.text("host", check=_check_host),
+                args.text("path", "/", _check_path),
+            )
+            return url
+    return None
+
+
+def _check_base_url(url: str, path: str) -> str:
+    if not re.match(r"^https?://[^/\s]+", url):
+        raise ArgumentError(path, f"{url!r} is not a URL such as https://...")
+    return url.rstrip("/")
+
+
+def _read_ingress(given: Arguments) -> spec.Ingress:
+    args = given.section("ingress")
+    return spec.Ingress(
+        host=args.text("host", check=_check_host),
+        path=args.text("path", "/", _check_path),
+        class_name=args.optional_text("class_name"),
+        tls_secret=args.optional_text("tls_secret"),
+        annotations=args.strings("annotations"),
+    )
+
+
+def _read_http_route(given: Arguments) -> spec.HttpRoute:
+    args = given.section("http_route")
+    return spec.HttpRoute(
+        gateway=args.text("gateway"),
+        gateway_namespace=args.optional_text("gateway_namespace"),
+        listener=args.optional_text("listener"),
+        host=args.text("host", check=_check_host),
+        path=args.text("path", "/", _check_path),
+    )
+
+
+def _check_host(host: str, path: str) -> str:
+    if not _HOST.match(host):
+        raise ArgumentError(path, f"{host!r} is not a host name such as airflow.acme.com")
+    return host
+
+
+def _check_path(url_path: str, path: str) -> str:
+    if not url_path.startswith("/") or re.search(r"[\s?#]", url_path):
+        raise ArgumentError(path, f"{url_path!r} must start with / and be a path only")
+    return url_path
+
+
+def read_network_policies(args: Arguments) -> spec.NetworkPolicies:
+    """Read which pods may talk to which."""
+    return spec.NetworkPolicies(
+        enabled=args.plain_flag("enabled", True),
+        webserver_from=tuple(args.mappings("webserver_from"))
+        if args.has("webserver_from")
+        else None,
+        egress=tuple(args.mappings("egress")),
+    )
+
+
+def read_auth(given: Arguments, facts: AirflowFacts) -> spec.Auth:
+    """Read who may log in. The class path of a known auth manager counts as its name."""
+    args = given.section("auth")
+    known = facts.auth_managers
+    manager = args.plain_text("manager", next(iter(known)))
+    manager = AUTH_MANAGER_CLASSES.get(manager, manager)
+    if manager not in known and not _CLASS_PATH.match(manager):
+        raise ArgumentError(
+            args.path("manager"),
+            f"must be one of {', '.join(known)}, or the class path of another auth manager, "
+            f"not {manager!r}",
+        )
+    password = read_value(args, "admin_password")
+    if password is not None and manager not in known:
+        key = "admin_password_from" if isinstance(password, spec.ValueFrom) else "admin_password"
+        raise ArgumentError(
+            args.path(key),
+            f"needs the manager {' or '.join(known)}: {manager} has users of its own",
+        )
+    return spec.Auth(manager, password)

@@ -1,0 +1,28 @@
+"""Read the arguments of the broker."""
+
+from typing import Final
+
+from astro_pulumi import spec
+from astro_pulumi.args.reader import Arguments
+from astro_pulumi.validation import existing
+from astro_pulumi.validation.backing import is_external, read_address, read_embedded, url_check
+
+_EXTERNAL_ONLY: Final = (
+    *("port", "database", "username", "password", "login_from", "tls"),
+    *("ca_certificate", "ca_certificate_from"),
+)
+_CHECK_URL: Final = url_check(r"^rediss?://\S+$", "rediss://:password@host:6379/0")
+
+
+def read_broker(
+    args: Arguments, placement: spec.Placement
+) -> spec.BackingService | spec.ExternalBroker:
+    """Return the user's Redis, or the embedded one."""
+    if not is_external(args, _EXTERNAL_ONLY):
+        return read_embedded(args, "redis", "redis:7", "1Gi", placement)
+    return spec.ExternalBroker(
+        **read_address(args, 6379, _CHECK_URL),
+        login_from=existing.read_login(args, None),
+        database=args.number("database", 0, 0, 1000),
+        tls=args.flag("tls"),
+    )

@@ -1,0 +1,108 @@
+"""Read all arguments of a `Deployment`."""
+
+from typing import Final
+
+from astro_pulumi import spec
+from astro_pulumi.airflow.facts import AIRFLOW
+from astro_pulumi.args import DeploymentArgs
+from astro_pulumi.args.choices import DatabaseDowngrade
+from astro_pulumi.args.reader import Arguments, check_label
+from astro_pulumi.errors import ArgumentError
+from astro_pulumi.pod_template import Scope
+from astro_pulumi.validation.access import read_auth, read_exposure, read_network_policies
+from astro_pulumi.validation.broker import read_broker
+from astro_pulumi.validation.database import read_database, read_pgbouncer
+from astro_pulumi.validation.environment import (
+    read_connections,
+    read_environment,
+    read_fernet_key,
+    read_variables,
+    read_variables_from,
+)
+from astro_pulumi.validation.existing import read_environment_from
+from astro_pulumi.validation.images import (
+    check_image,
+    read_airflow_version,
+    read_build_secrets,
+    read_image_source,
+    read_registry,
+)
+from astro_pulumi.validation.monitoring import read_metrics, read_remote_logging
+from astro_pulumi.validation.pods import read_placement, read_pod_template
+from astro_pulumi.validation.workloads import read_autoscaling, read_processes, read_worker_queues
+
+# Kubernetes names end at 63 characters; the longest suffix is "-dag-processor-" plus what a ReplicaSet
+# and a pod add (10 + 1 + 5).
+_LONGEST_NAME: Final = 30
+
+
+def specify(name: str, args: DeploymentArgs, *, may_lack_dags: bool = False) -> spec.DeploymentSpec:
+    """Validate the arguments of a Deployment and read its project.
+
+    Args:
+        name: Name of the Deployment.
+        args: Its arguments.
+        may_lack_dags: Whether a project without DAGs is accepted.
+
+    Raises:
+        ArgumentError: An argument is wrong; the message names it.
+        ProjectError: A file of the project is wrong; the message names it.
+    """
+    check_label(name, "name of the Deployment", _LONGEST_NAME)
+    given = Arguments(args, DeploymentArgs)
+    source = _read_source(given, may_lack_dags)
+    version = read_airflow_version(given, source)
+    facts = AIRFLOW[version.major]
+    timeouts = given.section("timeouts")
+    placement = read_placement(given)
+    database = given.section("database")
+    environment, secret_environment = read_environment(given)
+    return spec.DeploymentSpec(
+        name=name,
+        source=source,
+        image=given.optional_text("image", check_image),
+        registry=read_registry(given) if given.has("registry") else None,
+        airflow_version=version,
+        facts=facts,
+        namespace=given.optional_text("namespace"),
+        workloads=read_processes(given, facts, placement),
+        worker_queues=read_worker_queues(given, placement),
+        autoscaling=read_autoscaling(given.section("autoscaling")),
+        environment=environment,
+        secret_environment=secret_environment,
+        environment_from=read_environment_from(given),
+        connections=read_connections(given),
+        variables=read_variables(given),
+        variables_from=read_variables_from(given),
+        fernet_key=read_fernet_key(given),
+        database=read_database(database, placement),
+        pgbouncer=read_pgbouncer(given, placement) if given.has("pgbouncer") else None,
+        backup_before_downgrade=database.plain_flag("backup_before_downgrade"),
+        broker=read_broker(given.section("broker"), placement),
+        exposure=read_exposure(given),
+        auth=read_auth(given, facts),
+        network_policies=read_network_policies(given.section("network_policies")),
+        placement=placement,
+        pod_template=read_pod_template(given, Scope.ALL),
+        service_account_annotations=given.strings("service_account_annotations"),
+        fixed_user_ids=given.plain_flag("fixed_user_ids", True),
+        remote_logging=read_remote_logging(given) if given.has("remote_logging") else None,
+        log_retention_days=given.plain_number("log_retention_days", 15, 0, 3650),
+        metrics=read_metrics(given.section("metrics"), placement),
+        database_downgrade=given.choice("database_downgrade", "allow", DatabaseDowngrade),
+        history_limit=given.number("history_limit", 50, 2, 1000),
+        release_job_timeout=timeouts.number("release_job", 1800, 1),
+        rollout_timeout=timeouts.number("rollout", 600, 1),
+    )
+
+
+def _read_source(given: Arguments, may_lack_dags: bool) -> spec.ImageSource | None:
+    """Return the project to build. None if `image` is given."""
+    if given.has("project") == given.has("image"):
+        raise ArgumentError(
+            "project", "give either `project`, to build an image, or `image`, to deploy one"
+        )
+    if given.has("project"):
+        return read_image_source(given, frozenset({"AP501"}) if may_lack_dags else frozenset())
+    read_build_secrets(given)  # checked even though nothing is built
+    return None

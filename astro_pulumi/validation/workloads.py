@@ -1,0 +1,84 @@
+"""Read the arguments of Airflow's processes, worker queues and their autoscaling."""
+
+from typing import Final
+
+from astro_pulumi import spec
+from astro_pulumi.airflow.facts import AirflowFacts
+from astro_pulumi.args.choices import AutoscalingType
+from astro_pulumi.args.reader import Arguments, check_label
+from astro_pulumi.errors import ArgumentError
+from astro_pulumi.pod_template import Scope
+from astro_pulumi.validation.pods import read_placement, read_pod_template, read_resources
+
+_WEEK: Final = 7 * 24 * 3600
+
+
+def read_processes(
+    given: Arguments, facts: AirflowFacts, placement: spec.Placement
+) -> dict[str, spec.Workload]:
+    """Read the size of each process that runs, by component."""
+    workloads = {}
+    for process in facts.processes:
+        key = process.component.replace("-", "_")
+        if process.on_request and not given.has(key):
+            continue
+        args = given.section(key)
+        workloads[process.component] = spec.Workload(
+            replicas=args.number("replicas", 1, 1, 100),
+            resources=read_resources(args, process.component),
+            placement=read_placement(args, placement),
+            pod_template=read_pod_template(args, Scope.PROCESS),
+        )
+    return workloads
+
+
+def read_worker_queues(given: Arguments, placement: spec.Placement) -> tuple[spec.WorkerQueue, ...]:
+    """Read the worker queues. The first is the default queue."""
+    grace_period = given.number("termination_grace_period_seconds", 600, 0, _WEEK)
+    keda = given.section("autoscaling").plain_choice("type", "cpu", AutoscalingType)
+    queues = []
+    names: set[str] = set()
+    for args in given.sections("worker_queues", [{"name": "default"}]):
+        name = check_label(args.plain_text("name"), args.path("name"), 20)
+        if name in names:
+            raise ArgumentError(args.path("name"), f"there are two queues named {name!r}")
+        names.add(name)
+        minimum = args.plain_number("min_count", 1, 0, 1000)
+        maximum = args.plain_number("max_count", minimum, 1, 1000)
+        if maximum < minimum:
+            raise ArgumentError(
+                args.path("max_count"), f"must be at least `min_count`, which is {minimum}"
+            )
+        if minimum == 0 and maximum > 0 and keda != "keda":
+            raise ArgumentError(
+                args.path("min_count"),
+                "must be at least 1: only KEDA starts workers from none. Set `autoscaling` to "
+                'type "keda"',
+            )
+        queues.append(
+            spec.WorkerQueue(
+                name=name,
+                concurrency=args.number("concurrency", 5, 1, 1000),
+                min_count=minimum,
+                max_count=maximum,
+                resources=read_resources(args, "worker"),
+                placement=read_placement(args, placement),
+                pod_template=read_pod_template(args, Scope.QUEUE),
+                termination_grace_period_seconds=args.number(
+                    "termination_grace_period_seconds", 0, 0, _WEEK
+                )
+                if args.has("termination_grace_period_seconds")
+                else grace_period,
+            )
+        )
+    return tuple(queues)
+
+
+def read_autoscaling(args: Arguments) -> spec.Autoscaling:
+    """Read how worker queues are scaled."""
+    return spec.Autoscaling(
+        type=args.plain_choice("type", "cpu", AutoscalingType),
+        target_cpu_percent=args.number("target_cpu_percent", 70, 1, 1000),
+        polling_interval=args.number("polling_interval_seconds", 10, 1, 3600),
+        cooldown_period=args.number("cooldown_period_seconds", 300, 0, 3600),
+    )
