@@ -1,9 +1,14 @@
-"""What Pulumi's analyser cannot say: which arguments are secret, and their names in other languages."""
+"""Complete the schema: secrets, defaults, and the names of arguments in other languages.
+
+Pulumi's analyser cannot see these.
+"""
 
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
+
+from astro_pulumi.args.defaults import DEFAULTS
 
 Schema = dict[str, Any]
 
@@ -53,6 +58,7 @@ def completed(schema: str, rename: bool = True) -> Schema:
             marked.add((owner, key))
     if marked != SECRETS:
         raise ValueError(f"there are no properties {sorted(SECRETS - marked)}")
+    _add_defaults(package)
     if not rename:
         return package
     renamed: Schema = json.loads(_TYPE.sub(r'\1"', json.dumps(package)))
@@ -65,6 +71,18 @@ def _properties(package: Schema) -> Iterator[tuple[str, str, Schema]]:
         for group in ("inputProperties", "properties"):
             for key, value in definition.get(group, {}).items():
                 yield token.rpartition(":")[2], key, value
+
+
+def _add_defaults(package: Schema) -> None:
+    """Add the defaults that SDKs may send as if they were given."""
+    inputs = {token: type_.get("properties", {}) for token, type_ in package["types"].items()}
+    inputs |= {
+        f"{token}Args": one["inputProperties"] for token, one in package["resources"].items()
+    }
+    for token, properties in inputs.items():
+        for name, default in DEFAULTS.get(token.rpartition(":")[2], {}).items():
+            if default.in_schema:
+                properties[_camel_case(name)]["default"] = default.value
 
 
 def _describe(definition: Any, say: Callable[[str], str]) -> None:
@@ -91,3 +109,7 @@ def _with_names(text: str, names: Mapping[str, str]) -> str:
 
 def _snake_case(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])([A-Z])", lambda match: f"_{match[1].lower()}", name)
+
+
+def _camel_case(name: str) -> str:
+    return re.sub(r"_([a-z])", lambda match: match[1].upper(), name)

@@ -105,7 +105,7 @@ class AirflowFacts:
     release_job: Process
     tests_job: Process
     exposure: Exposure
-    auth_managers: dict[str, dict[str, str]]  # settings of each; the first is the default
+    auth_managers: dict[str, dict[str, str]]  # settings of each
     results_in_database: bool  # Celery's; otherwise they are in Redis
     # Further names of the default queue in tasks.
     default_queue_aliases: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Reads untyped arguments into typed values, with errors in the user's words.
+"""Read untyped arguments into typed values, with errors in the user's words.
 
 A `TypedDict` checks nothing at run time, and from YAML or TypeScript anything may arrive: numbers as
 floats, unknown keys, a string where a list belongs. Every value is taken through this reader once.
@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar, get_args, is_typeddict
 
 import pulumi
 
+from astro_pulumi.args.defaults import DEFAULTS
 from astro_pulumi.errors import ArgumentError
 from astro_pulumi.inputs import computed
 
@@ -37,6 +38,7 @@ class Arguments:
         self._values = {key: value for key, value in values.items() if value is not None}
         self._path = path
         self._fields = kind.__annotations__
+        self._defaults = DEFAULTS.get(kind.__name__, {})
         for key in self._values:
             if key not in self._fields:
                 known = ", ".join(self._fields)
@@ -45,93 +47,107 @@ class Arguments:
                 )
 
     def path(self, key: str) -> str:
-        """The argument's full name, as an error shows it: `worker_queues[0].cpu`."""
+        """Return the argument's full name, as an error shows it: `worker_queues[0].cpu`."""
         return f"{self._path}.{key}" if self._path else key
 
     def has(self, key: str) -> bool:
-        """Whether the argument was given."""
+        """Return whether the argument was given."""
         return key in self._values
 
-    def text(
-        self, key: str, default: str | None = None, check: Check[str] | None = None
-    ) -> pulumi.Input[str]:
-        """Return a string that is not empty; required when there is no default.
+    def text(self, key: str, check: Check[str] | None = None) -> pulumi.Input[str]:
+        """Return a string that is not empty.
 
-        Like all methods without `plain` in their names: an Output is checked when it is known, with the same
-        message; if it has no value, the default holds.
+        Like all methods without `optional` in their names, require the argument unless it has a default.
+        Like all methods without `plain` in their names, check an Output when it is known, with the same
+        message. An Output without a value stands for the default.
         """
-        return self._input(key, default, _text, check)
+        return self._input(key, _text, check)
 
     def optional_text(self, key: str, check: Check[str] | None = None) -> pulumi.Input[str] | None:
-        """As `text`, None when not given."""
+        """Return a string like `text`, or None if it is not given."""
         return self._optional_input(key, _text, check)
 
-    def number(
-        self, key: str, default: int, minimum: int, maximum: int = _LARGEST
-    ) -> pulumi.Input[int]:
+    def number(self, key: str, minimum: int, maximum: int = _LARGEST) -> pulumi.Input[int]:
         """Return a whole number. Floats without a fraction are whole: other languages send only floats."""
-        return self._input(key, default, partial(_number, minimum=minimum, maximum=maximum))
+        return self._input(key, partial(_number, minimum=minimum, maximum=maximum))
 
     def optional_number(
         self, key: str, minimum: int, maximum: int = _LARGEST
     ) -> pulumi.Input[int] | None:
-        """As `number`, None when not given."""
+        """Return a number like `number`, or None if it is not given."""
         return self._optional_input(key, partial(_number, minimum=minimum, maximum=maximum))
 
-    def flag(self, key: str, default: bool = False) -> pulumi.Input[bool]:
+    def flag(self, key: str) -> pulumi.Input[bool]:
         """Return true or false."""
-        return self._input(key, default, _flag)
+        return self._input(key, _flag)
 
-    def choice(self, key: str, default: str, choices: Choices) -> pulumi.Input[str]:
+    def choice(self, key: str, choices: Choices) -> pulumi.Input[str]:
         """Return one of `choices`, as a string."""
-        return self._input(key, default, partial(_choice, choices=choices))
+        return self._input(key, partial(_choice, choices=choices))
 
     def optional_choice(self, key: str, choices: Choices) -> pulumi.Input[str] | None:
-        """As `choice`, None when not given."""
+        """Return one of `choices`, or None if it is not given."""
         return self._optional_input(key, partial(_choice, choices=choices))
 
-    def quantity(self, key: str, default: str | None = None) -> pulumi.Input[str]:
+    def quantity(self, key: str) -> pulumi.Input[str]:
         """Return a Kubernetes quantity above zero: `500m`, `2`, `1.5Gi`."""
-        return self._input(key, default, _quantity)
+        return self._input(key, _quantity)
 
-    def plain_text(
-        self, key: str, default: str | None = None, check: Check[str] | None = None
-    ) -> str:
-        """As `text`, for what decides which objects exist: it must be known when the program runs."""
-        text = _text(self._plain(key, default), self.path(key))
+    def plain_text(self, key: str, check: Check[str] | None = None) -> str:
+        """Return a string like `text` that is known when the program runs."""
+        text = _text(self._plain(key), self.path(key))
         return check(text, self.path(key)) if check else text
 
     def optional_plain_text(self, key: str, check: Check[str] | None = None) -> str | None:
-        """As `plain_text`, None when not given."""
-        return self.plain_text(key, None, check) if self.has(key) else None
+        """Return a string like `plain_text`, or None if it is not given."""
+        return self.plain_text(key, check) if self.has(key) else None
 
-    def plain_number(self, key: str, default: int, minimum: int, maximum: int = _LARGEST) -> int:
-        """As `number`, known when the program runs."""
-        return _number(self._plain(key, default), self.path(key), minimum, maximum)
+    def plain_number(
+        self, key: str, minimum: int, maximum: int = _LARGEST, default: int | None = None
+    ) -> int:
+        """Return a number like `number` that is known when the program runs.
 
-    def plain_flag(self, key: str, default: bool = False) -> bool:
-        """As `flag`, known when the program runs."""
-        return _flag(self._plain(key, default), self.path(key))
+        Args:
+            key: Name of the argument.
+            minimum: The least that it may be.
+            maximum: The most that it may be.
+            default: A default that depends on other arguments.
+        """
+        value = default if default is not None and not self.has(key) else self._plain(key)
+        return _number(value, self.path(key), minimum, maximum)
 
-    def plain_choice(self, key: str, default: str, choices: Choices) -> str:
-        """As `choice`, known when the program runs."""
-        return _choice(self._plain(key, default), self.path(key), choices)
+    def plain_flag(self, key: str) -> bool:
+        """Return true or false, known when the program runs."""
+        return _flag(self._plain(key), self.path(key))
 
-    def _plain(self, key: str, default: Any) -> Any:
-        value = self._values.get(key, default)
+    def plain_choice(self, key: str, choices: Choices) -> str:
+        """Return one of `choices`, known when the program runs."""
+        return _choice(self._plain(key), self.path(key), choices)
+
+    def _plain(self, key: str) -> Any:
+        value = self._values[key] if key in self._values else self._default(key)
         if isinstance(value, pulumi.Output):
             raise ArgumentError(
                 self.path(key), "must be known when the program runs; it is an Output"
             )
         return value
 
+    def _default(self, key: str, problem: str = "is required") -> Any:
+        if key not in self._defaults:
+            raise ArgumentError(self.path(key), problem)
+        return self._defaults[key].value
+
     def _input(
-        self, key: str, default: Any, read: Callable[[Any, str], T], check: Check[T] | None = None
+        self,
+        key: str,
+        read: Callable[[Any, str], T],
+        check: Check[T] | None = None,
+        problem: str = "is required",
     ) -> pulumi.Input[T]:
         path = self.path(key)
 
         def read_and_check(value: Any) -> T:
-            found = read(default if value is None else value, path)
+            found = read(self._default(key, problem) if value is None else value, path)
             return check(found, path) if check else found
 
         result: pulumi.Input[T] = computed(read_and_check, self._values.get(key))
@@ -140,19 +156,15 @@ class Arguments:
     def _optional_input(
         self, key: str, read: Callable[[Any, str], T], check: Check[T] | None = None
     ) -> pulumi.Input[T] | None:
-        def read_one(value: Any, path: str) -> T:
-            if value is None:
-                raise ArgumentError(path, "is an Output without a value; leave the argument out")
-            return read(value, path)
-
-        return self._input(key, None, read_one, check) if self.has(key) else None
+        problem = "is an Output without a value; leave the argument out"
+        return self._input(key, read, check, problem) if self.has(key) else None
 
     def section(self, key: str) -> "Arguments":
-        """A nested mapping; empty when not given."""
+        """Return a nested mapping; empty if it is not given."""
         return Arguments(self._values.get(key, {}), self._kind_of(key), self.path(key))
 
     def sections(self, key: str, default: Sequence[Mapping[str, Any]] = ()) -> "list[Arguments]":
-        """A list of mappings. It may be empty unless there is a default."""
+        """Return a list of mappings. It may be empty unless there is a default."""
         values = self._list(key, default)
         if default and not values:
             raise ArgumentError(self.path(key), "is empty; leave it out for the default")
@@ -162,7 +174,7 @@ class Arguments:
         ]
 
     def named_sections(self, key: str) -> "dict[str, Arguments]":
-        """A mapping of names to mappings; empty when not given."""
+        """Return a mapping of names to mappings; empty if it is not given."""
         return {
             name: Arguments(value, self._kind_of(key), f"{self.path(key)}[{name!r}]")
             for name, value in self._mapping(key).items()
@@ -176,7 +188,7 @@ class Arguments:
         return kind
 
     def mapping(self, key: str) -> Mapping[str, Any]:
-        """A mapping of anything; empty when not given."""
+        """Return a mapping of anything; empty if it is not given."""
         values: Mapping[str, Any] = _with_integers(self._mapping(key))
         return values
 
@@ -187,7 +199,7 @@ class Arguments:
         return values
 
     def mappings(self, key: str) -> list[Mapping[str, Any]]:
-        """A list of mappings of anything; empty when not given."""
+        """Return a list of mappings of anything; empty if it is not given."""
         values = self._list(key, [])
         for index, value in enumerate(values):
             if not isinstance(value, Mapping):
@@ -207,9 +219,12 @@ class Arguments:
         check_name: Callable[[str, str], None] | None = None,
         check: Check[str] | None = None,
     ) -> dict[str, pulumi.Input[str]]:
-        """Return a mapping of names to strings; empty when not given.
+        """Return a mapping of names to strings; empty if it is not given.
 
-        :param check_name: `check_name(name, path)` may raise.
+        Args:
+            key: Name of the argument.
+            check_name: Called with each name and its path; raises if the name is wrong.
+            check: Called with each value and its path; returns the value or raises.
         """
 
         def read(path: str, value: Any) -> str:
@@ -227,7 +242,7 @@ class Arguments:
         return checked
 
     def quantities(self, key: str) -> dict[str, pulumi.Input[str]]:
-        """Return a mapping of names to Kubernetes quantities; empty when not given."""
+        """Return a mapping of names to Kubernetes quantities; empty if it is not given."""
         return {
             name: computed(partial(_quantity, path=f"{self.path(key)}[{name!r}]"), value)
             for name, value in self._mapping(key).items()
@@ -252,8 +267,6 @@ def _string(value: Any, path: str) -> str:
 
 
 def _text(value: Any, path: str) -> str:
-    if value is None:
-        raise ArgumentError(path, "is required")
     text = _string(value, path)
     if not text.strip():
         raise ArgumentError(path, "is empty")
@@ -302,15 +315,16 @@ _UNITS = {
 
 
 def amount_of(quantity: str) -> float:
-    """What a Kubernetes quantity that `Arguments.quantity` read amounts to: `500m` is 0.5."""
+    """Return the number that a valid Kubernetes quantity stands for: `500m` is 0.5."""
     number = quantity.rstrip("mkMGTPEi")
     return float(number) * _UNITS[quantity.removeprefix(number)]
 
 
 def check_label(value: str, path: str, longest: int) -> str:
-    """`value`, when it is a name that Kubernetes takes: lower-case letters, digits and dashes.
+    """Return `value` if Kubernetes takes it as a name: lower-case letters, digits and dashes.
 
-    :raises ArgumentError: otherwise.
+    Raises:
+        ArgumentError: It is no such name, or longer than `longest`.
     """
     if len(value) > longest:
         raise ArgumentError(path, f"{value!r} has {len(value)} characters; {longest} are the most")

@@ -20,7 +20,7 @@ _CLASS_PATH: Final = re.compile(r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$")
 def read_exposure(given: Arguments) -> spec.Exposure:
     """Read how people reach the webserver."""
     args = given.section("service")
-    kind = args.plain_choice("type", "ClusterIP", ServiceType)
+    kind = args.plain_choice("type", ServiceType)
     if args.has("node_port") and kind != "NodePort":
         raise ArgumentError(args.path("node_port"), f"needs type NodePort, not {kind}")
     return spec.Exposure(
@@ -43,9 +43,9 @@ def _read_base_url(given: Arguments) -> pulumi.Input[str] | None:
             args = given.section(key)
             url: pulumi.Input[str] = computed(
                 lambda https, host, path: f"http{'s' * https}://{host}{path}".rstrip("/"),
-                args.flag("tls", True) if key == "http_route" else args.has("tls_secret"),
+                args.flag("tls") if key == "http_route" else args.has("tls_secret"),
                 args.text("host", check=_check_host),
-                args.text("path", "/", _check_path),
+                args.text("path", _check_path),
             )
             return url
     return None
@@ -61,7 +61,7 @@ def _read_ingress(given: Arguments) -> spec.Ingress:
     args = given.section("ingress")
     return spec.Ingress(
         host=args.text("host", check=_check_host),
-        path=args.text("path", "/", _check_path),
+        path=args.text("path", _check_path),
         class_name=args.optional_text("class_name"),
         tls_secret=args.optional_text("tls_secret"),
         annotations=args.strings("annotations"),
@@ -75,7 +75,7 @@ def _read_http_route(given: Arguments) -> spec.HttpRoute:
         gateway_namespace=args.optional_text("gateway_namespace"),
         listener=args.optional_text("listener"),
         host=args.text("host", check=_check_host),
-        path=args.text("path", "/", _check_path),
+        path=args.text("path", _check_path),
     )
 
 
@@ -94,7 +94,7 @@ def _check_path(url_path: str, path: str) -> str:
 def read_network_policies(args: Arguments) -> spec.NetworkPolicies:
     """Read which pods may talk to which."""
     return spec.NetworkPolicies(
-        enabled=args.plain_flag("enabled", True),
+        enabled=args.plain_flag("enabled"),
         webserver_from=tuple(args.mappings("webserver_from"))
         if args.has("webserver_from")
         else None,
@@ -106,7 +106,7 @@ def read_auth(given: Arguments, facts: AirflowFacts) -> spec.Auth:
     """Read who may log in. The class path of a known auth manager counts as its name."""
     args = given.section("auth")
     known = facts.auth_managers
-    manager = args.plain_text("manager", next(iter(known)))
+    manager = args.plain_text("manager")
     manager = AUTH_MANAGER_CLASSES.get(manager, manager)
     if manager not in known and not _CLASS_PATH.match(manager):
         raise ArgumentError(

@@ -39,24 +39,24 @@ def is_external(args: Arguments, external_only: tuple[str, ...]) -> bool:
     return external
 
 
-def read_address(args: Arguments, port: int, check_url: Check[str]) -> dict[str, Any]:
-    """Return fields of `ExternalService`. `port` is the default."""
+def read_address(args: Arguments, check_url: Check[str]) -> dict[str, Any]:
+    """Return the fields of `ExternalService` but the login."""
     texts = ("host", "username", "password")
     return {
         "url": args.optional_text("url", check_url),
         **{key: args.optional_text(key) for key in texts},
         "ca_certificate": existing.read_value(args, "ca_certificate"),
-        "port": args.number("port", port, 1, 65535),
+        "port": args.number("port", 1, 65535),
     }
 
 
 def read_embedded(
-    args: Arguments, component: str, image: str, storage_size: str, placement: spec.Placement
+    args: Arguments, component: str, placement: spec.Placement
 ) -> spec.BackingService:
     """Read the arguments of an embedded service."""
     return spec.BackingService(
-        image=args.text("image", image, check_image),
-        storage_size=args.quantity("storage_size", storage_size),
+        image=args.text("image", check_image),
+        storage_size=args.quantity("storage_size"),
         storage_class=args.optional_text("storage_class"),
         resources=read_resources(args, component),
         placement=read_placement(args, placement),

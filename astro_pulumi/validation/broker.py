@@ -19,10 +19,10 @@ def read_broker(
 ) -> spec.BackingService | spec.ExternalBroker:
     """Return the user's Redis, or the embedded one."""
     if not is_external(args, _EXTERNAL_ONLY):
-        return read_embedded(args, "redis", "redis:7", "1Gi", placement)
+        return read_embedded(args, "redis", placement)
     return spec.ExternalBroker(
-        **read_address(args, 6379, _CHECK_URL),
-        login_from=existing.read_login(args, None),
-        database=args.number("database", 0, 0, 1000),
+        **read_address(args, _CHECK_URL),
+        login_from=existing.read_login(args, needs_user=False),
+        database=args.number("database", 0, 1000),
         tls=args.flag("tls"),
     )

@@ -38,7 +38,7 @@ def read_database(
 ) -> spec.BackingService | spec.ExternalDatabase:
     """Return the user's PostgreSQL, or the embedded one."""
     if not is_external(args, _EXTERNAL_ONLY):
-        return read_embedded(args, "postgresql", "postgres:17", "8Gi", placement)
+        return read_embedded(args, "postgresql", placement)
     if args.has("host") and not args.has("login_from"):
         for key in ("username", "password"):
             if not args.has(key):
@@ -46,10 +46,10 @@ def read_database(
                     args.path(key), "is required with `host`, or `login_from` in its place"
                 )
     return spec.ExternalDatabase(
-        **read_address(args, 5432, _check_database_url),
-        login_from=existing.read_login(args, "username"),
-        name=args.text("name", "airflow"),
-        ssl_mode=args.choice("ssl_mode", "require", SslMode)
+        **read_address(args, _check_database_url),
+        login_from=existing.read_login(args, needs_user=True),
+        name=args.text("name"),
+        ssl_mode=args.choice("ssl_mode", SslMode)
         if args.has("ssl_mode") or args.has("host")
         else None,
     )
@@ -69,11 +69,11 @@ def read_pgbouncer(given: Arguments, placement: spec.Placement) -> spec.PgBounce
     args = given.section("pgbouncer")
     return spec.PgBouncer(
         image=args.text("image", check=check_image),
-        replicas=args.number("replicas", 1, 1, 100),
+        replicas=args.number("replicas", 1, 100),
         resources=read_resources(args, "pgbouncer"),
         placement=read_placement(args, placement),
-        pool_size=args.number("pool_size", 20, 1, 10_000),
-        max_client_connections=args.number("max_client_connections", 1000, 1, 1_000_000),
+        pool_size=args.number("pool_size", 1, 10_000),
+        max_client_connections=args.number("max_client_connections", 1, 1_000_000),
         settings=args.strings("settings", _check_pgbouncer_name, _check_pgbouncer_value),
     )
 

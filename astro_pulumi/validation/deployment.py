@@ -85,14 +85,14 @@ def specify(name: str, args: DeploymentArgs, *, may_lack_dags: bool = False) -> 
         placement=placement,
         pod_template=read_pod_template(given, Scope.ALL),
         service_account_annotations=given.strings("service_account_annotations"),
-        fixed_user_ids=given.plain_flag("fixed_user_ids", True),
+        fixed_user_ids=given.plain_flag("fixed_user_ids"),
         remote_logging=read_remote_logging(given) if given.has("remote_logging") else None,
-        log_retention_days=given.plain_number("log_retention_days", 15, 0, 3650),
+        log_retention_days=given.plain_number("log_retention_days", 0, 3650),
         metrics=read_metrics(given.section("metrics"), placement),
-        database_downgrade=given.choice("database_downgrade", "allow", DatabaseDowngrade),
-        history_limit=given.number("history_limit", 50, 2, 1000),
-        release_job_timeout=timeouts.number("release_job", 1800, 1),
-        rollout_timeout=timeouts.number("rollout", 600, 1),
+        database_downgrade=given.choice("database_downgrade", DatabaseDowngrade),
+        history_limit=given.number("history_limit", 2, 1000),
+        release_job_timeout=timeouts.number("release_job", 1),
+        rollout_timeout=timeouts.number("rollout", 1),
     )
 
 

@@ -31,18 +31,18 @@ def read_value_from(args: Arguments) -> ValueFrom:
     return ValueFrom(kind, name, args.text("key"))
 
 
-def read_login(given: Arguments, username_key: str | None) -> LoginFrom | None:
-    """Return the login in `login_from`. None if it is not given. `username_key` is the default."""
+def read_login(given: Arguments, needs_user: bool) -> LoginFrom | None:
+    """Return the login in `login_from`. None if it is not given."""
     if not given.has("login_from"):
         return None
     for key in ("username", "password"):
         _refuse_both(given, key, "login_from")
     args = given.section("login_from")
-    named = args.has("username_key") or username_key is not None
+    has_user = needs_user or args.has("username_key")
     return LoginFrom(
         secret=args.text("secret"),
-        username_key=args.text("username_key", username_key) if named else None,
-        password_key=args.text("password_key", "password"),
+        username_key=args.text("username_key") if has_user else None,
+        password_key=args.text("password_key"),
     )
 
 

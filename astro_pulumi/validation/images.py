@@ -39,7 +39,7 @@ def read_image_source(given: Arguments, accept: frozenset[str] = frozenset()) ->
     return spec.ImageSource(
         project=project,
         registry=read_registry(given),
-        platform=given.plain_text("platform", "linux/amd64"),
+        platform=given.plain_text("platform"),
         build_secrets=secrets,
     )
 

@@ -50,12 +50,12 @@ def read_metrics(args: Arguments, placement: spec.Placement) -> spec.Metrics:
             raise ArgumentError(args.path(f"{key}_port"), f"needs `{key}_host`")
     return spec.Metrics(
         statsd_host=args.optional_text("statsd_host"),
-        statsd_port=args.number("statsd_port", 8125, 1, 65535),
+        statsd_port=args.number("statsd_port", 1, 65535),
         otel_host=args.optional_text("otel_host"),
-        otel_port=args.number("otel_port", 4318, 1, 65535),
+        otel_port=args.number("otel_port", 1, 65535),
         exporter_image=args.optional_text("exporter_image", check_image),
         service_monitor=args.plain_flag("service_monitor"),
-        prefix=args.text("prefix", "airflow"),
+        prefix=args.text("prefix"),
         resources=read_resources(args, "statsd"),
         placement=read_placement(args, placement),
     )

@@ -91,15 +91,15 @@ def read_pod_template(owner: Arguments, scope: Scope) -> Mapping[str, Any]:
 
 
 def _toleration(args: Arguments) -> dict[str, pulumi.Input[str | int]]:
-    operator = args.choice("operator", "Equal", TolerationOperator)
+    operator = args.choice("operator", TolerationOperator)
     toleration: dict[str, pulumi.Input[str | int]] = {
         "operator": computed(partial(_check_operator, args), operator),
         **{key: args.text(key) for key in ("key", "value") if args.has(key)},
     }
     if args.has("effect"):
-        toleration["effect"] = args.choice("effect", "NoSchedule", TaintEffect)
+        toleration["effect"] = args.choice("effect", TaintEffect)
     if args.has("toleration_seconds"):
-        toleration["tolerationSeconds"] = args.number("toleration_seconds", 0, 0)
+        toleration["tolerationSeconds"] = args.number("toleration_seconds", 0)
     return toleration
 
 

@@ -24,7 +24,7 @@ def read_processes(
             continue
         args = given.section(key)
         workloads[process.component] = spec.Workload(
-            replicas=args.number("replicas", 1, 1, 100),
+            replicas=args.number("replicas", 1, 100),
             resources=read_resources(args, process.component),
             placement=read_placement(args, placement),
             pod_template=read_pod_template(args, Scope.PROCESS),
@@ -34,8 +34,8 @@ def read_processes(
 
 def read_worker_queues(given: Arguments, placement: spec.Placement) -> tuple[spec.WorkerQueue, ...]:
     """Read the worker queues. The first is the default queue."""
-    grace_period = given.number("termination_grace_period_seconds", 600, 0, _WEEK)
-    keda = given.section("autoscaling").plain_choice("type", "cpu", AutoscalingType)
+    grace_period = given.number("termination_grace_period_seconds", 0, _WEEK)
+    autoscaling = read_autoscaling(given.section("autoscaling"))
     queues = []
     names: set[str] = set()
     for args in given.sections("worker_queues", [{"name": "default"}]):
@@ -43,42 +43,45 @@ def read_worker_queues(given: Arguments, placement: spec.Placement) -> tuple[spe
         if name in names:
             raise ArgumentError(args.path("name"), f"there are two queues named {name!r}")
         names.add(name)
-        minimum = args.plain_number("min_count", 1, 0, 1000)
-        maximum = args.plain_number("max_count", minimum, 1, 1000)
-        if maximum < minimum:
-            raise ArgumentError(
-                args.path("max_count"), f"must be at least `min_count`, which is {minimum}"
-            )
-        if minimum == 0 and maximum > 0 and keda != "keda":
-            raise ArgumentError(
-                args.path("min_count"),
-                "must be at least 1: only KEDA starts workers from none. Set `autoscaling` to "
-                'type "keda"',
-            )
+        min_count, max_count = _read_counts(args, autoscaling)
+        own_period = args.optional_number("termination_grace_period_seconds", 0, _WEEK)
         queues.append(
             spec.WorkerQueue(
                 name=name,
-                concurrency=args.number("concurrency", 5, 1, 1000),
-                min_count=minimum,
-                max_count=maximum,
+                concurrency=args.number("concurrency", 1, 1000),
+                min_count=min_count,
+                max_count=max_count,
                 resources=read_resources(args, "worker"),
                 placement=read_placement(args, placement),
                 pod_template=read_pod_template(args, Scope.QUEUE),
-                termination_grace_period_seconds=args.number(
-                    "termination_grace_period_seconds", 0, 0, _WEEK
-                )
-                if args.has("termination_grace_period_seconds")
-                else grace_period,
+                termination_grace_period_seconds=grace_period if own_period is None else own_period,
             )
         )
     return tuple(queues)
 
 
+def _read_counts(args: Arguments, autoscaling: spec.Autoscaling) -> tuple[int, int]:
+    """Return the least and the greatest number of workers of a queue."""
+    minimum = args.plain_number("min_count", 0, 1000)
+    maximum = args.plain_number("max_count", 1, 1000, default=minimum)
+    if maximum < minimum:
+        raise ArgumentError(
+            args.path("max_count"), f"must be at least `min_count`, which is {minimum}"
+        )
+    if minimum == 0 and autoscaling.type != "keda":
+        raise ArgumentError(
+            args.path("min_count"),
+            "must be at least 1: only KEDA starts workers from none. Set `autoscaling` to "
+            'type "keda"',
+        )
+    return minimum, maximum
+
+
 def read_autoscaling(args: Arguments) -> spec.Autoscaling:
     """Read how worker queues are scaled."""
     return spec.Autoscaling(
-        type=args.plain_choice("type", "cpu", AutoscalingType),
-        target_cpu_percent=args.number("target_cpu_percent", 70, 1, 1000),
-        polling_interval=args.number("polling_interval_seconds", 10, 1, 3600),
-        cooldown_period=args.number("cooldown_period_seconds", 300, 0, 3600),
+        type=args.plain_choice("type", AutoscalingType),
+        target_cpu_percent=args.number("target_cpu_percent", 1, 1000),
+        polling_interval=args.number("polling_interval_seconds", 1, 3600),
+        cooldown_period=args.number("cooldown_period_seconds", 0, 3600),
     )

@@ -7,6 +7,8 @@ from typing import Any, NotRequired, TypedDict
 import pulumi
 import pytest
 
+from astro_pulumi.args import reader
+from astro_pulumi.args.defaults import Default
 from astro_pulumi.args.reader import Arguments, Check
 from astro_pulumi.errors import ArgumentError
 from tests.mock_engine import run
@@ -35,17 +37,17 @@ Read = Callable[[Arguments], Any]
 CHECK: Check[str] = in_capitals
 READERS: dict[str, tuple[Read, Read | None]] = {
     "text": (lambda a: a.text("a"), lambda a: a.plain_text("a")),
-    "checked text": (lambda a: a.text("a", None, CHECK), lambda a: a.plain_text("a", None, CHECK)),
+    "checked text": (lambda a: a.text("a", CHECK), lambda a: a.plain_text("a", CHECK)),
     "optional text": (lambda a: a.optional_text("a"), lambda a: a.optional_plain_text("a")),
-    "number": (lambda a: a.number("a", 7, 1, 9), lambda a: a.plain_number("a", 7, 1, 9)),
+    "number": (lambda a: a.number("a", 1, 9), lambda a: a.plain_number("a", 1, 9)),
     "optional number": (lambda a: a.optional_number("a", 1, 9), None),
     "flag": (lambda a: a.flag("a"), lambda a: a.plain_flag("a")),
     "choice": (
-        lambda a: a.choice("a", "low", Level),
-        lambda a: a.plain_choice("a", "low", ("low", "high")),
+        lambda a: a.choice("a", Level),
+        lambda a: a.plain_choice("a", ("low", "high")),
     ),
     "optional choice": (lambda a: a.optional_choice("a", Level), None),
-    "quantity": (lambda a: a.quantity("a", "1Gi"), None),
+    "quantity": (lambda a: a.quantity("a"), None),
     "strings": (lambda a: a.strings("a"), None),
 }
 GOOD: dict[str, list[tuple[Any, Any]]] = {
@@ -147,9 +149,13 @@ def test_what_must_be_known_is_no_output(name: str) -> None:
         plain(arguments(pulumi.Output.from_input(GOOD[name][0][0])))
 
 
-def test_an_output_without_a_value() -> None:
+def test_an_output_without_a_value(monkeypatch: pytest.MonkeyPatch) -> None:
     nothing = lambda: pulumi.Output.from_input(None)  # noqa: E731
-    assert opened(READERS["number"][0], nothing) == [7, False]
+    with monkeypatch.context() as patch:
+        patch.setattr(reader, "DEFAULTS", {"AnyArgs": {"a": Default(7)}})
+        assert opened(READERS["number"][0], nothing) == [7, False]
+        assert Arguments({}, AnyArgs).number("a", 1, 9) == 7
+        assert Arguments({"a": None}, AnyArgs).plain_number("a", 1, 9) == 7
     with pytest.raises(pulumi.RunError, match=r"at\[0\]\.a: is required"):
         opened(READERS["text"][0], nothing)
     with pytest.raises(pulumi.RunError, match="is an Output without a value; leave the argument"):
