@@ -1,24 +1,21 @@
-"""`Deployment`: one Airflow environment in one namespace, from an Astro project. Reads like a deploy."""
+"""`Deployment`: one Airflow environment in one namespace. Its `__init__` lists the steps of a deploy."""
 
 from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any, Final, cast
+from typing import Any, cast
 
 import pulumi
 
-from astro_pulumi.airflow.environment import settings
-from astro_pulumi.airflow.file_sets import FileSet
-from astro_pulumi.airflow.secrets import ADMIN, admin_password, references, secret_groups
-from astro_pulumi.airflow.urls import certificates, service_urls
+from astro_pulumi.airflow.secrets import ADMIN, admin_password
+from astro_pulumi.airflow.urls import service_urls
 from astro_pulumi.args import DeploymentArgs
 from astro_pulumi.generated import (
     check_database_change,
     database_kind,
     generate_passwords,
-    namespace_suffix,
 )
-from astro_pulumi.image import build_and_push
+from astro_pulumi.image import deployed_image
 from astro_pulumi.inputs import computed
 from astro_pulumi.kubernetes import (
     accounts,
@@ -31,12 +28,15 @@ from astro_pulumi.kubernetes import (
     pgbouncer,
     workloads,
 )
+from astro_pulumi.kubernetes.airflow_environment import make_environment, make_files
+from astro_pulumi.kubernetes.embedded import make_broker, make_database
 from astro_pulumi.kubernetes.interrupted_destroy import replacement_trigger
-from astro_pulumi.kubernetes.metadata import Manifest, labels
+from astro_pulumi.kubernetes.metadata import Manifest
+from astro_pulumi.kubernetes.namespace import make_namespace
 from astro_pulumi.kubernetes.objects import Objects
-from astro_pulumi.kubernetes.pods import AirflowEnvironment, file_source, pod_files
+from astro_pulumi.kubernetes.pods import AirflowEnvironment
 from astro_pulumi.kubernetes.resources import KubernetesObject
-from astro_pulumi.naming import PGBOUNCER, PYTEST, RELEASE_JOB, ROLLOUT, STATSD, object_name
+from astro_pulumi.naming import PGBOUNCER, PYTEST, RELEASE_JOB, ROLLOUT, STATSD
 from astro_pulumi.project.tests import missing_tests
 from astro_pulumi.pulumi_version import require_pulumi
 from astro_pulumi.release import changes, configuration, ledger, rollout, tests_job
@@ -49,7 +49,6 @@ from astro_pulumi.release.rollback import (
     release_content,
     release_origin,
 )
-from astro_pulumi.spec import BackingService, ValueFrom
 from astro_pulumi.user_errors import shown_to_the_user
 from astro_pulumi.validation import specify
 
@@ -83,35 +82,28 @@ class Deployment(pulumi.ComponentResource):
         self, name: str, args: DeploymentArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("astro:index:Deployment", name, None, opts)
-        with shown_to_the_user():
-            require_pulumi()
-            decisions = self._decisions = OneTimeDecisions.read(name)
-            rollback = self._find_release_to_restore(name, args)
-            if rollback:
-                args = cast(DeploymentArgs, rollback.arguments(args))
-            spec = self._spec = specify(
-                name, args, may_lack_dags=decisions.skip_dag_parse is not None
-            )
-            if rollback:
-                rollbacks.require_image(rollback, spec.registry)
-            self._tests = None
-            if decisions.run_tests and spec.source:
-                self._tests = missing_tests(spec.source.project)
+        args, rollback = self._read_arguments(name, args)
+        spec, decisions = self._spec, self._decisions
 
-        self.image = self._build_and_push()
+        self.image = deployed_image(spec, self)
         passwords = generate_passwords(spec, self)
         if not rollback:
             self.namespace = self._find_or_make_namespace(name, spec.namespace)
         self._objects = Objects(name, self.namespace, self)
         pull_secret = self._find_or_make_pull_secret()
-        self._restrict_network()
+        for component, policy in network.network_policies(spec).items():
+            self._objects.make(component, policy)
         checked = check_database_change(spec, decisions.database_change, self)
         urls = service_urls(spec, passwords, self.namespace, checked)
-        environment = self._make_environment(passwords, urls, pull_secret)
+        environment = make_environment(
+            spec, self._objects, self.image, passwords, urls, pull_secret
+        )
         account = self._objects.make(
             "services", accounts.services_account(spec, pull_secret)
         ).object_name
-        database, broker = self._run_backing_services(passwords, account)
+        computed(self._warn, backing.warning(spec))
+        database = make_database(spec, self._objects, passwords["postgresql"], account)
+        broker = make_broker(spec, self._objects, passwords["redis"], account)
         self._watch_rights = self._objects.make_rights(
             ROLLOUT, rollout.rollout_rights(spec, pull_secret)
         )
@@ -129,40 +121,35 @@ class Deployment(pulumi.ComponentResource):
         origin = self._keep_origin(findings, rollback)
         title = ledger.title(name, origin, findings)
         self.webserver_url = self._expose_webserver()
-        after = [migrated, *broker, *pool]
-        rolled_out = self._roll_out(environment, title, findings, after)
+        rolled_out = self._roll_out(environment, title, findings, [migrated, *broker, *pool])
         record = self._record_release(recorded, rollback, origin, findings, rolled_out)
+        self._set_outputs(record, passwords)
 
-        self.airflow_version = pulumi.Output.from_input(str(spec.airflow_version))
-        self.release = record.object_name
-        self.admin_username = pulumi.Output.from_input(ADMIN if spec.has_admin else None)
-        self.admin_password = pulumi.Output.secret(admin_password(spec, passwords))
-        self.register_outputs(
-            {
-                "webserver_url": self.webserver_url,
-                "namespace": self.namespace,
-                "image": self.image,
-                "airflow_version": self.airflow_version,
-                "release": self.release,
-                "admin_username": self.admin_username,
-                "admin_password": self.admin_password,
-            }
-        )
+    def _read_arguments(
+        self, name: str, args: DeploymentArgs
+    ) -> tuple[DeploymentArgs, Rollback | None]:
+        """Validate the arguments and read the project, or find the release to restore.
 
-    def _build_and_push(self) -> pulumi.Output[str]:
-        spec = self._spec
-        if spec.source is None:
-            return pulumi.Output.from_input(spec.image or "")
-        opts = pulumi.ResourceOptions(parent=self)
-        pushed = build_and_push(object_name(spec.name, "image"), spec.source, opts).repo_digest
-        pulled_from = spec.source.registry.pull_repository
-        if pulled_from is None:
-            return pushed
-        digest = pushed.apply(lambda image: image.rpartition("@")[2])
-        return pulumi.Output.format("{0}@{1}", pulled_from, digest)
+        Returns:
+            The arguments, in a rollback with those of the release, and the rollback.
+        """
+        with shown_to_the_user():
+            require_pulumi()
+            decisions = self._decisions = OneTimeDecisions.read(name)
+            rollback = self._find_release_to_restore(name, args)
+            if rollback:
+                args = cast(DeploymentArgs, rollback.arguments(args))
+            without_dags = decisions.skip_dag_parse is not None
+            spec = self._spec = specify(name, args, may_lack_dags=without_dags)
+            if rollback:
+                rollbacks.require_image(rollback, spec.registry)
+            self._tests = None
+            if decisions.run_tests and spec.source:
+                self._tests = missing_tests(spec.source.project)
+        return args, rollback
 
     def _find_release_to_restore(self, name: str, args: DeploymentArgs) -> Rollback | None:
-        """The release that `rollback_to` asks for; its record is in the Deployment's namespace."""
+        """Read the release to restore from the Deployment's namespace. None in an ordinary deploy."""
         wanted = rollbacks.requested(name, args)
         if wanted is None:
             return None
@@ -179,19 +166,7 @@ class Deployment(pulumi.ComponentResource):
     def _find_or_make_namespace(
         self, name: str, given: pulumi.Input[str] | None
     ) -> pulumi.Output[str]:
-        """An existing one, or one with a random suffix."""
-        if given is not None:
-            return pulumi.Output.from_input(given)
-        suffix = namespace_suffix(name, self)
-        full_name = pulumi.Output.format("{0}-{1}", name, suffix.result)
-        manifest = {
-            "apiVersion": "v1",
-            "kind": "Namespace",
-            "metadata": {"name": full_name, "labels": labels(name, "namespace")},
-        }
-        trigger = replacement_trigger(name, "namespace", [suffix], self)
-        opts = pulumi.ResourceOptions(parent=self, replacement_trigger=trigger)
-        return KubernetesObject(name, manifest, opts).object_name
+        return make_namespace(name, self) if given is None else pulumi.Output.from_input(given)
 
     def _find_or_make_pull_secret(self) -> pulumi.Output[str] | None:
         registry = self._spec.registry
@@ -207,77 +182,6 @@ class Deployment(pulumi.ComponentResource):
             type="kubernetes.io/dockerconfigjson",
         )
 
-    def _restrict_network(self) -> None:
-        for component, policy in network.network_policies(self._spec).items():
-            self._objects.make(component, policy)
-
-    def _make_environment(
-        self,
-        passwords: dict[str, pulumi.Output[str]],
-        urls: dict[str, pulumi.Output[str]],
-        pull_secret: pulumi.Output[str] | None,
-    ) -> AirflowEnvironment:
-        spec = self._spec
-        groups = secret_groups(spec, passwords, urls)
-        config = self._objects.make_config_map("settings", settings(spec))
-        account = self._objects.make("airflow", accounts.airflow_account(spec, pull_secret))
-        return AirflowEnvironment(
-            image=self.image,
-            config=config.object_name,
-            files={one.name: self._make_files(one) for one in spec.file_sets},
-            secrets={
-                group: self._objects.make_secret(_SECRET_NAMES.get(group, group), content)
-                for group, content in groups.items()
-            },
-            service_account=account.object_name,
-            certificates=self._certificate_sources(),
-            environment_from=spec.environment_from,
-            references=references(spec),
-            base_path=spec.exposure.base_path,
-        )
-
-    def _make_files(self, given: FileSet) -> pulumi.Output[str]:
-        content = {file: pod_files()[file] for file in sorted(given.files)}
-        return self._objects.make_config_map(given.name, content).object_name
-
-    def _certificate_sources(self) -> tuple[Manifest, ...]:
-        """Return the certificates of authorities, our own Secret and the user's, as sources of a volume."""
-        given = certificates(self._spec)
-        own = {file: text for file, text in given.items() if not isinstance(text, ValueFrom)}
-        existing = [file_source(file, v) for file, v in given.items() if isinstance(v, ValueFrom)]
-        made = [{"secret": {"name": self._objects.make_secret("certificates", own)}}] if own else []
-        return (*made, *existing)
-
-    def _run_backing_services(
-        self, passwords: dict[str, pulumi.Output[str]], account: pulumi.Output[str]
-    ) -> tuple[list[KubernetesObject], list[KubernetesObject]]:
-        """The embedded PostgreSQL and Redis; nothing for those that the user brings."""
-        spec = self._spec
-        computed(self._warn, backing.warning(spec))
-        database, broker = [], []
-        if isinstance(spec.database, BackingService):
-            password = self._objects.make_secret(
-                "postgresql", {"password": passwords["postgresql"]}
-            )
-            self._objects.make("postgresql", backing.postgresql_service(spec))
-            manifest = backing.postgresql(spec, spec.database, password, account)
-            database.append(self._objects.make("postgresql", manifest))
-            if spec.backup_before_downgrade:
-                # Dumps are not for the garbage collection.
-                claim = backing.backup_claim(spec, spec.database)
-                self._objects.make(backing.BACKUPS, claim, owned=False)
-        if isinstance(spec.broker, BackingService):
-            file = passwords["redis"].apply(backing.redis_configuration)
-            redis_conf = self._objects.make_secret("redis", {"redis.conf": file})
-            self._objects.make("redis", backing.redis_service(spec))
-            manifest = backing.redis(spec, spec.broker, redis_conf, account)
-            broker.append(self._objects.make("redis", manifest))
-        return database, broker
-
-    def _warn(self, text: str | None) -> None:
-        if text is not None:
-            pulumi.log.warn(f"{self._spec.name}: {text}", self)
-
     def _pool_connections(
         self,
         database_url: pulumi.Output[str],
@@ -285,9 +189,9 @@ class Deployment(pulumi.ComponentResource):
         database: list[KubernetesObject],
         environment: AirflowEnvironment,
     ) -> list[KubernetesObject]:
-        """PgBouncer, where it is asked for, and its watch: it starts while the release Job runs.
+        """Run PgBouncer if it is given, and the Job that watches it. It starts while the release Job runs.
 
-        Airflow's processes crash without it, so that they wait for the watch.
+        Airflow's processes crash without PgBouncer, so that they wait for the Job.
         """
         spec = self._spec
         if spec.pgbouncer is None:
@@ -303,7 +207,7 @@ class Deployment(pulumi.ComponentResource):
         return [made, self._watch(component, [manifest], [made], environment)]
 
     def _expose_webserver(self) -> pulumi.Output[str]:
-        """Makes what people reach the webserver through; -> its URL."""
+        """Make the Service, Ingress and HTTPRoute of the webserver. Return its URL."""
         spec = self._spec
         service = self._objects.make("webserver", exposure.webserver_service(spec))
         if spec.exposure.ingress:
@@ -312,13 +216,7 @@ class Deployment(pulumi.ComponentResource):
             self._objects.make(
                 "webserver", exposure.webserver_route(spec, spec.exposure.http_route)
             )
-        if exposure.url_is_of_load_balancer(spec):
-            return service.status.apply(exposure.load_balancer_url)
-        if spec.exposure.base_url is not None:
-            return pulumi.Output.from_input(spec.exposure.base_url)
-        return pulumi.Output.format(
-            "http://{0}.{1}:8080", object_name(spec.name, "webserver"), self.namespace
-        )
+        return exposure.webserver_url(spec, service.status, self.namespace)
 
     def _run_tests(
         self, environment: AirflowEnvironment, account: pulumi.Output[str]
@@ -332,7 +230,7 @@ class Deployment(pulumi.ComponentResource):
             manifest = tests_job.tests_config_map(spec, self._tests)
             tests = self._objects.make("tests", manifest).object_name
         files = spec.facts.tests_job.files
-        environment = replace(environment, files={files.name: self._make_files(files)})
+        environment = replace(environment, files={files.name: make_files(self._objects, files)})
         manifest = tests_job.tests_job(spec, environment, account, tests)
         return [self._objects.make(PYTEST, manifest)]
 
@@ -358,18 +256,18 @@ class Deployment(pulumi.ComponentResource):
         def warn(found: Mapping[str, Any]) -> None:
             ignored = self._decisions.warnings(int(found["number"]), database)
             for warning in (*ignored, *found.get("warnings", ())):
-                pulumi.log.warn(f"{self._spec.name}: {warning}", self)
+                self._warn(warning)
 
         findings.apply(warn)
 
     def _keep_origin(
         self, findings: pulumi.Output[Mapping[str, Any]], rollback: Rollback | None
     ) -> pulumi.Output[Mapping[str, str]]:
-        """Return who deploys which commit, as it was when the release got its number.
+        """Return who deployed which commit, as it was when the release got its number.
 
-        It is another commit, person or machine each time, and would make every `up` a new release. This
-        object keeps what it was made with, and is replaced when the release Job has given a new number:
-        an immutable record has the number in its name, so that for one number nothing may change.
+        Commit, person and machine may differ in each `up`, and would make each a new release. The ConfigMap
+        ignores changes, and is replaced when the release Job has given a new number: the data of an
+        immutable record must not change while its number stays.
         """
         origin = release_origin(self._spec, rollback, self._decisions.description)
         number = findings.apply(lambda found: str(found["number"]))
@@ -386,7 +284,7 @@ class Deployment(pulumi.ComponentResource):
         findings: pulumi.Output[Mapping[str, Any]],
         rolled_out: list[KubernetesObject],
     ) -> KubernetesObject:
-        """Adds the record to the ledger, and makes it the current one."""
+        """Add the record to the ledger and make it the current one."""
         spec = self._spec
         restored = rollback.release.project if rollback else None
         project = changes.recorded_project(spec, restored)
@@ -426,11 +324,11 @@ class Deployment(pulumi.ComponentResource):
         findings: pulumi.Output[Mapping[str, Any]],
         after: list[KubernetesObject],
     ) -> list[KubernetesObject]:
-        """Every Airflow process at once: faster than one by one, and safe within a version.
+        """Roll out all Airflow processes at once: faster than one by one, and safe within a version.
 
-        To another version of Airflow: the webserver, which the others report to, then they, then the
-        workers, which run what the scheduler of their version sends. Each turn begins when the Job that
-        watches the turn before has seen it ready.
+        For another version of Airflow, roll out the webserver, which the others report to, then the other
+        processes, then the workers, which run what a scheduler of their version sends. Each turn begins
+        when the Job that watches the turn before has ended well.
         """
         spec = self._spec
         for component, budget in availability.disruption_budgets(spec).items():
@@ -460,13 +358,33 @@ class Deployment(pulumi.ComponentResource):
         workloads: list[KubernetesObject],
         environment: AirflowEnvironment,
     ) -> KubernetesObject:
-        """The Job that ends when `workloads`, which were made of `manifests`, are ready."""
+        """Make the Job that ends when `workloads`, which were made of `manifests`, are ready."""
         return self._objects.make(
             f"{ROLLOUT}-{turn}",
             rollout.rollout_job(self._spec, environment, manifests),
             depends_on=[*workloads, *self._watch_rights],
         )
 
+    def _warn(self, text: str | None) -> None:
+        if text is not None:
+            pulumi.log.warn(f"{self._spec.name}: {text}", self)
 
-# Secrets that are called otherwise than the group of settings they hold.
-_SECRET_NAMES: Final = {"user": "environment"}
+    def _set_outputs(
+        self, record: KubernetesObject, passwords: dict[str, pulumi.Output[str]]
+    ) -> None:
+        spec = self._spec
+        self.airflow_version = pulumi.Output.from_input(str(spec.airflow_version))
+        self.release = record.object_name
+        self.admin_username = pulumi.Output.from_input(ADMIN if spec.has_admin else None)
+        self.admin_password = pulumi.Output.secret(admin_password(spec, passwords))
+        self.register_outputs(
+            {
+                "webserver_url": self.webserver_url,
+                "namespace": self.namespace,
+                "image": self.image,
+                "airflow_version": self.airflow_version,
+                "release": self.release,
+                "admin_username": self.admin_username,
+                "admin_password": self.admin_password,
+            }
+        )

@@ -1,4 +1,4 @@
-"""Values generated once and kept in the state: passwords, a suffix, a guard of the database."""
+"""Values generated once and kept in the state: passwords, and the kind of the database."""
 
 from typing import Any, Final
 
@@ -32,21 +32,6 @@ def generate_passwords(
         ).result
         for purpose in PASSWORDS
     }
-
-
-def namespace_suffix(deployment: str, parent: pulumi.Resource) -> random.RandomString:
-    """Generate the suffix of the namespace's name, so that two stacks can share a cluster.
-
-    Unlike an automatic name, the suffix is in the state before the namespace exists: the next deploy finds
-    the namespace of a deploy that was killed.
-    """
-    return random.RandomString(
-        object_name(deployment, "namespace-suffix"),
-        length=8,
-        upper=False,
-        special=False,
-        opts=pulumi.ResourceOptions(parent=parent),
-    )
 
 
 def check_database_change(

@@ -7,15 +7,16 @@ import pulumi_docker as docker
 
 from astro_pulumi.args import ProjectImageArgs
 from astro_pulumi.inputs import computed
+from astro_pulumi.naming import object_name
 from astro_pulumi.project import build_secrets
 from astro_pulumi.project.context import write_build_context
-from astro_pulumi.spec import ImageSource, Registry
+from astro_pulumi.spec import DeploymentSpec, ImageSource, Registry
 from astro_pulumi.user_errors import shown_to_the_user
 from astro_pulumi.validation import specify_image
 
 
 class ProjectImage(pulumi.ComponentResource):
-    """Builds an Astro project into an image and pushes it, for pipelines that build once and promote.
+    """Build an Astro project into an image and push it, for pipelines that build once and promote.
 
     The tag is derived from the project's content, so an unchanged project is neither built nor pushed again.
     """
@@ -37,6 +38,19 @@ class ProjectImage(pulumi.ComponentResource):
         self.image = built.repo_digest
         self.tag = pulumi.Output.from_input(image_tag(source))
         self.register_outputs({"image": self.image, "tag": self.tag})
+
+
+def deployed_image(spec: DeploymentSpec, parent: pulumi.Resource) -> pulumi.Output[str]:
+    """Return the image that pods run, by digest. Build and push it unless it is given."""
+    if spec.source is None:
+        return pulumi.Output.from_input(spec.image or "")
+    name, opts = object_name(spec.name, "image"), pulumi.ResourceOptions(parent=parent)
+    pushed = build_and_push(name, spec.source, opts).repo_digest
+    pulled_from = spec.source.registry.pull_repository
+    if pulled_from is None:
+        return pushed
+    digest = pushed.apply(lambda image: image.rpartition("@")[2])
+    return pulumi.Output.format("{0}@{1}", pulled_from, digest)
 
 
 def image_tag(source: ImageSource) -> str:

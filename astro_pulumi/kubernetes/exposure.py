@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pulumi
+
 from astro_pulumi.airflow.endpoints import WEBSERVER_PORT
 from astro_pulumi.kubernetes.metadata import SKIP_AWAIT, Manifest, labels
 from astro_pulumi.kubernetes.service import port, service
@@ -22,6 +24,24 @@ def load_balancer_url(status: dict[str, Any]) -> str:
     (first, *_) = status["loadBalancer"]["ingress"]
     host = first.get("hostname") or first["ip"]
     return f"http://{f'[{host}]' if ':' in host else host}:{WEBSERVER_PORT}"
+
+
+def webserver_url(
+    spec: DeploymentSpec, status: pulumi.Output[dict[str, Any]], namespace: pulumi.Output[str]
+) -> pulumi.Output[str]:
+    """Return the URL that people reach the webserver at.
+
+    Args:
+        spec: The Deployment.
+        status: Status of the webserver's Service.
+        namespace: Name of the namespace.
+    """
+    if url_is_of_load_balancer(spec):
+        return status.apply(load_balancer_url)
+    if spec.exposure.base_url is not None:
+        return pulumi.Output.from_input(spec.exposure.base_url)
+    host = object_name(spec.name, WEBSERVER)
+    return pulumi.Output.format("http://{0}.{1}:{2}", host, namespace, WEBSERVER_PORT)
 
 
 def webserver_service(spec: DeploymentSpec) -> Manifest:

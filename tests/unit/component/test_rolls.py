@@ -157,6 +157,6 @@ def test_a_comment_in_a_file_rolls_only_what_reads_it(
     files = pod_files()
     old = declared(given, JOBS)
     changed = {**files, file: f"{files[file]}# a comment\n"}
-    monkeypatch.setattr("astro_pulumi.deployment.pod_files", lambda: changed)
+    monkeypatch.setattr("astro_pulumi.kubernetes.airflow_environment.pod_files", lambda: changed)
     new = declared(given, JOBS)
     assert {name for name in old if old[name] != new[name]} == expected
