@@ -1,8 +1,8 @@
 """The components as a Pulumi plugin, for programs in YAML, TypeScript, Go, C# and Java.
 
-Pulumi's own `component_provider_host` does most of it. What it lacks is here: it takes unknown arguments
-without a word, refuses Outputs of enums and integers, loses a nested mapping that arrives as one Output,
-and answers an error in an argument with a stack trace of this package.
+Pulumi's own `component_provider_host` ignores unknown arguments, refuses Outputs of enums and integers, loses
+a nested mapping that arrives as one Output, and answers an error in an argument with a stack trace of this
+package. This module corrects that.
 """
 
 import json
@@ -28,7 +28,7 @@ _COMPONENTS: Final = [Deployment, ProjectImage]
 
 
 def serve() -> None:
-    """Serves the components to the Pulumi engine whose address is on the command line, until it goes."""
+    """Serve the components to the Pulumi engine whose address is on the command line, until it ends."""
     pulumi_internals.serve(AstroProvider(), _explained)
 
 
@@ -59,9 +59,10 @@ class AstroProvider(ComponentProvider):
         inputs: Any,
         options: pulumi.ResourceOptions | None = None,
     ) -> Any:
-        """Makes one component.
+        """Make one component.
 
-        :raises pulumi.InputPropertyError: when it is the user who can mend it.
+        Raises:
+            pulumi.InputPropertyError: An argument or the project is wrong.
         """
         definition = pulumi_internals.component_definition(self, resource_type)
         try:
@@ -76,7 +77,7 @@ class AstroProvider(ComponentProvider):
             raise _as_property_error(error) from error
 
     def _prepare(self, inputs: Mapping[str, Any], properties: Any, path: str) -> dict[str, Any]:
-        """Refuses what Pulumi's provider would drop or trip over; makes Outputs of unknown values."""
+        """Refuse arguments that Pulumi's provider would drop or fail on. Make Outputs of unknown values."""
         unknown = sorted(set(inputs) - set(properties))
         if unknown:
             raise ArgumentError(
@@ -136,14 +137,14 @@ def _explained(error: pulumi.RunError) -> Exception:
 
 
 def _as_property_error(error: AstroError) -> pulumi.InputPropertyError:
-    """As Pulumi shows it beside the resource, with the names that other languages use."""
+    """Return the error that Pulumi shows beside the resource, with the names of other languages."""
     if isinstance(error, ArgumentError):
         return pulumi.InputPropertyError(_camel_case(error.argument), _camel_case(str(error)))
     return pulumi.InputPropertyError("project", str(error))
 
 
 def _camel_case(text: str) -> str:
-    """`worker_queues[0].min_count` -> `workerQueues[0].minCount`; nothing in quotes is touched."""
+    """Turn `worker_queues[0].min_count` into `workerQueues[0].minCount`, except in quotes."""
     parts = re.split(r"('[^']*')", text)
     for index in range(0, len(parts), 2):
         parts[index] = re.sub(r"(?<=[a-z])_([a-z])", lambda match: match[1].upper(), parts[index])

@@ -1,6 +1,6 @@
-"""What a Deployment is, validated: one typed value that everything downstream takes.
+"""The validated arguments of a Deployment, as one typed value that all builders take.
 
-`validation/` makes it of the raw arguments. Fields that are `pulumi.Input` may be Outputs; all others
+`validation/` makes it from the raw arguments. Fields that are `pulumi.Input` may be Outputs; all others
 are plain and checked. Times are in seconds.
 """
 
@@ -37,7 +37,7 @@ class LoginFrom:
 
     @property
     def parts(self) -> dict[str, ValueFrom]:
-        """The parts of the login, by the end of the variable that carries each."""
+        """The parts of the login, by the suffix of the environment variable for each."""
         username, password = self.username_key, self.password_key
         return {
             **(
@@ -79,7 +79,7 @@ class Resources:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Which nodes pods run on, in the words of a pod's spec."""
+    """Which nodes pods run on, as in a pod's spec."""
 
     node_selector: Mapping[str, pulumi.Input[str]]
     tolerations: tuple[dict[str, Any], ...]
@@ -230,7 +230,7 @@ class Exposure:
 
     @property
     def over_https(self) -> pulumi.Input[bool]:
-        """Whether people come by HTTPS."""
+        """Whether people use HTTPS."""
         https: pulumi.Input[bool] = computed(
             lambda url: url.startswith("https:"), self.base_url or ""
         )
@@ -336,22 +336,22 @@ class DeploymentSpec:
 
     @property
     def default_queue(self) -> WorkerQueue:
-        """The queue of tasks that name none."""
+        """The queue of tasks that name no queue."""
         return self.worker_queues[0]
 
     @property
     def has_admin(self) -> bool:
-        """Whether there is a user `admin`: what other auth managers know of users is theirs."""
+        """Whether there is a user `admin`. Unknown auth managers have their own users."""
         return self.auth.manager in self.facts.auth_managers
 
     @property
     def processes(self) -> tuple[Process, ...]:
-        """The Airflow processes that run, workers aside."""
+        """The Airflow processes that run, without the workers."""
         return tuple(p for p in self.facts.processes if p.component in self.workloads)
 
     @property
     def file_sets(self) -> tuple[FileSet, ...]:
-        """What the pods with Airflow's image mount of our files, each set once."""
+        """The sets of our files that pods with Airflow's image mount, each once."""
         processes = (*self.processes, self.facts.worker, self.facts.release_job)
         return tuple(dict.fromkeys((*(one.files for one in processes), ROLLOUT_FILES)))
 
@@ -363,7 +363,7 @@ class DeploymentSpec:
 
     @property
     def longest_grace_period(self) -> pulumi.Input[int]:
-        """The longest time that a worker may go on with its tasks, in seconds."""
+        """The longest grace period of all queues, in seconds."""
         periods = (queue.termination_grace_period_seconds for queue in self.worker_queues)
         longest: pulumi.Input[int] = computed(lambda *known: max(known), *periods)
         return longest

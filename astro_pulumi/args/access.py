@@ -13,14 +13,14 @@ class ServiceArgs(TypedDict):
     """How the webserver is reached."""
 
     type: NotRequired[Choice[ServiceType]]
-    """`ClusterIP`, `NodePort` or `LoadBalancer`; a deploy waits until that has an address, unless
+    """`ClusterIP`, `NodePort` or `LoadBalancer`. A deploy waits for the address of a load balancer unless
     `base_url` is given. Default: `ClusterIP`."""
     node_port: NotRequired[pulumi.Input[int]]
     """Port on every node, 30000 to 32767, with type `NodePort`. Default: Kubernetes chooses."""
     annotations: NotRequired[Mapping[str, pulumi.Input[str]]]
-    """Annotations of the Service, which load balancers are set up by."""
+    """Annotations of the Service, such as the settings of a load balancer."""
     base_url: NotRequired[pulumi.Input[str]]
-    """URL under which people open the UI: `https://airflow.acme.com`. Default: that of `ingress` or
+    """URL at which people open the UI: `https://airflow.acme.com`. Default: the URL of `ingress` or
     `http_route`, else the load balancer's address, else the Service's DNS name."""
 
 
@@ -30,13 +30,13 @@ class IngressArgs(TypedDict):
     host: pulumi.Input[str]
     """Host name that people use: `airflow.acme.com`."""
     path: NotRequired[pulumi.Input[str]]
-    """Path below which the UI is. Default: `/`."""
+    """Path of the UI. Default: `/`."""
     class_name: NotRequired[pulumi.Input[str]]
     """IngressClass. Default: the cluster's default."""
     tls_secret: NotRequired[pulumi.Input[str]]
     """Secret of the namespace with the certificate of `host`. Default: no TLS."""
     annotations: NotRequired[Mapping[str, pulumi.Input[str]]]
-    """Annotations of the Ingress, which controllers and cert-manager are set up by."""
+    """Annotations of the Ingress, such as the settings of its controller and of cert-manager."""
 
 
 class HttpRouteArgs(TypedDict):
@@ -45,38 +45,38 @@ class HttpRouteArgs(TypedDict):
     gateway: pulumi.Input[str]
     """Name of the Gateway."""
     gateway_namespace: NotRequired[pulumi.Input[str]]
-    """Namespace of the Gateway. Default: that of the Deployment."""
+    """Namespace of the Gateway. Default: the Deployment's."""
     listener: NotRequired[pulumi.Input[str]]
-    """Name of the Gateway's listener. Default: every one that allows it."""
+    """Name of the Gateway's listener. Default: every listener that allows it."""
     host: pulumi.Input[str]
     """Host name that people use: `airflow.acme.com`."""
     path: NotRequired[pulumi.Input[str]]
-    """Path below which the UI is. Default: `/`."""
+    """Path of the UI. Default: `/`."""
     tls: NotRequired[pulumi.Input[bool]]
     """Whether the Gateway serves `host` with TLS. Default: true."""
 
 
 class AuthArgs(TypedDict):
-    """Who may log in. With `fab` and `simple` there is a user `admin`; other managers have their own."""
+    """Who may log in. With `fab` and `simple` there is a user `admin`; others have their own users."""
 
     manager: NotRequired[str]
     """`fab`: users and roles in the database; its provider must be in the image. `simple`: only the
-    admin, Airflow 3 only, for trial. Or the class path of another auth manager in the image, with its
+    user `admin`, for trial, with Airflow 3. Or the class path of another auth manager in the image, with its
     settings in `environment` and `secret_environment`:
     `airflow.providers.keycloak.auth_manager.keycloak_auth_manager.KeycloakAuthManager`. Default: `fab`."""
     admin_password: NotRequired[pulumi.Input[str]]
     """Password of the user `admin`. Kept secret. Default: generated once."""
     admin_password_from: NotRequired[SecretFromArgs]
-    """The same, in an existing Secret. There is no output `admin_password` then."""
+    """The same, in an existing Secret. Then there is no output `admin_password`."""
 
 
 class NetworkPolicyArgs(TypedDict):
-    """Which pods may talk to which. Enforced only where the cluster's network does."""
+    """Which pods may talk to which. Enforced only if the cluster's network supports it."""
 
     enabled: NotRequired[bool]
     """Whether NetworkPolicies are made. Default: true."""
     webserver_from: NotRequired[Sequence[Mapping[str, pulumi.Input[Any]]]]
-    """Who may reach the webserver, as the `from` of a NetworkPolicy. Default: everyone who can."""
+    """Who may reach the webserver, as the `from` of a NetworkPolicy. Default: everyone."""
     egress: NotRequired[Sequence[Mapping[str, pulumi.Input[Any]]]]
-    """What every Airflow pod may call besides the addresses in other arguments, as the `egress` of a
+    """Addresses that every Airflow pod may call besides those in other arguments, as the `egress` of a
     NetworkPolicy: `[{"to": [{"ipBlock": {"cidr": "10.1.2.3/32"}}], "ports": [{"port": 8200}]}]`."""

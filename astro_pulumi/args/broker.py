@@ -9,7 +9,7 @@ from astro_pulumi.args.pods import PlacementArgs, ResourcesArgs
 
 
 class BrokerArgs(TypedDict):
-    """Redis: yours, by `url` or `host`, or else the embedded one for trial and small use."""
+    """Redis: your own, with `url` or `host`; otherwise an embedded one for trial and small use."""
 
     url: NotRequired[pulumi.Input[str]]
     """URL of your Redis: `rediss://:password@host:6379/0`. Kept secret."""
@@ -20,15 +20,15 @@ class BrokerArgs(TypedDict):
     database: NotRequired[pulumi.Input[int]]
     """Number of the database in your Redis. Default: 0."""
     username: NotRequired[pulumi.Input[str]]
-    """User of your Redis. Default: none, for a Redis with a password only."""
+    """User of your Redis. Default: none, for a Redis with only a password."""
     password: NotRequired[pulumi.Input[str]]
     """Password of your Redis. Kept secret. Default: none."""
     login_from: NotRequired[LoginFromArgs]
     """Password, and user if there is one, in an existing Secret, in place of `username` and `password`."""
     tls: NotRequired[pulumi.Input[bool]]
-    """Whether to speak TLS with `host`; its certificate is verified. Default: false."""
+    """Whether to use TLS with `host`; its certificate is verified. Default: false."""
     ca_certificate: NotRequired[pulumi.Input[str]]
-    """Certificate of the authority that signed your Redis's, in PEM. Default: the image's authorities."""
+    """Certificate of the authority that signed your Redis's, in PEM. Default: those in the image."""
     ca_certificate_from: NotRequired[ValueFromArgs]
     """The same, in an existing Secret or ConfigMap."""
     image: NotRequired[pulumi.Input[str]]
@@ -38,6 +38,6 @@ class BrokerArgs(TypedDict):
     storage_class: NotRequired[pulumi.Input[str]]
     """Embedded: StorageClass of its volume. Default: the cluster's default."""
     resources: NotRequired[ResourcesArgs]
-    """Embedded: what its pod requests and may use."""
+    """Embedded: requests and limits of its pod."""
     placement: NotRequired[PlacementArgs]
     """Embedded: which nodes it runs on. Default: `placement` of the Deployment."""

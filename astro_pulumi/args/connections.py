@@ -8,7 +8,7 @@ from astro_pulumi.args.existing import ValueFromArgs
 
 
 class ConnectionArgs(TypedDict):
-    """An Airflow Connection: `uri`, or `value_from`, or `type` and the fields it needs."""
+    """An Airflow Connection, by `uri`, by `value_from`, or by `type` and the fields that it needs."""
 
     uri: NotRequired[pulumi.Input[str]]
     """The whole Connection: `postgres://user:password@host:5432/schema`."""
@@ -19,7 +19,7 @@ class ConnectionArgs(TypedDict):
     host: NotRequired[pulumi.Input[str]]
     """Host name."""
     schema: NotRequired[pulumi.Input[str]]
-    """Schema, or what the type uses this field for."""
+    """Schema, or the type's own use of this field."""
     login: NotRequired[pulumi.Input[str]]
     """User name."""
     password: NotRequired[pulumi.Input[str]]

@@ -11,7 +11,7 @@ from astro_pulumi.args.pods import PlacementArgs, ResourcesArgs
 
 
 class DatabaseArgs(TypedDict):
-    """PostgreSQL: yours, by `url` or `host`, or else the embedded one for trial and small use."""
+    """PostgreSQL: your own, with `url` or `host`; otherwise an embedded one for trial and small use."""
 
     url: NotRequired[pulumi.Input[str]]
     """URL of your database: `postgresql://user:password@host:5432/airflow?sslmode=require`. Kept secret."""
@@ -29,7 +29,7 @@ class DatabaseArgs(TypedDict):
     """User and password in an existing Secret, in place of `username` and `password`."""
     ssl_mode: NotRequired[pulumi.Input[Choice[SslMode]]]
     """libpq's `sslmode`: `disable`, `allow`, `prefer`, `require`, `verify-ca` or `verify-full`.
-    Default: `require` with `host`; with `url` what it says."""
+    Default: `require` with `host`; with `url`, the URL's."""
     ca_certificate: NotRequired[pulumi.Input[str]]
     """Certificate of the authority that signed the database's, in PEM, for `verify-ca` and
     `verify-full`."""
@@ -42,29 +42,31 @@ class DatabaseArgs(TypedDict):
     storage_class: NotRequired[pulumi.Input[str]]
     """Embedded: StorageClass of its volume. Default: the cluster's default."""
     resources: NotRequired[ResourcesArgs]
-    """Embedded: what its pod requests and may use."""
+    """Embedded: requests and limits of its pod."""
     placement: NotRequired[PlacementArgs]
     """Embedded: which nodes it runs on. Default: `placement` of the Deployment."""
     backup_before_downgrade: NotRequired[bool]
-    """Embedded: write a `pg_dump` of it to a volume of its own, of `storage_size`, before it is taken back to
-    an older Airflow. Without room for it nothing is downgraded. Default: false."""
+    """Embedded: whether to write a `pg_dump` to a separate volume of `storage_size` before the database is
+    downgraded to an older Airflow. If the volume is too small, nothing is downgraded. Default: false."""
 
 
 class PgBouncerArgs(TypedDict):
-    """PgBouncer between Airflow and its database: many processes share few connections. The release Job
-    migrates past it."""
+    """PgBouncer between Airflow and its database, so that many processes share few connections.
+
+    The release Job migrates the database without it.
+    """
 
     image: pulumi.Input[str]
-    """Image with `sh` and the program `pgbouncer` on its path, version 1.18 or later. It runs as any user."""
+    """Image with `sh` and `pgbouncer` on its path, version 1.18 or later. It must run as any user."""
     replicas: NotRequired[pulumi.Input[int]]
     """Number of pods. A PodDisruptionBudget keeps all but one running. Default: 1."""
     resources: NotRequired[ResourcesArgs]
-    """What one pod requests and may use."""
+    """Requests and limits of one pod."""
     placement: NotRequired[PlacementArgs]
     """Which nodes the pods run on. Default: `placement` of the Deployment."""
     pool_size: NotRequired[pulumi.Input[int]]
     """Connections that one pod keeps to the database (`default_pool_size`). Default: 20."""
     max_client_connections: NotRequired[pulumi.Input[int]]
-    """Connections that one pod takes from Airflow (`max_client_conn`). Default: 1000."""
+    """Connections that one pod accepts from Airflow (`max_client_conn`). Default: 1000."""
     settings: NotRequired[Mapping[str, pulumi.Input[str]]]
-    """More of `pgbouncer.ini`, by name: `{"max_prepared_statements": "200"}`."""
+    """Further settings of `pgbouncer.ini` by name: `{"max_prepared_statements": "200"}`."""

@@ -24,12 +24,12 @@ from astro_pulumi.args.workloads import AutoscalingArgs, ProcessArgs, WorkerQueu
 
 
 class TimeoutArgs(TypedDict):
-    """How long the steps of a deploy may take, in seconds."""
+    """Timeouts of the steps of a deploy, in seconds."""
 
     release_job: NotRequired[pulumi.Input[int]]
-    """Parsing the DAGs and migrating the database. Default: 1800."""
+    """Release Job: parsing the DAGs and migrating the database. Default: 1800."""
     rollout: NotRequired[pulumi.Input[int]]
-    """One workload becoming ready. Default: 600."""
+    """Roll-out of one workload. Default: 600."""
 
 
 class DeploymentArgs(TypedDict):
@@ -38,11 +38,11 @@ class DeploymentArgs(TypedDict):
     project: NotRequired[str]
     """Path of the Astro project. Give this, with `registry`, or `image`."""
     image: NotRequired[pulumi.Input[str]]
-    """An image built elsewhere, by digest: `ghcr.io/acme/analytics@sha256:...`. No Docker is needed then."""
+    """An image built elsewhere, by digest: `ghcr.io/acme/analytics@sha256:...`. It needs no Docker."""
     registry: NotRequired[RegistryArgs]
     """Where the image of `project` is pushed to, and the login to pull it with."""
     platform: NotRequired[str]
-    """Platform that the image is built for, that of the cluster's nodes. Default: `linux/amd64`."""
+    """Platform of the image and of the cluster's nodes. Default: `linux/amd64`."""
     build_secrets: NotRequired[Mapping[str, pulumi.Input[str]]]
     """Variables for the installation of `requirements.txt`, such as the password of a private package index:
     pip replaces `${NAME}` in that file, and reads its own, such as `PIP_EXTRA_INDEX_URL`. They are in
@@ -58,43 +58,42 @@ class DeploymentArgs(TypedDict):
     triggerer: NotRequired[ProcessArgs]
     """Pods of the triggerer."""
     dag_processor: NotRequired[ProcessArgs]
-    """Pods of the dag-processor. Airflow 2 runs one only when this is given; else its scheduler parses
-    the DAGs."""
+    """Pods of the dag-processor. Optional with Airflow 2: without it, the scheduler parses the
+    DAGs."""
     worker_queues: NotRequired[Sequence[WorkerQueueArgs]]
     """Celery queues with their workers. Default: one queue named `default`."""
     autoscaling: NotRequired[AutoscalingArgs]
-    """How worker queues with a `max_count` are scaled."""
+    """How worker queues with a `max_count` above `min_count` are scaled."""
     termination_grace_period_seconds: NotRequired[pulumi.Input[int]]
-    """How long a worker may go on with its tasks when it is replaced, in seconds. Default: 600."""
+    """Seconds that a worker has to finish its tasks when it is replaced. Default: 600."""
     environment: NotRequired[Mapping[str, pulumi.Input[str]]]
     """Environment variables of every Airflow process, in a ConfigMap: not for secrets. Names are
     upper-case."""
     secret_environment: NotRequired[Mapping[str, pulumi.Input[str]]]
     """Environment variables of every Airflow process, kept in a Secret. Names are upper-case."""
     environment_from: NotRequired[Sequence[EnvironmentFromArgs]]
-    """Existing Secrets and ConfigMaps whose keys are environment variables of every Airflow process. Of
-    several with one key the last wins; all that the Deployment sets, and `environment`,
-    `secret_environment`, `connections` and `variables`, win over them."""
+    """Existing Secrets and ConfigMaps whose keys are environment variables of every Airflow process. Later
+    ones override earlier ones. The Deployment's own settings, `environment`, `secret_environment`,
+    `connections` and `variables` override all of them."""
     connections: NotRequired[Mapping[str, ConnectionArgs]]
-    """Airflow Connections by id, kept in a Secret. They do not show in the UI, and win over those of the
-    same id that do."""
+    """Airflow Connections by id, kept in a Secret. The UI does not show them. They override Connections in
+    the database with the same id."""
     variables: NotRequired[Mapping[str, pulumi.Input[str]]]
-    """Airflow Variables by key, kept in a Secret. They do not show in the UI, and win over those of the
-    same key that do."""
+    """Airflow Variables by key, kept in a Secret. The UI does not show them. They override Variables in the
+    database with the same key."""
     variables_from: NotRequired[Mapping[str, ValueFromArgs]]
     """Airflow Variables by key, each in an existing Secret or ConfigMap."""
     fernet_key: NotRequired[pulumi.Input[str]]
-    """Key that Airflow encrypts Connections and Variables in its database with: 32 bytes in url-safe
-    base64. Two keys with a comma between them, the new one first, while keys are rotated. Kept secret.
-    Default: generated once."""
+    """Key that encrypts Connections and Variables in the database: 32 bytes in url-safe base64. During a
+    rotation two keys with a comma between them, the new one first. Kept secret. Default: generated once."""
     fernet_key_from: NotRequired[SecretFromArgs]
     """The same, in an existing Secret."""
     database: NotRequired[DatabaseArgs]
-    """PostgreSQL: yours, or the embedded one for trial and small use."""
+    """PostgreSQL. Default: an embedded one, for trial and small use."""
     pgbouncer: NotRequired[PgBouncerArgs]
     """PgBouncer between Airflow and its database. Default: none."""
     broker: NotRequired[BrokerArgs]
-    """Redis: yours, or the embedded one for trial and small use."""
+    """Redis. Default: an embedded one, for trial and small use."""
     service: NotRequired[ServiceArgs]
     """How the webserver is reached."""
     ingress: NotRequired[IngressArgs]
@@ -106,8 +105,8 @@ class DeploymentArgs(TypedDict):
     network_policies: NotRequired[NetworkPolicyArgs]
     """Which pods may talk to which."""
     placement: NotRequired[PlacementArgs]
-    """Which nodes all pods run on: Airflow's, the Jobs of a deploy, embedded services, PgBouncer and the
-    metrics exporter."""
+    """Nodes of all pods: Airflow's, the Jobs of a deploy, embedded services, PgBouncer and the metrics
+    exporter."""
     pod_template: NotRequired[Mapping[str, Any]]
     """A strategic merge patch of the pod template of all Airflow pods, the Jobs of a deploy included, in
     Kubernetes' own format: `{"metadata": {"labels": {"team": "data"}}, "spec": {"containers": [...]}}`.
@@ -116,22 +115,22 @@ class DeploymentArgs(TypedDict):
     """Annotations of the service accounts of Airflow's pods and of the release Job, for workload identity:
     `eks.amazonaws.com/role-arn`, `iam.gke.io/gcp-service-account`, `azure.workload.identity/client-id`."""
     fixed_user_ids: NotRequired[bool]
-    """Whether pods state the user and group ids that the images have. `False` on OpenShift, whose
-    `restricted-v2` chooses them. Default: true."""
+    """Whether pods state the user and group ids of the images. `False` on OpenShift, where `restricted-v2`
+    assigns them. Default: true."""
     remote_logging: NotRequired[RemoteLoggingArgs]
-    """Where task logs are kept for good. Default: in the pods, and lost with them."""
+    """Permanent storage of task logs. Default: none; logs are lost with their pods."""
     log_retention_days: NotRequired[int]
-    """Days after which log files in the pods are deleted; 0 keeps them as long as the pod lives.
+    """Days after which log files in the pods are deleted; 0 keeps them for the lifetime of the pod.
     Default: 15."""
     metrics: NotRequired[MetricsArgs]
     """Where Airflow's metrics go. Default: nowhere."""
     rollback_to: NotRequired[str]
-    """Deploy an earlier release again, image and configuration: its number, `previous`, or an image digest
-    (`sha256:...`). The project is not built then. Also as `astro:rollbackTo` in the stack's configuration."""
+    """Earlier release to deploy again, image and configuration: its number, `previous`, or an image digest
+    (`sha256:...`). The project is not built. Also `astro:rollbackTo` in the stack's configuration."""
     database_downgrade: NotRequired[pulumi.Input[Choice[DatabaseDowngrade]]]
-    """`allow`, or `refuse` a deploy of an older Airflow that needs the database to be downgraded, which drops
-    what only the newer Airflow stores. Default: `allow`."""
+    """Whether an older Airflow may downgrade the database, which drops the data that only the newer one has:
+    `allow`, or `refuse` such a deploy. Default: `allow`."""
     history_limit: NotRequired[pulumi.Input[int]]
-    """Number of releases that are kept to go back to, 2 to 1000. Default: 50."""
+    """Number of releases that are kept for rollbacks, 2 to 1000. Default: 50."""
     timeouts: NotRequired[TimeoutArgs]
-    """How long the steps of a deploy may take."""
+    """Timeouts of the steps of a deploy."""

@@ -11,7 +11,7 @@ class ValueFromArgs(TypedDict):
     secret: NotRequired[pulumi.Input[str]]
     """Name of the Secret. Give this or `config_map`."""
     config_map: NotRequired[pulumi.Input[str]]
-    """Name of the ConfigMap, for what is no secret."""
+    """Name of the ConfigMap, for values that are not secret."""
     key: pulumi.Input[str]
     """Key in it: `password`."""
 
@@ -44,4 +44,4 @@ class EnvironmentFromArgs(TypedDict):
     config_map: NotRequired[pulumi.Input[str]]
     """Name of the ConfigMap."""
     prefix: NotRequired[pulumi.Input[str]]
-    """What stands before each key in the name of its variable: `AIRFLOW_VAR_`. Default: nothing."""
+    """Prefix of each key in the name of its variable: `AIRFLOW_VAR_`. Default: none."""

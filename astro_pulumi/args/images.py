@@ -12,12 +12,12 @@ class RegistryArgs(TypedDict):
     repository: pulumi.Input[str]
     """Repository without a tag: `ghcr.io/acme/analytics`. The tag is made from the project's content."""
     username: NotRequired[pulumi.Input[str]]
-    """User to push as. A pull secret is made of the same login. Default: no login."""
+    """User to push as. The pull Secret has the same login. Default: no login."""
     password: NotRequired[pulumi.Input[str]]
     """Password or token of `username`. Kept secret."""
     pull_repository: NotRequired[pulumi.Input[str]]
-    """Name of the same repository as the cluster reaches it, where it has another name there than
-    where the image is pushed from. Default: `repository`."""
+    """Name of the same repository in the cluster, if it differs from the name for pushing.
+    Default: `repository`."""
     pull_secret: NotRequired[pulumi.Input[str]]
     """An existing Secret of the namespace to pull with, of type `kubernetes.io/dockerconfigjson`.
     Default: one is made of `username` and `password`, or none without a login."""
@@ -31,7 +31,7 @@ class ProjectImageArgs(TypedDict):
     registry: RegistryArgs
     """Where the image is pushed to."""
     platform: NotRequired[str]
-    """Platform that the image is built for, that of the cluster's nodes. Default: `linux/amd64`."""
+    """Platform of the image and of the cluster's nodes. Default: `linux/amd64`."""
     build_secrets: NotRequired[Mapping[str, pulumi.Input[str]]]
     """Variables for the installation of `requirements.txt`, such as the password of a private package index:
     pip replaces `${NAME}` in that file, and reads its own, such as `PIP_EXTRA_INDEX_URL`. They are in

@@ -8,25 +8,25 @@ from astro_pulumi.args.pods import PlacementArgs, ResourcesArgs
 
 
 class RemoteLoggingArgs(TypedDict):
-    """Where task logs are kept for good. The image needs the provider of the place."""
+    """Permanent storage of task logs. The image needs the provider of the storage."""
 
     folder: NotRequired[pulumi.Input[str]]
     """`s3://bucket/path`, `gs://bucket/path`, `wasb://container/path`, whose account is in the connection,
     or `cloudwatch://arn`."""
     connection_id: NotRequired[pulumi.Input[str]]
-    """Connection with the right to write there. Default: the identity of the pods."""
+    """Connection that may write there. Default: the identity of the pods."""
     encrypt_s3: NotRequired[pulumi.Input[bool]]
     """Whether S3 is asked to encrypt the logs. Default: false."""
     elasticsearch_host: NotRequired[pulumi.Input[str]]
-    """URL of Elasticsearch, in place of `folder`. Workers write JSON to their output, and a log shipper
-    of the cluster takes it there. Kept secret."""
+    """URL of Elasticsearch, in place of `folder`. Workers write JSON to their output, which a log shipper
+    of the cluster sends to Elasticsearch. Kept secret."""
 
 
 class MetricsArgs(TypedDict):
-    """Where Airflow's metrics go: to StatsD, or to OpenTelemetry, or to Prometheus by an exporter."""
+    """Where Airflow's metrics go: StatsD, OpenTelemetry, or Prometheus through an exporter."""
 
     statsd_host: NotRequired[pulumi.Input[str]]
-    """Host of a StatsD server of yours."""
+    """Host of your StatsD server."""
     statsd_port: NotRequired[pulumi.Input[int]]
     """UDP port of that server. Default: 8125."""
     otel_host: NotRequired[pulumi.Input[str]]
@@ -34,14 +34,14 @@ class MetricsArgs(TypedDict):
     otel_port: NotRequired[pulumi.Input[int]]
     """Port of that collector. Default: 4318."""
     exporter_image: NotRequired[pulumi.Input[str]]
-    """Runs this image of Prometheus' statsd_exporter: `prom/statsd-exporter:v0.28.0`. Its metrics are
-    at port 9102 of the Service `<name>-statsd`."""
+    """Image of Prometheus' statsd_exporter to run: `prom/statsd-exporter:v0.28.0`. Its metrics are at port
+    9102 of the Service `<name>-statsd`."""
     service_monitor: NotRequired[bool]
-    """Makes a ServiceMonitor for the exporter; the cluster needs the Prometheus operator.
+    """Whether to make a ServiceMonitor for the exporter, which needs the Prometheus operator.
     Default: false."""
     prefix: NotRequired[pulumi.Input[str]]
     """Prefix of every metric. Default: `airflow`."""
     resources: NotRequired[ResourcesArgs]
-    """What the exporter's pod requests and may use."""
+    """Requests and limits of the exporter's pod."""
     placement: NotRequired[PlacementArgs]
     """Which nodes the exporter runs on. Default: `placement` of the Deployment."""

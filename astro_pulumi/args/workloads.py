@@ -15,7 +15,7 @@ class ProcessArgs(TypedDict):
     replicas: NotRequired[pulumi.Input[int]]
     """Number of pods. A PodDisruptionBudget keeps all but one running. Default: 1."""
     resources: NotRequired[ResourcesArgs]
-    """What one pod requests and may use. The release Job, which parses the DAGs, has those of the process
+    """Requests and limits of one pod. The release Job, which parses the DAGs, has those of the process
     that parses them: the dag-processor, or the scheduler of an Airflow 2 without one."""
     placement: NotRequired[PlacementArgs]
     """Which nodes the pods run on. Default: `placement` of the Deployment."""
@@ -27,19 +27,19 @@ class WorkerQueueArgs(TypedDict):
     """One Celery queue and the workers that serve it."""
 
     name: str
-    """Name of the queue, as tasks name it in `queue=`. The first one is the default queue of all tasks."""
+    """Name of the queue, as in a task's `queue=`. The first queue is the default of all tasks."""
     concurrency: NotRequired[pulumi.Input[int]]
     """Tasks that one worker runs at the same time. Default: 5."""
     min_count: NotRequired[int]
-    """Number of workers, the least of them with autoscaling. 0 needs KEDA. Default: 1."""
+    """Number of workers. With autoscaling, the minimum; 0 needs KEDA. Default: 1."""
     max_count: NotRequired[int]
-    """The most workers that autoscaling may start. Default: `min_count`, which is no autoscaling."""
+    """Maximum of workers with autoscaling. Default: `min_count`, without autoscaling."""
     resources: NotRequired[ResourcesArgs]
-    """What one worker requests and may use. A worker that uses more disk than its limit of
+    """Requests and limits of one worker. A worker that uses more disk than its limit of
     `ephemeral-storage` is evicted."""
     termination_grace_period_seconds: NotRequired[pulumi.Input[int]]
-    """How long a worker of this queue may go on with its tasks when it is replaced, in seconds.
-    Default: that of the Deployment."""
+    """Seconds that a worker of this queue has to finish its tasks when it is replaced. Default:
+    `termination_grace_period_seconds` of the Deployment."""
     placement: NotRequired[PlacementArgs]
     """Which nodes the workers run on. Default: `placement` of the Deployment."""
     pod_template: NotRequired[Mapping[str, Any]]
@@ -53,8 +53,8 @@ class AutoscalingArgs(TypedDict):
     """`cpu`: a HorizontalPodAutoscaler, which needs the metrics server. `keda`: a KEDA ScaledObject by
     queued and running tasks, which needs KEDA. Default: `cpu`."""
     target_cpu_percent: NotRequired[pulumi.Input[int]]
-    """With `cpu`: average use to aim at, in percent of the worker's CPU request, 1 to 1000. Default: 70."""
+    """With `cpu`: target average use, in percent of the worker's CPU request, 1 to 1000. Default: 70."""
     polling_interval_seconds: NotRequired[pulumi.Input[int]]
-    """With `keda`: how often tasks are counted, in seconds. Default: 10."""
+    """With `keda`: seconds between counts of the tasks. Default: 10."""
     cooldown_period_seconds: NotRequired[pulumi.Input[int]]
-    """How long less work must last before workers are stopped, in seconds. Default: 300."""
+    """Seconds of less work before workers are stopped. Default: 300."""
