@@ -1,13 +1,13 @@
-"""What a deploy of the quickstart takes on the local platform: the first, changed code, nothing to do.
+"""Measure deploys of the quickstart on the local platform: the first, changed code, and no changes.
 
-Wall-clock seconds of each phase as Pulumi's events tell, and CPU seconds from cgroups: they are nearly the
-same on a busy machine, where wall-clock time is not. Needs the platform up (`python -m local up`), and a
-stack of its own is deployed and removed.
+Measures wall-clock seconds of each phase from Pulumi's events, and CPU seconds from cgroups. CPU seconds are
+nearly independent of other load on the machine, unlike wall-clock time. Needs the platform (`python -m local
+up`), and deploys and removes a stack of its own.
 
     python -m bench.deploy [--repeat N]
 
-A table on standard error, JSON on standard output. `--repeat`: how often changed code and nothing to do are
-measured.
+Prints a table on standard error and JSON on standard output. `--repeat` is the number of measurements of
+changed code and of no changes.
 """
 
 import argparse
@@ -57,20 +57,20 @@ TYPES = (
 
 @dataclass
 class Measured:
-    """One deploy. All figures are seconds."""
+    """A deploy. All figures are seconds."""
 
     what: str
     wall: float = 0.0
-    # By phase: from when Pulumi began with it until it was ready. Phases overlap.
+    # By phase, from its start in Pulumi until it was ready. Phases overlap.
     phases: dict[str, float] = field(default_factory=dict)
-    # Of the containers that are new since the deploy began, until it ended.
+    # Of containers that started during the deploy, until its end.
     cpu_by_phase: dict[str, float] = field(default_factory=dict)
-    # Of everything that works for a deploy: `pods` are all of the node's, those of others too.
+    # Of all processes that work for a deploy. `pods` are all pods of the node.
     cpu: dict[str, float] = field(default_factory=dict)
 
 
 def cgroup_cpu(path: str) -> float:
-    """CPU seconds of a cgroup and all below it, of version 1 or 2; 0 where there is none."""
+    """Return the CPU seconds of a cgroup (version 1 or 2) and all below it; 0 if it does not exist."""
     version_1 = Path("/sys/fs/cgroup/cpuacct", path, "cpuacct.usage")
     version_2 = Path("/sys/fs/cgroup", path, "cpu.stat")
     if version_1.exists():
@@ -81,7 +81,7 @@ def cgroup_cpu(path: str) -> float:
 
 
 def process_cpu(pid: int) -> float:
-    """CPU seconds of a process; 0 when it is gone."""
+    """Return the CPU seconds of a process; 0 if it has ended."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -90,7 +90,7 @@ def process_cpu(pid: int) -> float:
 
 
 def cpu_now(daemons: Daemons) -> dict[str, float]:
-    """CPU seconds so far of all that works for a deploy."""
+    """Return the CPU seconds so far of all processes that work for a deploy."""
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
     records = [record for name in daemons.names() if (record := daemons.record(name))]
     return {
@@ -102,7 +102,7 @@ def cpu_now(daemons: Daemons) -> dict[str, float]:
 
 
 def up(stack: Stack) -> dict[str, float]:
-    """Deploys; -> the seconds of each phase."""
+    """Run `pulumi up`, and return the seconds of each phase."""
     begun: dict[str, float] = {}
     phases: dict[str, float] = {}
     with stack.start("up", "--json", stderr=None) as process:
@@ -124,7 +124,7 @@ def up(stack: Stack) -> dict[str, float]:
 
 
 def pods(kube: Kube, namespace: str) -> dict[str, str]:
-    """Phase -> uid of its pod that is not on its way out."""
+    """Return the uid of the current pod of each phase."""
     found = {}
     for pod in kube.all_pods(namespace):
         labels = pod["metadata"]["labels"]
@@ -136,13 +136,13 @@ def pods(kube: Kube, namespace: str) -> dict[str, str]:
 
 
 def pod_cpu(uid: str) -> float:
-    """CPU seconds of a pod so far, whichever class of service it has."""
+    """Return the CPU seconds of a pod so far, in any class of service."""
     classes = ("", "burstable/", "besteffort/")
     return max(cgroup_cpu(f"kubepods/{name}pod{uid}") for name in classes)
 
 
 def measure(what: str, stack: Stack, kube: Kube, daemons: Daemons) -> Measured:
-    """One `up`, with everything about it."""
+    """Run and measure one `up`."""
     namespace = stack.outputs().get("namespace")
     old = set(pods(kube, namespace).values()) if namespace else set()
     before, started = cpu_now(daemons), time.monotonic()
@@ -163,7 +163,7 @@ def measure(what: str, stack: Stack, kube: Kube, daemons: Daemons) -> Measured:
 
 
 def run(repeat: int) -> list[Measured]:
-    """Every measurement, on a stack that is removed at the end."""
+    """Run all measurements, on a stack that is removed at the end."""
     platform, daemons = Platform.load(), Daemons(Paths.from_environment())
     kube = Kube(str(platform.kubeconfig), platform.context)
     tag_example_base_image(platform)
@@ -204,7 +204,7 @@ def run(repeat: int) -> list[Measured]:
 
 
 def table(results: list[Measured]) -> Table:
-    """Phases in rows, deploys in columns: wall-clock seconds, and CPU seconds in brackets."""
+    """Return a table of phases and deploys: wall-clock seconds, with CPU seconds in brackets."""
     shown = Table(title="seconds (CPU seconds)")
     shown.add_column("")
     for result in results:
@@ -228,14 +228,14 @@ def _cell(wall: float | None, cpu: float | None) -> str:
 
 
 def rounded(value: Any) -> Any:
-    """The same with every number rounded to hundredths."""
+    """Return the value with every number rounded to hundredths."""
     if isinstance(value, dict):
         return {key: rounded(item) for key, item in value.items()}
     return round(value, 2) if isinstance(value, float) else value
 
 
 def main() -> None:
-    """Measures, and prints a table and JSON."""
+    """Run the measurements, and print a table and JSON."""
     parser = argparse.ArgumentParser(prog="python -m bench.deploy")
     parser.add_argument("--repeat", type=int, default=1)
     given = parser.parse_args()

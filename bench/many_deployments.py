@@ -1,7 +1,7 @@
-"""How long `pulumi preview` takes for a program of 1, 10 and 50 Deployments: it should be linear.
+"""Measure `pulumi preview` of a program with 1, 10 and 50 Deployments. The time should be linear.
 
-Nothing is deployed; the provider asks the cluster what it would make of each object. The time of a program
-without Deployments, most of it start-up, is shown beside. Needs the platform up (`python -m local up`).
+Nothing is deployed. The provider sends a dry run of each object to the cluster. The time of a program without
+Deployments, most of it start-up, is printed too. Needs the platform (`python -m local up`).
 
     python -m bench.many_deployments [SIZE ...]      JSON on standard output
 """
@@ -61,7 +61,7 @@ def measure(stack: Stack, size: int) -> dict[str, float]:
 
 
 def _children() -> float:
-    """Return the CPU seconds of all processes that were waited for, plugins included."""
+    """Return the CPU seconds of all ended child processes, plugins included."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 

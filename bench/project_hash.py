@@ -1,9 +1,9 @@
-"""How long it takes to list, hash and lint a project of many files. Prints JSON.
+"""Measure listing, hashing and linting of a project with many files, and print JSON.
 
     python -m bench.project_hash [--files 10000] [--runs 5]
 
-The files are made in a temporary directory and are in the page cache, as after a checkout. Each figure
-is the best of all runs: the others have what else the machine did in them.
+The files are in a temporary directory and in the page cache, as after a checkout. Each figure is the best of
+all runs: slower runs include other load of the machine.
 """
 
 import argparse
@@ -28,11 +28,11 @@ with DAG("dag_{number}", schedule=None):
 """
 BYTES_EACH = 4096
 DAGS_AMONG_THEM = 200
-TARGET_SECONDS = 0.5  # for list and hash of 10,000 files
+TARGET_SECONDS = 0.5  # seconds for list and hash of 10,000 files
 
 
 def write_project(folder: Path, files: int) -> None:
-    """A project of `files` files: some DAGs, the rest SQL and data in 100 directories."""
+    """Write a project of `files` files: some DAGs, the rest SQL and data in 100 directories."""
     (folder / "Dockerfile").write_text(DOCKERFILE)
     (folder / ".dockerignore").write_text(DOCKERIGNORE)
     (folder / "requirements.txt").write_text("pandas==2.2.3\n")
@@ -51,12 +51,12 @@ def write_project(folder: Path, files: int) -> None:
 
 
 def hash_all(files: tuple[ProjectFile, ...]) -> str:
-    """The content hash, as `Project` makes it."""
+    """Return the content hash, as `Project` does."""
     return hash_files(files, map(digest_of, files))
 
 
 def best(runs: int, work: Callable[[], Any]) -> dict[str, float]:
-    """The shortest time on the clock and on the processor, in seconds."""
+    """Return the shortest wall-clock time and CPU time, in seconds."""
     clock, processor = [], []
     for _ in range(runs):
         began = time.perf_counter(), time.process_time()
@@ -67,7 +67,7 @@ def best(runs: int, work: Callable[[], Any]) -> dict[str, float]:
 
 
 def main() -> None:
-    """Measures and prints."""
+    """Run the measurements, and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--files", type=int, default=10_000)
     parser.add_argument("--runs", type=int, default=5)

@@ -1,4 +1,4 @@
-"""`python -m local up|down|status|env`."""
+"""Entry point of `python -m local up|down|status|env`."""
 
 import shlex
 from typing import Annotated
@@ -101,7 +101,7 @@ def env() -> None:
 
 
 def main() -> None:
-    """Run the command line; an error of ours is a message, not a traceback."""
+    """Run the command line. A `LocalError` is shown as a message, without a traceback."""
     try:
         app()
     except LocalError as error:

@@ -1,4 +1,4 @@
-"""A small client of Airflow's REST API, as it is in Airflow 3: start a DAG run, follow it, read logs."""
+"""A small client of the REST API of Airflow 3: start a DAG run, wait for it, read logs."""
 
 import time
 import urllib.parse
@@ -12,46 +12,47 @@ from local.errors import LocalError
 _POLL_SECONDS: Final = 0.5
 _FINISHED: Final = frozenset({"success", "failed"})
 _PAGE: Final = 100
-# While the webserver is replaced a connection to the old one may break; only what can be repeated is.
+# Connections may break while the webserver is replaced. Only repeatable requests are repeated.
 _RETRIES: Final = urllib3.Retry(
     total=6, backoff_factor=0.2, allowed_methods={"GET"}, status_forcelist=()
 )
 
 
 class AirflowError(LocalError):
-    """Airflow did not do what was asked of it; `why` is its own answer."""
+    """Airflow refused or failed a request. `why` is its own answer."""
 
 
 class LogRecord(NamedTuple):
-    """One line of a task's log."""
+    """A line of a task's log."""
 
     text: str
     logger: str | None
 
     @property
     def of_dag(self) -> bool:
-        """Whether the DAG's own code wrote it, rather than Airflow."""
+        """Whether the DAG's own code wrote the line, not Airflow."""
         # Airflow imports a DAG file under a name with this prefix.
         return self.logger == "task.stdout" or (self.logger or "").startswith("unusual_prefix_")
 
 
 class Airflow:
-    """One Airflow, reached at `url` as one of its users."""
+    """A client of one Airflow at `url`, with the login of a user."""
 
-    # What is different in Airflow 2, for a subclass to say.
+    # Differences of Airflow 2, for a subclass.
     API: ClassVar[str] = "/api/v2"
     HEALTH: ClassVar[str] = "/api/v2/monitor/health"
     HEARTBEATS: ClassVar[tuple[str, ...]] = ("metadatabase", "scheduler", "dag_processor")
     NEW_RUN: ClassVar[dict[str, Any]] = {"logical_date": None}
 
     def __init__(self, url: str, username: str, password: str) -> None:
+        """Take the URL and the login."""
         self.url = url.rstrip("/")
         self._login = {"username": username, "password": password}
         self._authorization = ""
         self._http = urllib3.PoolManager(timeout=urllib3.Timeout(connect=5, read=60))
 
     def wait_until_healthy(self, seconds: float, note: Callable[[str], None] = print) -> None:
-        """Return when the webserver answers and its scheduler and dag-processor have a heartbeat."""
+        """Return when the webserver answers, and scheduler and dag-processor have a heartbeat."""
         deadline = time.monotonic() + seconds
         while True:
             waits = self._unhealthy()
@@ -81,7 +82,7 @@ class Airflow:
         return self._call("GET", f"{path}{suffix}")
 
     def set_variable(self, key: str, value: str) -> None:
-        """Make a Variable in the database."""
+        """Create a Variable in the database."""
         self._call("POST", "variables", {"key": key, "value": value})
 
     def dag_ids(self) -> set[str]:
@@ -103,7 +104,7 @@ class Airflow:
     def start_run(
         self, dag_id: str, run_id: str | None = None, conf: dict[str, Any] | None = None
     ) -> str:
-        """Unpause a DAG and start a run of it; return the run's id."""
+        """Unpause a DAG, start a run of it, and return the run's id."""
         dag = f"dags/{_quoted(dag_id)}"
         self._call("PATCH", f"{dag}?update_mask=is_paused", {"is_paused": False})
         body: dict[str, Any] = {**self.NEW_RUN, "conf": conf or {}}
@@ -112,7 +113,7 @@ class Airflow:
         return str(self._call("POST", f"{dag}/dagRuns", body)["dag_run_id"])
 
     def run_state(self, dag_id: str, run_id: str) -> str | None:
-        """Return a run's state; None when there is no such run."""
+        """Return a run's state; None if there is no such run."""
         try:
             return str(self.get(f"dags/{_quoted(dag_id)}/dagRuns/{_quoted(run_id)}")["state"])
         except AirflowError as error:
@@ -141,7 +142,7 @@ class Airflow:
         return str(state)
 
     def fail_run(self, dag_id: str, run_id: str) -> None:
-        """End a run whose tasks nobody wants any more."""
+        """Set a run to failed, which ends its tasks."""
         path = f"dags/{_quoted(dag_id)}/dagRuns/{_quoted(run_id)}"
         self._call("PATCH", path, {"state": "failed"})
 
@@ -156,7 +157,7 @@ class Airflow:
                 return tasks
 
     def describe_tasks(self, dag_id: str, run_id: str) -> str:
-        """Return how many tasks of a run are in which state: "2 running, 1 success"."""
+        """Return the number of a run's tasks by state: "2 running, 1 success"."""
         states: dict[str, int] = {}
         for task in self.task_instances(dag_id, run_id):
             state = task["state"] or "waiting"
@@ -171,7 +172,7 @@ class Airflow:
         return "\n".join([f"{task['task_id']} is {task['state']}:", *lines])
 
     def log(self, task: dict[str, Any], try_number: int | None = None) -> list[LogRecord]:
-        """Return a task instance's log, as the webserver gets it from the worker."""
+        """Return a task instance's log. The webserver reads it from the worker."""
         content = self._log_content(task, try_number)
         return [LogRecord(str(entry["event"]), entry.get("logger")) for entry in content]
 

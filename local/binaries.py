@@ -1,7 +1,7 @@
-"""Kubernetes and Pulumi, built from their Go modules and cached by everything that decides them.
+"""Builds of Kubernetes and Pulumi from their Go modules, cached by a digest of all inputs.
 
-No registry serves their binaries, but the Go module proxy serves their source. On two cores Kubernetes
-takes about five minutes, and Pulumi about ten; the small programs reuse most of what those compiled.
+No registry serves their binaries, but the Go module proxy serves their source. On two cores Kubernetes takes
+about five minutes, and Pulumi about ten. The small programs reuse most of the compiled packages.
 """
 
 import json
@@ -35,30 +35,31 @@ KUBERNETES_PROGRAMS = (
 
 @dataclass(frozen=True)
 class GoModule:
-    """One directory with a `go.mod`, and the programs that come out of it."""
+    """A directory with a `go.mod`, and its programs."""
 
     name: str
     product: str
-    # How long a build takes on two cores without Go's caches.
+    # Minutes of a build on two cores without Go's caches.
     minutes: float
     packages: tuple[str, ...]
     programs: tuple[str, ...]
     compiler_flags: tuple[str, ...] = ()
-    # Files that the module's own code embeds, from another module: path here -> (module, path there).
+    # Files of other modules that the module's code embeds: path here -> (module, path there).
     embeds: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
-        """What a build of it is called while it runs."""
+        """Name of the build while it runs."""
         return f"Build {self.product} from Go modules (about {max(1, round(self.minutes))} minutes)"
 
     @property
     def output(self) -> str:
-        """The file that is built; empty where Go names several after their packages."""
+        """The built file; empty if Go names several files after their packages."""
         return self.programs[0] if self.packages == (".",) else ""
 
     @property
     def directory(self) -> Path:
+        """Directory of the module's sources in this repository."""
         return SOURCE / self.name
 
 
@@ -88,7 +89,7 @@ PULUMI_KUBERNETES = GoModule(
     5,
     (".",),
     ("pulumi-resource-kubernetes",),
-    # Two thirds of the time is the provider's own Go SDK, which only two of its resources call.
+    # The provider's own Go SDK takes two thirds of the time. Only two of its resources use it.
     ("-gcflags=github.com/pulumi/pulumi-kubernetes/sdk/v4/...=-N -l",),
     {
         name: (_PROVIDER, f"cmd/pulumi-resource-kubernetes/{name}")
@@ -99,12 +100,12 @@ PULUMI = (PULUMI_CLI, PULUMI_YAML, PULUMI_KUBERNETES)
 
 
 def architecture() -> str:
-    """Return this machine's architecture as Go and Docker name it."""
+    """Return this machine's architecture in the terms of Go and Docker."""
     return ARCHITECTURES[platform.machine()]
 
 
 def required_version(go_mod: str, module: str) -> str:
-    """Return the version of a module that the text of a `go.mod` requires."""
+    """Return the version of a module that a `go.mod` requires."""
     found = re.search(rf"^(?:require)?\s*{re.escape(module)} (v\S+)", go_mod, re.MULTILINE)
     if not found:
         raise ValueError(f"go.mod does not require {module}")
@@ -112,7 +113,7 @@ def required_version(go_mod: str, module: str) -> str:
 
 
 def linker_flags(module: GoModule) -> str:
-    """Return the flags that make the programs know their own version."""
+    """Return the flags that set the versions of the programs."""
     go_mod = (module.directory / "go.mod").read_text()
     variables = {}
     if module is KUBERNETES:
@@ -132,7 +133,7 @@ def linker_flags(module: GoModule) -> str:
 
 
 def target(module: GoModule, paths: Paths) -> Path:
-    """Return the cached directory of a module's programs, whether it exists or not."""
+    """Return the cache directory of a module's programs, which may not exist."""
     sources = [
         path
         for path in module.directory.iterdir()
@@ -149,12 +150,12 @@ def target(module: GoModule, paths: Paths) -> Path:
 
 
 def build(module: GoModule, paths: Paths, reporter: Reporter) -> Path:
-    """Return the directory of a module's programs; build them first unless they are cached."""
+    """Return the directory of a module's programs, after a build unless they are cached."""
     destination = target(module, paths)
     if destination.is_dir():
         return destination
     destination.parent.mkdir(parents=True, exist_ok=True)
-    # Built beside its place and renamed when whole: an interrupted build leaves no half cache.
+    # Built in a temporary directory and renamed, so that an interrupted build leaves no partial cache.
     building = Path(tempfile.mkdtemp(prefix=f".{module.name}-", dir=destination.parent))
     try:
         with reporter.phase(module.title) as phase:
@@ -188,7 +189,7 @@ def build(module: GoModule, paths: Paths, reporter: Reporter) -> Path:
 
 
 def _overlay(module: GoModule, directory: Path) -> Path:
-    """Write the file that tells Go which files of other modules a module embeds."""
+    """Write the overlay file with the files of other modules that a module embeds."""
     replace = {}
     for here, (other, there) in module.embeds.items():
         commands.run(

@@ -1,7 +1,7 @@
-"""Give up: when one piece of `up` fails, or a person interrupts it, the others end soon too.
+"""Cancellation: if a part of `up` fails, or a person interrupts it, the other parts end soon too.
 
-Threads cannot be ended from outside, so whatever takes long asks `check` now and then. The state is
-the process' own, as are its threads; one `up` runs at a time.
+Threads cannot be ended from outside, so long work calls `check` now and then. The state belongs to the
+process, as its threads do. One `up` runs at a time.
 """
 
 import subprocess
@@ -21,14 +21,14 @@ def reset() -> None:
 
 
 def cancel() -> None:
-    """End the commands that run in other threads, and make `check` raise in all of them."""
+    """End the commands of other threads, and make `check` raise in all threads."""
     _cancelled.set()
     for process in tuple(_commands):
         process.terminate()
 
 
 def check() -> None:
-    """Raise if this work is not wanted any more."""
+    """Raise `CancelledError` if the work was cancelled."""
     if _cancelled.is_set():
         raise CancelledError("Given up, since something else failed.")
 

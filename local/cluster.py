@@ -1,4 +1,4 @@
-"""The single-node Kubernetes: its daemons in order, and what is applied to it once it answers."""
+"""The single-node Kubernetes: its daemons in their order, and the manifests that are applied to it."""
 
 import datetime
 import time
@@ -20,16 +20,17 @@ READY_TIMEOUT_SECONDS = 120.0
 
 
 class Cluster:
-    """One cluster, made of the daemons below a state directory."""
+    """A cluster, made of the daemons below a state directory."""
 
     def __init__(self, facts: Facts, daemons: Daemons, provisioner: Path) -> None:
+        """Take the facts, the daemons and the directory of the volume provisioner."""
         self._facts = facts
         self._paths = facts.paths
         self._daemons = daemons
         self._provisioner = provisioner
 
     def prepare(self) -> None:
-        """Write certificates and configuration; needs no program but Python."""
+        """Write certificates and configuration, which needs only Python."""
         paths = self._paths
         leaves = pki.leaves(config.NODE_NAME, config.NODE_IP, config.SERVICE_IP)
         pki.create(paths.pki, leaves)
@@ -51,12 +52,12 @@ class Cluster:
         )
 
     def start_runtime(self, reporter: Reporter) -> None:
-        """Start what needs no Kubernetes program, while those may still be building."""
+        """Start the daemons that need no Kubernetes program, while those are still being built."""
         network.create_node_bridge()
         self._start((self._etcd(), self._containerd()), "Start etcd and containerd", reporter)
 
     def start(self, reporter: Reporter) -> None:
-        """Start Kubernetes and return when its node is ready."""
+        """Start Kubernetes, and return when its node is ready."""
         self._start((self._apiserver(),), "Start the API server", reporter)
         started = self._start(self._after_api(), "Start the other daemons", reporter)
         with reporter.phase("Wait for the node", quiet=True) as phase:
@@ -66,7 +67,7 @@ class Cluster:
             self._until(lambda: node_ready(node(), since), "the node is not Ready")
 
     def apply(self, reporter: Reporter) -> None:
-        """Apply DNS and the storage class, unless exactly these were applied before."""
+        """Apply DNS and the storage class, unless the same manifests were applied before."""
         manifests = config.dump([*config.storage(self._facts), *config.coredns(self._facts)])
         applied = self._paths.state / "applied"
         key = content_key(manifests)
@@ -81,7 +82,7 @@ class Cluster:
             self._until(lambda: available(coredns()), "CoreDNS is not ready")
 
     def start_storage(self, reporter: Reporter) -> None:
-        """Start the volume provisioner, which reads what `apply` applied once, at its start."""
+        """Start the volume provisioner, which reads its configuration from the applied manifests once."""
         self._start((self._provision(),), "Start the volume provisioner", reporter)
 
     def _kubectl(self, *arguments: str, stdin: str = "") -> str:
@@ -98,7 +99,7 @@ class Cluster:
     def _reader(
         self, resource: str, name: str, namespace: str | None = None
     ) -> Callable[[], dict[str, Any]]:
-        """Return what reads an object: empty while it does not exist or the API is starting."""
+        """Return a function that reads an object: empty without the object or while the API server starts."""
         client = Client.connect(str(self._paths.kubeconfig))
 
         def read() -> dict[str, Any]:
@@ -178,13 +179,13 @@ class Cluster:
         ]
 
     def _provision(self) -> Daemon:
-        # It serves nothing that could be asked; a volume that never binds would show in its log.
+        # It has no endpoint for a probe. Its log shows a volume that never binds.
         command = config.provisioner_command(self._facts, self._provisioner)
         return Daemon("local-path-provisioner", command, lambda: True)
 
 
 def pull(image: str, paths: Paths, reporter: Reporter) -> None:
-    """Bring an image to the node, so that the first pod needs not wait for it."""
+    """Pull an image to the node, so that the first pod does not wait for it."""
     with reporter.phase(f"Pull {image} to the node", quiet=True):
         commands.capture(
             [
@@ -204,15 +205,15 @@ def pull(image: str, paths: Paths, reporter: Reporter) -> None:
 
 
 def write(path: Path, text: str) -> None:
-    """Write a configuration file; it may hold a key, so only root reads it."""
+    """Write a configuration file, readable by root alone since it may contain a key."""
     path.parent.mkdir(parents=True, exist_ok=True)
     pki.write_private(path, text.encode())
 
 
 def node_ready(node: dict[str, Any], since: datetime.datetime | None) -> bool:
-    """Return whether a node is Ready by a report that is not older than its kubelet.
+    """Return whether a node is Ready, by a report that is not older than its kubelet.
 
-    After a restart the condition from before still says Ready, until the kubelet reports anew.
+    After a restart the condition still says Ready until the kubelet reports again.
     """
     for condition in node.get("status", {}).get("conditions", []):
         if condition["type"] == "Ready" and condition["status"] == "True":
@@ -222,7 +223,7 @@ def node_ready(node: dict[str, Any], since: datetime.datetime | None) -> bool:
 
 
 def available(deployment: dict[str, Any]) -> bool:
-    """Return whether every replica of an apps/v1 Deployment is there and ready."""
+    """Return whether every replica of a Deployment of apps/v1 is available."""
     status = deployment.get("status", {})
     wanted = deployment.get("spec", {}).get("replicas", 1)
     return bool(
@@ -235,8 +236,8 @@ def available(deployment: dict[str, Any]) -> bool:
 def remove_pods(paths: Paths) -> None:
     """End every pod of this cluster, whether its daemons run or not.
 
-    Each pod lives below a shim that outlives containerd, so the shims are what is looked for, by
-    the socket of our own containerd in their arguments.
+    Each pod runs below a shim that outlives containerd. Shims are found by the socket of this platform's
+    containerd in their arguments.
     """
     own = processes.shims(paths.containerd_socket)
     processes.kill_all([pid for shim in own for pid in processes.descendants(shim)])
@@ -247,7 +248,7 @@ def remove_pods(paths: Paths) -> None:
 
 
 def remove_traces(paths: Paths) -> None:
-    """Remove what the kubelet and the CNI plugins left outside the state directory."""
+    """Remove files of the kubelet and the CNI plugins outside of the state directory."""
     processes.remove_cgroups("kubepods*")
     sandboxes = paths.state / "containerd" / "root" / "io.containerd.grpc.v1.cri" / "sandboxes"
     results = Path("/var/lib/cni/results")

@@ -1,4 +1,4 @@
-"""Run other programs: their output goes to the progress and into errors, never to the terminal."""
+"""Run programs. Their output goes to the progress and into errors, never to the terminal."""
 
 import subprocess
 from collections import deque
@@ -20,10 +20,21 @@ def run(
     stdin: str = "",
     on_line: Callable[[str], None] | None = None,
 ) -> None:
-    """Run a command to its end; raise with its last lines when it fails.
+    """Run a command to its end.
 
-    `what` completes the sentence "Could not ...". Standard error counts as output, so this is for
-    commands whose output is read by people; `capture` is for those whose output is data.
+    Standard error counts as output, so use this for commands whose output is read by people, and `capture`
+    for those whose output is data.
+
+    Args:
+        command: The command with its arguments.
+        what: Completes the sentence "Could not ...".
+        cwd: Working directory.
+        env: Environment variables. Default: those of this process.
+        stdin: Standard input.
+        on_line: Called with each line of the output.
+
+    Raises:
+        CommandError: The command failed; with its last lines.
     """
     tail: deque[str] = deque(maxlen=TAIL_LINES)
     with (
@@ -51,7 +62,7 @@ def run(
 
 
 def capture(command: Sequence[str | Path], *, what: str, stdin: str | None = None) -> str:
-    """Run a command and return its standard output alone."""
+    """Run a command, and return its standard output alone."""
     with (
         subprocess.Popen(
             [str(part) for part in command],

@@ -1,8 +1,8 @@
-"""Every configuration file and command line of the cluster, as pure functions of a few facts.
+"""Configuration files and command lines of the cluster's daemons, as pure functions of a few facts.
 
-The files are in `configuration/`, with `${name}` where a fact belongs. Settings that look odd were each found
-necessary on machines without systemd, without cgroup v2 or without all of root's capabilities; the reason
-stands beside each.
+The files are in `configuration/`, with `${name}` as the place of a fact. Unusual settings were each found
+necessary on machines without systemd, without cgroup v2 or without all capabilities of root. Their reason
+stands beside them.
 """
 
 import base64
@@ -18,8 +18,8 @@ import yaml
 from local.paths import SOURCE, Paths
 
 NODE_NAME = "node1"
-# On a bridge of its own: the kubelet refuses loopback as a node's address, and an address of the
-# machine's own network would show the cluster to that network.
+# On a bridge of its own: the kubelet refuses loopback as a node's address, and an address of the machine's
+# own network would expose the cluster to that network.
 NODE_BRIDGE = "knode0"
 NODE_IP = "10.250.0.1"
 POD_BRIDGE = "kcni0"
@@ -42,7 +42,7 @@ Manifest = dict[str, Any]
 
 @dataclass(frozen=True)
 class Facts:
-    """What the configuration depends on besides constants."""
+    """Inputs of the configuration besides constants."""
 
     paths: Paths
     binaries: Path
@@ -58,15 +58,16 @@ class Facts:
 
     @property
     def api_url(self) -> str:
+        """URL of the API server."""
         return f"https://{NODE_IP}:{API_PORT}"
 
     def component_kubeconfig(self, name: str) -> Path:
-        """Return where a component's own kubeconfig is."""
+        """Return the path of a component's kubeconfig."""
         return self.paths.config / f"{name}.kubeconfig"
 
 
 def kubeconfig(server: str, ca: bytes, certificate: bytes, key: bytes, context: str) -> str:
-    """Return a kubeconfig that needs no other file."""
+    """Return a kubeconfig without references to other files."""
 
     def encoded(data: bytes) -> str:
         return base64.b64encode(data).decode()
@@ -103,7 +104,7 @@ def containerd_config(facts: Facts) -> str:
 
 
 def registry_hosts(facts: Facts) -> str:
-    """Return what containerd must know of our registry."""
+    """Return containerd's settings for the local registry."""
     return _without_comments(_filled("registry-hosts.toml", facts))
 
 
@@ -129,7 +130,7 @@ def registry_config(paths: Paths) -> str:
 
 
 def _filled(name: str, facts: Facts) -> str:
-    """Return a file of `configuration/` with the facts in it."""
+    """Return a file of `configuration/` with the facts filled in."""
     forward = f"forward . {' '.join(facts.nameservers)}" if facts.nameservers else ""
     return Template((_FILES / name).read_text()).substitute(
         state=facts.paths.state,
@@ -163,7 +164,7 @@ def _without_comments(text: str) -> str:
 
 
 def flags(values: Mapping[str, str | int | bool | Path]) -> list[str]:
-    """Return a Go program's command line flags."""
+    """Return the command line flags of a Go program."""
 
     def text(value: str | int | bool | Path) -> str:
         return str(value).lower() if isinstance(value, bool) else str(value)
@@ -172,6 +173,7 @@ def flags(values: Mapping[str, str | int | bool | Path]) -> list[str]:
 
 
 def etcd_command(facts: Facts) -> list[str]:
+    """Return etcd's command."""
     client, peer = f"http://127.0.0.1:{ETCD_PORT}", f"http://127.0.0.1:{ETCD_PEER_PORT}"
     return [
         facts.etcd,
@@ -184,7 +186,7 @@ def etcd_command(facts: Facts) -> list[str]:
                 "listen-peer-urls": peer,
                 "initial-advertise-peer-urls": peer,
                 "initial-cluster": f"local={peer}",
-                # A power cut may cost this cluster its last seconds; a disk sync costs each write.
+                # Without disk syncs writes are faster. A power cut may lose the last seconds of this cluster.
                 "unsafe-no-fsync": True,
             }
         ),
@@ -192,6 +194,7 @@ def etcd_command(facts: Facts) -> list[str]:
 
 
 def apiserver_command(facts: Facts) -> list[str]:
+    """Return the API server's command."""
     pki = facts.paths.pki
     return [
         f"{facts.binaries}/kube-apiserver",
@@ -229,6 +232,7 @@ def apiserver_command(facts: Facts) -> list[str]:
 
 
 def controller_manager_command(facts: Facts) -> list[str]:
+    """Return the controller manager's command."""
     pki, own = facts.paths.pki, facts.component_kubeconfig("kube-controller-manager")
     return [
         f"{facts.binaries}/kube-controller-manager",
@@ -254,6 +258,7 @@ def controller_manager_command(facts: Facts) -> list[str]:
 
 
 def scheduler_command(facts: Facts) -> list[str]:
+    """Return the scheduler's command."""
     own = facts.component_kubeconfig("kube-scheduler")
     return [
         f"{facts.binaries}/kube-scheduler",
@@ -270,6 +275,7 @@ def scheduler_command(facts: Facts) -> list[str]:
 
 
 def kubelet_command(facts: Facts) -> list[str]:
+    """Return the kubelet's command."""
     return [
         f"{facts.binaries}/kubelet",
         *flags(
@@ -286,12 +292,13 @@ def kubelet_command(facts: Facts) -> list[str]:
 
 
 def kube_proxy_command(facts: Facts) -> list[str]:
+    """Return kube-proxy's command."""
     config = facts.paths.config / "kube-proxy.yaml"
     return [f"{facts.binaries}/kube-proxy", *flags({"config": config})]
 
 
 def provisioner_command(facts: Facts, binaries: Path) -> list[str]:
-    """Return the volume provisioner's command: a daemon here rather than a pod with an image."""
+    """Return the volume provisioner's command: a daemon on the machine instead of a pod with an image."""
     return [
         f"{binaries}/local-path-provisioner",
         "start",
@@ -307,7 +314,7 @@ def provisioner_command(facts: Facts, binaries: Path) -> list[str]:
 
 
 def dockerd_command(paths: Paths, dockerd: str, mtu: int) -> list[str]:
-    """Return the command of our own Docker, which shares nothing with another one."""
+    """Return the command of the platform's Docker, which shares nothing with another Docker."""
     return [
         dockerd,
         *flags(
@@ -316,7 +323,7 @@ def dockerd_command(paths: Paths, dockerd: str, mtu: int) -> list[str]:
                 "data-root": paths.state / "docker",
                 "exec-root": paths.state / "docker-exec",
                 "pidfile": paths.run / "dockerd.pid",
-                # A container's packets must fit the machine's way out.
+                # The MTU must not exceed that of the machine's default route.
                 "mtu": mtu,
             }
         ),
@@ -324,7 +331,7 @@ def dockerd_command(paths: Paths, dockerd: str, mtu: int) -> list[str]:
 
 
 def coredns(facts: Facts) -> list[Manifest]:
-    """Return the cluster's DNS."""
+    """Return the manifests of the cluster's DNS."""
     manifests = list(yaml.safe_load_all(_filled("coredns.yaml", facts)))
     (settings,) = (one for one in manifests if one["kind"] == "ConfigMap")
     lines = settings["data"]["Corefile"].splitlines()
@@ -333,12 +340,12 @@ def coredns(facts: Facts) -> list[Manifest]:
 
 
 def storage(facts: Facts) -> list[Manifest]:
-    """Return the default storage class."""
+    """Return the manifests of the default storage class."""
     return list(yaml.safe_load_all(_filled("storage.yaml", facts)))
 
 
 def files(facts: Facts) -> dict[Path, str]:
-    """Return every configuration file that daemons read, with its content."""
+    """Return every configuration file of the daemons with its content."""
     config = facts.paths.config
     return {
         config / "containerd.toml": containerd_config(facts),
@@ -346,13 +353,13 @@ def files(facts: Facts) -> dict[Path, str]:
         config / "cni" / "10-bridge.conflist": cni_config(facts),
         config / "kubelet.yaml": kubelet_config(facts),
         config / "kube-proxy.yaml": kube_proxy_config(facts),
-        # What pods with `dnsPolicy: Default` see: CoreDNS, whose Corefile names its servers itself.
+        # For pods with `dnsPolicy: Default`, such as CoreDNS, whose Corefile names its servers itself.
         config / "resolv.conf": "",
     }
 
 
 def nameservers(resolv_conf: str) -> tuple[str, ...]:
-    """Return the name servers of a resolv.conf that a pod can reach, so none on loopback."""
+    """Return the name servers of a resolv.conf that a pod can reach, without those on loopback."""
     servers = [
         fields[1]
         for fields in map(str.split, resolv_conf.splitlines())

@@ -1,9 +1,8 @@
-"""Daemons that outlive the command that started them, and that only their starter may stop.
+"""Daemons that outlive the command that started them. Only their own platform may stop them.
 
-A daemon is known by a record with its process id *and* that process' start time: after a reboot, or
-enough process ids, another program may have the id, and it must never get our signal. The record
-also has a digest of the daemon's arguments and configuration, so that `up` restarts exactly what
-changed and leaves alone what runs.
+A record identifies a daemon by process id *and* start time: after a reboot, or when ids are reused, another
+program may have the id, and must not get a signal. The record also has a digest of the daemon's arguments and
+configuration, so that `up` restarts only daemons with changes.
 """
 
 import hashlib
@@ -23,15 +22,15 @@ from local.progress import Phase
 
 LOG_LINES = 20
 POLL_SECONDS = 0.05
-# The API server would wait for every open watch, up to a minute. All that it knows is in etcd, so
-# nothing is lost when it is ended sooner.
+# The API server would wait for every open watch, up to a minute. All its data is in etcd, so nothing is lost
+# if it ends sooner.
 STOP_SECONDS = 3.0
 KILL_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
 class Daemon:
-    """One long-running program: how it starts, and how we see that it is ready."""
+    """A long-running program, with its start and its readiness check."""
 
     name: str
     command: Sequence[str]
@@ -42,7 +41,7 @@ class Daemon:
 
     @property
     def fingerprint(self) -> str:
-        """A digest of everything that decides what the process does."""
+        """Digest of everything that determines the behaviour of the process."""
         digest = hashlib.sha256(json.dumps([*self.command, sorted(self.env.items())]).encode())
         for path in self.config_files:
             digest.update(path.read_bytes())
@@ -51,7 +50,7 @@ class Daemon:
 
 @dataclass(frozen=True)
 class Record:
-    """What is written down about a started process."""
+    """The record of a started process."""
 
     pid: int
     start_time: int
@@ -59,7 +58,7 @@ class Record:
 
     @classmethod
     def read(cls, path: Path) -> "Record | None":
-        """Return the record in a file; None if there is none or it is damaged."""
+        """Return the record in a file; None if it is missing or damaged."""
         try:
             return cls(**json.loads(path.read_text()))
         except (OSError, ValueError, TypeError):
@@ -67,12 +66,12 @@ class Record:
 
     @property
     def alive(self) -> bool:
-        """Whether the very process that was started still runs."""
+        """Whether the process that was started still runs."""
         return process_start_time(self.pid) == self.start_time
 
 
 def process_start_time(pid: int) -> int | None:
-    """Return when a process started, in clock ticks since boot; None if it does not run."""
+    """Return the start of a process in clock ticks since boot; None if it does not run."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
@@ -84,19 +83,20 @@ def process_start_time(pid: int) -> int | None:
 
 
 class Daemons:
-    """The daemons of one platform, by their records below its state directory."""
+    """The daemons of one platform, with their records below its state directory."""
 
     def __init__(self, paths: Paths) -> None:
+        """Take the paths of the platform."""
         self._run = paths.run
         self._logs = paths.logs
 
     def record(self, name: str) -> Record | None:
-        """Return the record of a daemon that runs now."""
+        """Return the record of a running daemon, or None."""
         record = Record.read(self._file(name))
         return record if record and record.alive else None
 
     def names(self) -> list[str]:
-        """Return the names of all daemons that were started and not stopped, latest first."""
+        """Return the names of all started daemons, the latest first."""
         files = sorted(self._run.glob("*.json"), key=lambda path: path.stat().st_mtime)
         return [path.stem for path in reversed(files)]
 
@@ -105,7 +105,7 @@ class Daemons:
         return self._logs / f"{name}.log"
 
     def start(self, daemon: Daemon) -> bool:
-        """Start a daemon unless it runs as it should; return whether it was started now."""
+        """Start a daemon unless it runs unchanged, and return whether it was started."""
         record = self.record(daemon.name)
         if record:
             if record.fingerprint == daemon.fingerprint:
@@ -131,7 +131,11 @@ class Daemons:
         return True
 
     def wait(self, daemon: Daemon, phase: Phase) -> None:
-        """Return when a daemon is ready; raise with its last log lines if it is not in time."""
+        """Return when a daemon is ready.
+
+        Raises:
+            DaemonError: It is not ready in time; with its last log lines.
+        """
         deadline = time.monotonic() + daemon.ready_timeout
         while not daemon.ready():
             cancellation.check()
@@ -147,7 +151,7 @@ class Daemons:
             time.sleep(POLL_SECONDS)
 
     def stop(self, *names: str, timeout: float) -> None:
-        """End daemons that this platform started, all at once: politely, then for good."""
+        """End daemons of this platform, all at once: by SIGTERM, then by SIGKILL."""
         records = [record for name in names if (record := self.record(name))]
         if timeout > 0:
             for record in records:

@@ -1,4 +1,4 @@
-"""The Docker that builds images: the one that is there, else one of our own."""
+"""The Docker daemon that builds images: an existing one, or one of this platform."""
 
 import os
 from pathlib import Path
@@ -16,7 +16,7 @@ DEFAULT_SOCKET = Path("/var/run/docker.sock")
 
 
 def existing(paths: Paths) -> str | None:
-    """Return the address of a Docker daemon that is not ours, if one can be reached."""
+    """Return the address of a reachable Docker daemon that is not this platform's; None without one."""
     chosen = os.environ.get("DOCKER_HOST")
     address = chosen or f"unix://{DEFAULT_SOCKET}"
     if address == own(paths):
@@ -44,12 +44,12 @@ def answers(address: str) -> bool:
 
 
 def own(paths: Paths) -> str:
-    """Return the address of our own Docker daemon, whether it runs or not."""
+    """Return the address of this platform's Docker daemon, which may not run."""
     return f"unix://{paths.docker_socket}"
 
 
 def start(paths: Paths, daemons: Daemons, mtu: int, reporter: Reporter) -> None:
-    """Start our own Docker daemon unless it runs."""
+    """Start this platform's Docker daemon unless it runs."""
     daemon = Daemon(
         "dockerd",
         config.dockerd_command(paths, packages.program("dockerd"), mtu),
@@ -65,7 +65,7 @@ def start(paths: Paths, daemons: Daemons, mtu: int, reporter: Reporter) -> None:
 
 
 def remove_traces(paths: Paths) -> None:
-    """Undo what our own Docker daemon did to the machine's network."""
+    """Undo the changes of this platform's Docker daemon to the machine's network."""
     policy = paths.run / "forward-policy"
     if policy.exists():
         processes.remove_cgroups("docker")

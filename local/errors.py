@@ -1,10 +1,11 @@
-"""What can go wrong on the local platform, said so that a reader knows what to do next."""
+"""Errors of the local platform, with their remedies."""
 
 
 class LocalError(Exception):
-    """The root of every error that the local platform raises on purpose."""
+    """Root of all errors that the local platform raises on purpose."""
 
     def __init__(self, what: str, *, why: str = "", to_do: str = "") -> None:
+        """Take the problem, its reason and the remedy."""
         self.what = what
         self.why = why
         self.to_do = to_do
@@ -12,15 +13,15 @@ class LocalError(Exception):
 
 
 class RequirementError(LocalError):
-    """This machine lacks something that the platform cannot install itself."""
+    """The machine lacks a requirement that the platform cannot install."""
 
 
 class CommandError(LocalError):
-    """A program that the platform ran (apt, go, mmdebstrap, kubectl ...) failed."""
+    """A program (apt, go, mmdebstrap, kubectl ...) failed."""
 
 
 class DaemonError(LocalError):
-    """A daemon did not start, or did not become ready; `why` ends with its last log lines."""
+    """A daemon did not start or did not become ready. `why` ends with its last log lines."""
 
 
 class ImageError(LocalError):
@@ -28,8 +29,8 @@ class ImageError(LocalError):
 
 
 class CancelledError(LocalError):
-    """Work that was given up, because other work that it belongs to failed or was interrupted."""
+    """The work was cancelled, because other work failed or was interrupted."""
 
 
 class StateError(LocalError):
-    """The state on disk does not fit what was asked, for example nothing is up yet."""
+    """The state on disk does not fit the request, for example because the platform is not up."""

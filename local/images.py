@@ -1,7 +1,7 @@
-"""The images of the local platform, rebuilt only when something that they are made of changes.
+"""Images of the local platform, rebuilt only if an input changes.
 
-Each image carries the key of its inputs as a label; an image whose label fits, and which the
-registry has, costs two requests.
+Each image has the key of its inputs as a label. An image in the registry with the right label costs two
+requests.
 """
 
 import configparser
@@ -29,13 +29,13 @@ CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 CA_IN_IMAGE = "/usr/local/share/ca-bundle/host.pem"
 CA_VARIABLES = ("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 BASE_PACKAGES = ("ca-certificates", "libpq5", "procps", "python3", "python3-venv", "tini")
-# Passed on to builds where this machine has them: how its package registries are reached.
+# Settings for access to package registries, passed on to builds if this machine has them.
 PASSED_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 
 
 @dataclass(frozen=True)
 class Image:
-    """One image: a Dockerfile with its files, and the image that it is built on."""
+    """An image: a Dockerfile with its files, and its base image."""
 
     name: str
     tag: str
@@ -43,9 +43,9 @@ class Image:
     dockerfile: str = "Dockerfile"
     base: "Image | None" = None
     arguments: Mapping[str, str] = field(default_factory=dict)
-    # Files that are made rather than kept in the repository, by their name in the context.
+    # Generated files, by their name in the context.
     extra: Mapping[str, Path] = field(default_factory=dict)
-    # Kept as an archive in the cache, for images that take longer to build than to load.
+    # Whether an archive is cached, for images that take longer to build than to load.
     archived: bool = False
 
     def reference(self, registry: str) -> str:
@@ -53,7 +53,7 @@ class Image:
         return f"{registry}/{self.name}:{self.tag}"
 
     def key(self, registry: str) -> str:
-        """Return a digest of everything that decides the image's content."""
+        """Return a digest of all inputs of the image."""
         parts = [self.reference(registry), self.dockerfile]
         parts += [f"{name}={value}" for name, value in sorted(self.arguments.items())]
         if self.base:
@@ -64,9 +64,10 @@ class Image:
 
 @dataclass(frozen=True)
 class Base(Image):
-    """The Debian file system below the other images, made by mmdebstrap."""
+    """The Debian file system below the other images, built by mmdebstrap."""
 
     def key(self, registry: str) -> str:
+        """Digest of all inputs of the file system."""
         sources = "\n".join(apt_sources())
         bundle = [CA_BUNDLE] if CA_BUNDLE.exists() else []
         parts = [versions.DEBIAN_SUITE, *BASE_PACKAGES, sources, pip_index()]
@@ -77,7 +78,7 @@ PAUSE = Image("pause", "1", SOURCE / "images" / "pause")
 
 
 def pip_index(environment: Mapping[str, str] = os.environ) -> str:
-    """Return the package index that pip uses on this machine, where it is not the default."""
+    """Return this machine's package index for pip, if it is not the default."""
     files = (
         Path("/etc/pip.conf"),
         Path.home() / ".pip/pip.conf",
@@ -130,7 +131,7 @@ def runtime(airflow: str = versions.AIRFLOW, tag: str | None = None) -> Image:
 
 
 def pause(paths: Paths) -> Image:
-    """Return the image of the process that holds a pod's namespaces; compile it if need be."""
+    """Return the image of the process that holds a pod's namespaces, compiled if necessary."""
     source = PAUSE.context / "pause.c"
     program = paths.cache / "bin" / f"pause-{content_key(files=[source])}"
     if not program.exists():
@@ -151,10 +152,10 @@ def coredns(binaries: Path) -> Image:
 
 
 def apt_sources(directory: Path = Path("/etc/apt")) -> list[str]:
-    """Return this machine's own Debian sources for the suite of the images, one a line.
+    """Return this machine's Debian sources for the suite of the images, one per line.
 
-    A machine may reach Debian only through a mirror. Sources of other parties or suites are left
-    out; without any, mmdebstrap uses Debian's own.
+    A machine may reach Debian only through a mirror. Sources of other vendors or suites are left out. Without
+    any source, mmdebstrap uses Debian's own.
     """
     lines: list[str] = []
     files = [directory / "sources.list", *sorted((directory / "sources.list.d").glob("*.list"))]
@@ -201,16 +202,17 @@ def deb822_sources(text: str) -> list[str]:
 
 
 class Builder:
-    """Builds images with one Docker daemon and pushes them to one registry."""
+    """Builds images with one Docker daemon, and pushes them to one registry."""
 
     def __init__(self, docker_host: str, registry: str, paths: Paths, reporter: Reporter) -> None:
+        """Take the Docker daemon, the registry, the paths and the reporter."""
         self._client = docker.DockerClient(base_url=docker_host, timeout=600)
         self._registry = registry
         self._paths = paths
         self._reporter = reporter
 
     def ensure(self, image: Image) -> str:
-        """Return the reference of an image that is built and pushed, doing only what is left."""
+        """Return the reference of an image, built and pushed if necessary."""
         reference, key = image.reference(self._registry), image.key(self._registry)
         with self._reporter.phase(f"Image {image.name}:{image.tag}", quiet=True) as phase:
             if self._built_key(reference) != key:
@@ -220,7 +222,7 @@ class Builder:
         return reference
 
     def ensure_chain(self, image: Image) -> str:
-        """As `ensure`, for an image and before it those that it is built on."""
+        """Return the reference of an image, after ensuring the images that it is built on."""
         if image.base:
             self.ensure_chain(image.base)
         return self.ensure(image)
@@ -243,12 +245,12 @@ class Builder:
         archive.parent.mkdir(parents=True, exist_ok=True)
         unfinished = archive.with_suffix(".part")
         with unfinished.open("wb") as file:
-            # By name: `save` on an image's id would leave its name out of the archive.
+            # By name: `save` of an image's id would leave its name out of the archive.
             for chunk in self._client.api.get_image(reference):
                 cancellation.check()
                 file.write(chunk)
         unfinished.rename(archive)
-        # Only the newest of a name is of use; each is some hundred megabytes.
+        # Only the newest archive of a name is useful, and each has some hundred megabytes.
         for older in archive.parent.glob(f"{archive.name.rpartition('-')[0]}-*.tar"):
             if older != archive:
                 older.unlink()
@@ -269,7 +271,7 @@ class Builder:
         digests = self._inspect(image.reference(self._registry)).get("RepoDigests") or []
         own = {d.partition("@")[2] for d in digests if d.startswith(f"{repository}@")}
         if not self._registry.startswith("localhost:"):
-            # Another registry may want a login for every question; Docker pushed there or did not.
+            # Another registry may require a login for each request. Docker's push was the check.
             return bool(own)
         return manifest_digest(self._registry, image.name, image.tag) in own
 
@@ -337,9 +339,9 @@ class Builder:
 
 
 def debootstrap(archive: Path, phase: Phase) -> None:
-    """Make the tar archive of a small Debian, with this machine's CA bundle beside Debian's own.
+    """Build the tar archive of a small Debian, with this machine's CA bundle beside Debian's own.
 
-    The bundle has a path of its own: Debian's is written anew whenever a package changes it.
+    The bundle has a path of its own: Debian rewrites its bundle whenever a package changes it.
     """
     options = [f"--include={','.join(BASE_PACKAGES)}"]
     options += [
@@ -377,7 +379,7 @@ def debootstrap(archive: Path, phase: Phase) -> None:
 
 
 def manifest_digest(registry: str, name: str, tag: str) -> str | None:
-    """Return the digest of a tag in a registry on this machine; None when it has none."""
+    """Return the digest of a tag in a registry on this machine; None if there is none."""
     address, _, folder = registry.partition("/")
     repository = f"{folder}/{name}" if folder else name
     connection = http.client.HTTPConnection(address, timeout=10)

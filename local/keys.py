@@ -1,4 +1,4 @@
-"""Keys of cached things: a digest of everything that a thing is made of."""
+"""Keys of cached files: a digest of all inputs."""
 
 import hashlib
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Bridges, and the packet filter rules that Kubernetes, CNI and Docker leave behind."""
+"""Bridges, and the packet filter rules of Kubernetes, CNI and Docker."""
 
 import json
 import re
@@ -8,13 +8,13 @@ from pathlib import Path
 from local import commands, config, packages
 
 DEFAULT_MTU = 1500
-# Chains of kube-proxy, of the CNI plugins and of Docker; and our bridges, which rules name.
+# Chains of kube-proxy, of the CNI plugins and of Docker, and the platform's bridges in rules.
 KUBERNETES_RULES = r"KUBE-|CNI-|\bkcni0\b|\bknode0\b"
 DOCKER_RULES = r"DOCKER|\bdocker0\b"
 
 
 def default_mtu() -> int:
-    """Return the packet size of the machine's way out; clouds and VPNs have less than 1500."""
+    """Return the MTU of the machine's default route. Clouds and VPNs have less than 1500."""
     found = json.loads(
         commands.capture(
             [packages.program("ip"), "-json", "route", "show", "default"],
@@ -28,7 +28,7 @@ def default_mtu() -> int:
 
 
 def create_node_bridge() -> None:
-    """Make the bridge whose address is the node's."""
+    """Create the bridge with the node's address."""
     if not exists(config.NODE_BRIDGE):
         _ip("link", "add", config.NODE_BRIDGE, "type", "bridge")
         _ip("addr", "add", f"{config.NODE_IP}/24", "dev", config.NODE_BRIDGE)
@@ -47,14 +47,14 @@ def remove_bridge(name: str) -> None:
 
 
 def in_use(port: int, host: str = "127.0.0.1") -> bool:
-    """Return whether something listens on a port."""
+    """Return whether a process listens on a port."""
     with socket.socket() as probe:
         probe.settimeout(1)
         return probe.connect_ex((host, port)) == 0
 
 
 def forward_policy() -> str:
-    """Return what happens to forwarded packets that no rule names; dockerd changes it."""
+    """Return the policy for forwarded packets without a rule, which dockerd changes."""
     rules = commands.capture(
         [packages.program("iptables"), "-S", "FORWARD"], what="read the packet filter"
     )
@@ -62,7 +62,7 @@ def forward_policy() -> str:
 
 
 def set_forward_policy(policy: str) -> None:
-    """Put back what `forward_policy` returned before our dockerd started."""
+    """Restore the policy from before the start of the platform's dockerd."""
     commands.capture(
         [packages.program("iptables"), "-P", "FORWARD", policy], what="set the FORWARD policy"
     )
@@ -78,7 +78,7 @@ def without(rules: str, pattern: str) -> str:
 
 
 def remove_rules(*, docker: bool) -> None:
-    """Remove the rules that this platform's daemons made; all others stay as they are."""
+    """Remove the rules of this platform's daemons, and no others."""
     pattern = f"{KUBERNETES_RULES}|{DOCKER_RULES}" if docker else KUBERNETES_RULES
     for family in ("iptables", "ip6tables"):
         save = packages.program(f"{family}-save")

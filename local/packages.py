@@ -1,4 +1,4 @@
-"""Debian packages: only those whose program is missing, and without starting their services."""
+"""Debian packages of missing programs, installed without starting their services."""
 
 import os
 import shutil
@@ -9,8 +9,8 @@ from pathlib import Path
 from local import commands
 from local.progress import Phase
 
-# Which package brings which program. What is already on PATH is used as it is: replacing, say, a
-# distribution's containerd with Debian's would break the Docker that runs on it.
+# Program -> package. Programs on PATH are used as they are: replacing a distribution's containerd with
+# Debian's, for example, would break a Docker that uses it.
 IMAGE_PROGRAMS = {"mmdebstrap": "mmdebstrap"}
 CLUSTER_PROGRAMS = {
     "cc": "gcc",
@@ -31,7 +31,7 @@ POLICY = Path("/usr/sbin/policy-rc.d")
 
 
 def missing(*, cluster: bool, docker: bool) -> list[str]:
-    """Return the packages whose programs or files are needed and not on this machine."""
+    """Return the packages whose programs or files are missing on this machine."""
     programs = dict(IMAGE_PROGRAMS)
     files = dict(IMAGE_FILES)
     if cluster:
@@ -45,7 +45,7 @@ def missing(*, cluster: bool, docker: bool) -> list[str]:
 
 
 def _which(program: str) -> str | None:
-    # Daemons are in /usr/sbin, which is not on everybody's PATH.
+    # Daemons are in /usr/sbin, which is not on every PATH.
     return shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
 
 
@@ -55,7 +55,7 @@ def program(name: str) -> str:
 
 
 def install(packages: Iterable[str], phase: Phase) -> None:
-    """Install packages; their services stay off, since this platform starts its own."""
+    """Install packages without starting their services: the platform starts its own."""
     env = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
     phase.note("apt-get update")
     commands.run(["apt-get", "update"], what="read the package lists", env=env, on_line=phase.note)
@@ -70,7 +70,7 @@ def install(packages: Iterable[str], phase: Phase) -> None:
 
 @contextmanager
 def _services_off() -> Iterator[None]:
-    """Keep maintainer scripts from starting daemons: Debian's registry would take our port."""
+    """Keep maintainer scripts from starting daemons: Debian's registry would occupy the platform's port."""
     if POLICY.exists():  # as in containers, where services are off anyway, or an admin's own
         yield
         return

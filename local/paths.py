@@ -1,7 +1,7 @@
-"""Where the local platform keeps things.
+"""Directories of the local platform.
 
-State is what `down` removes: it is kept short because a UNIX socket's path may have 107 bytes.
-Caches are what makes the next `up` fast; each entry is named by a key of everything it is made of.
+`down` removes the state, whose path is short because a UNIX socket's path is limited to 107 bytes. Caches
+make the next `up` fast. Each entry is named by a key of all its inputs.
 """
 
 import os
@@ -13,7 +13,7 @@ SOURCE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Paths:
-    """The directories of one local platform; nothing is created by reading a property."""
+    """The directories of one local platform. Properties create nothing."""
 
     state: Path
     cache: Path
@@ -29,38 +29,45 @@ class Paths:
 
     @property
     def platform_file(self) -> Path:
-        """What `up` left for `Platform.load()`; its absence means that nothing is up."""
+        """File that `up` writes for `Platform.load()`. Without it, the platform is not up."""
         return self.state / "platform.json"
 
     @property
     def lock(self) -> Path:
-        """Held by `up` and `down`. Beside the state, since `down` removes the state itself."""
+        """Lock of `up` and `down`, outside of the state, which `down` removes."""
         return self.state.with_name(self.state.name + ".lock")
 
     @property
     def run(self) -> Path:
+        """Directory of sockets and records."""
         return self.state / "run"
 
     @property
     def logs(self) -> Path:
+        """Directory of the daemons' logs."""
         return self.state / "log"
 
     @property
     def config(self) -> Path:
+        """Directory of the daemons' configuration."""
         return self.state / "conf"
 
     @property
     def pki(self) -> Path:
+        """Directory of certificates and keys."""
         return self.state / "pki"
 
     @property
     def kubeconfig(self) -> Path:
+        """Kubeconfig of the cluster's administrator."""
         return self.state / "kubeconfig"
 
     @property
     def containerd_socket(self) -> Path:
+        """Socket of the platform's containerd."""
         return self.state / "containerd" / "containerd.sock"
 
     @property
     def docker_socket(self) -> Path:
+        """Socket of the platform's Docker daemon."""
         return self.state / "docker.sock"

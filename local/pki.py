@@ -1,7 +1,7 @@
-"""The certificates of the cluster: one authority for it, one for the API aggregation layer.
+"""Certificates of the cluster: one authority for it, one for the API aggregation layer.
 
-Made once and kept with the state: new ones would make every running pod's token and every written
-kubeconfig worthless. In Python, since openssl scripts took 4 s for what takes 1 s here.
+They are created once and kept with the state: new ones would invalidate the tokens of running pods and all
+written kubeconfigs. In Python this takes 1 s, with openssl scripts it took 4 s.
 """
 
 import datetime
@@ -34,7 +34,7 @@ class Identity:
 
 @dataclass(frozen=True)
 class Leaf:
-    """What one component's certificate says about it."""
+    """Contents of a component's certificate."""
 
     name: str
     common_name: str
@@ -68,7 +68,7 @@ def leaves(node_name: str, node_ip: str, service_ip: str) -> tuple[Leaf, ...]:
 
 
 def private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
-    """Return a key in the form that every Kubernetes program reads."""
+    """Return a key in the format that every Kubernetes program reads."""
     return key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
@@ -77,13 +77,13 @@ def private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
 
 
 def write_private(path: Path, data: bytes) -> None:
-    """Write a file that only its owner can read, from its first byte on."""
+    """Write a file that only its owner can ever read."""
     path.touch(mode=0o600)
     path.write_bytes(data)
 
 
 def authority(common_name: str) -> Identity:
-    """Make a self-signed certificate authority."""
+    """Create a self-signed certificate authority."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
     builder = (
@@ -95,7 +95,7 @@ def authority(common_name: str) -> Identity:
 
 
 def issue(ca: Identity, leaf: Leaf) -> Identity:
-    """Make a component's certificate, good for both ends of a connection."""
+    """Create a component's certificate, valid for clients and servers."""
     key = ec.generate_private_key(ec.SECP256R1())
     attributes = [x509.NameAttribute(NameOID.COMMON_NAME, leaf.common_name)]
     if leaf.organization:
@@ -118,7 +118,7 @@ def issue(ca: Identity, leaf: Leaf) -> Identity:
 
 
 def create(directory: Path, certificates: tuple[Leaf, ...]) -> None:
-    """Write all certificates and keys of a cluster, unless they are there."""
+    """Write all certificates and keys of a cluster, unless they exist."""
     done = directory / "complete"
     if done.exists():
         return
@@ -152,7 +152,7 @@ def _builder(
         .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        # Yesterday, so that a clock that was set back a little does not break the cluster.
+        # Valid since yesterday, so that a clock that is set back a little does not break the cluster.
         .not_valid_before(now - datetime.timedelta(days=1))
         .not_valid_after(now + datetime.timedelta(days=VALID_DAYS))
     )

@@ -1,4 +1,4 @@
-"""Bring the local platform up and down: what runs beside what, and what is left afterwards."""
+"""Start and remove the local platform, with the order of all steps."""
 
 import contextlib
 import dataclasses
@@ -37,7 +37,7 @@ from local.errors import LocalError, StateError
 from local.paths import Paths
 from local.progress import Reporter
 
-# Clients before servers, and those of one line together.
+# Clients before servers. Daemons of one line stop together.
 KUBERNETES_STOPS = (
     (
         "local-path-provisioner",
@@ -49,7 +49,7 @@ KUBERNETES_STOPS = (
     ("kube-apiserver",),
     ("etcd",),
 )
-# dockerd ends its containers and its own containerd, which takes a while.
+# dockerd also ends its containers and its own containerd, which takes a while.
 ENGINES_STOP = ("dockerd", "registry", "containerd")
 ENGINES_STOP_SECONDS = 20.0
 
@@ -60,7 +60,7 @@ _PATHS = ("kubeconfig", "kubectl", "pulumi_home")
 
 @dataclass(frozen=True)
 class Platform:
-    """A Kubernetes, a Docker and a registry that are ready, and the images in it."""
+    """A ready Kubernetes, Docker and registry, and the images in the registry."""
 
     kubeconfig: Path
     context: str
@@ -69,16 +69,16 @@ class Platform:
     runtime_image: str
     postgres_image: str
     redis_image: str
-    # Whether the cluster is one of ours, rather than one that was chosen.
+    # Whether the cluster is this platform's own, not one that the user chose.
     own_cluster: bool
     own_docker: bool
     kubectl: Path | None = None
-    # PULUMI_HOME of our own Pulumi; None where one is on PATH.
+    # PULUMI_HOME of the platform's Pulumi; None if `pulumi` is on PATH.
     pulumi_home: Path | None = None
 
     @classmethod
     def load(cls, paths: Paths | None = None) -> "Platform":
-        """Return the platform that an earlier `up` left, without starting anything."""
+        """Return the platform of an earlier `up`, without starting anything."""
         file = (paths or Paths.from_environment()).platform_file
         try:
             values = json.loads(file.read_text())
@@ -91,7 +91,7 @@ class Platform:
         return cls(**values)
 
     def save(self, paths: Paths) -> None:
-        """Write the platform down for `load`."""
+        """Write the platform to a file for `load`."""
         values = dataclasses.asdict(self)
         for name in _PATHS:
             values[name] = str(values[name]) if values[name] else None
@@ -99,7 +99,7 @@ class Platform:
         paths.platform_file.write_text(json.dumps(values, indent=2))
 
     def environment(self) -> dict[str, str]:
-        """Return the variables with which kubectl, Docker and Pulumi find the platform."""
+        """Return the environment variables with which kubectl, Docker and Pulumi find the platform."""
         variables = {"KUBECONFIG": str(self.kubeconfig)}
         if self.own_docker:
             variables["DOCKER_HOST"] = self.docker_host
@@ -108,7 +108,7 @@ class Platform:
             programs.append(str(self.kubectl.parent))
         if self.pulumi_home:
             variables["PULUMI_HOME"] = str(self.pulumi_home)
-            # Pulumi would ask a server that cannot be reached.
+            # Pulumi would ask a server that is unreachable from here.
             variables["PULUMI_SKIP_UPDATE_CHECK"] = "true"
             programs.append(str(self.pulumi_home / "bin"))
         if programs:
@@ -119,7 +119,7 @@ class Platform:
 
 
 def up(reporter: Reporter, choice: Choice | None = None, paths: Paths | None = None) -> Platform:
-    """Bring up whatever is not up, and return when all of it is ready."""
+    """Start all stopped parts of the platform, and return when all parts are ready."""
     paths = paths or Paths.from_environment()
     choice = choice or Choice.make()
     with locked(paths, reporter):
@@ -145,7 +145,7 @@ def up(reporter: Reporter, choice: Choice | None = None, paths: Paths | None = N
 
 
 class _Up:
-    """One run of `up`: methods are pieces of work, `run` says which waits for which."""
+    """One run of `up`. Its methods are steps, and `run` has their dependencies."""
 
     def __init__(
         self,
@@ -192,7 +192,7 @@ class _Up:
             kubeconfig, context = chosen_kubeconfig(), str(self._choice.context)
             check_context(kubeconfig, context)
             cluster_up = None
-        # Whatever fails first is the error; the rest is not waited for.
+        # The first failure is the error. Other steps are not awaited.
         for finished in as_completed(work):
             finished.result()
         return Platform(
@@ -217,7 +217,7 @@ class _Up:
         return self._pool.submit(both)
 
     def _programs(self) -> tuple[Path, Path, Path]:
-        # One after the other: each build takes every core.
+        # In sequence: each build uses every core.
         kubernetes, dns, storage = (
             binaries.build(module, self._paths, self._reporter)
             for module in (binaries.KUBERNETES, binaries.COREDNS, binaries.LOCAL_PATH)
@@ -225,7 +225,7 @@ class _Up:
         return kubernetes, dns, storage
 
     def _pulumi(self, before: Future[Any] | None) -> Path | None:
-        """Build and install Pulumi unless it is there; after Kubernetes, whose start takes a while."""
+        """Build and install Pulumi if necessary, after Kubernetes, whose start takes longer."""
         if pulumi_installation.existing(self._paths):
             return None
         if before:
@@ -292,7 +292,7 @@ class _Up:
 
 
 def estimate(choice: Choice | None = None, paths: Paths | None = None) -> str:
-    """Return how long `up` builds on two cores, as a sentence; empty if everything is cached."""
+    """Return a sentence with the duration of the builds on two cores; empty if all are cached."""
     paths = paths or Paths.from_environment()
     choice = choice or Choice.make()
     modules = [binaries.KUBERNETES, binaries.COREDNS, binaries.LOCAL_PATH]
@@ -313,7 +313,7 @@ def estimate(choice: Choice | None = None, paths: Paths | None = None) -> str:
 def runtime(
     airflow: str, reporter: Reporter, tag: str | None = None, paths: Paths | None = None
 ) -> str:
-    """Return the runtime image of another Airflow version; build and push it if need be."""
+    """Return the runtime image of another Airflow version, built and pushed if necessary."""
     paths = paths or Paths.from_environment()
     loaded = Platform.load(paths)
     with locked(paths, reporter):
@@ -336,7 +336,7 @@ def stop(reporter: Reporter, paths: Paths | None = None) -> None:
 
 
 def down(reporter: Reporter, paths: Paths | None = None) -> None:
-    """Remove everything that `up` made, but for the caches that make the next one fast."""
+    """Remove everything that `up` created, except the caches."""
     paths = paths or Paths.from_environment()
     with locked(paths, reporter):
         if not paths.state.exists():
@@ -345,7 +345,7 @@ def down(reporter: Reporter, paths: Paths | None = None) -> None:
         docker_used = (paths.state / "docker").exists()
         with reporter.phase("Stop the daemons", quiet=True):
             daemons = Daemons(paths)
-            # Nothing that Kubernetes knows is wanted any more, so nobody has to end politely.
+            # The state is removed anyway, so the daemons may be killed at once.
             for names in KUBERNETES_STOPS:
                 daemons.stop(*names, timeout=0)
             cluster.remove_pods(paths)
@@ -366,7 +366,7 @@ def down(reporter: Reporter, paths: Paths | None = None) -> None:
 
 @contextlib.contextmanager
 def locked(paths: Paths, reporter: Reporter) -> Iterator[None]:
-    """Let one `up` or `down` work at a time; a second one waits."""
+    """Serialize `up` and `down`: a second one waits."""
     paths.lock.parent.mkdir(parents=True, exist_ok=True)
     with paths.lock.open("w") as file:
         with reporter.phase("Wait for another `up` or `down` to end", quiet=True):

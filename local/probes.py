@@ -1,4 +1,4 @@
-"""Is a daemon ready? Small questions over HTTP, asked every few milliseconds while one starts."""
+"""Readiness checks of daemons: small requests over HTTP, every few milliseconds during the start."""
 
 import http.client
 import socket
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 TIMEOUT_SECONDS = 5.0
-# What a program that is not up yet, or just going down, may answer with.
+# Errors of a program that is starting or stopping.
 UNREACHABLE = (OSError, http.client.HTTPException)
 
 
@@ -15,17 +15,19 @@ class UnixConnection(http.client.HTTPConnection):
     """HTTP over a UNIX socket."""
 
     def __init__(self, path: Path) -> None:
+        """Take the path of the socket."""
         super().__init__("localhost", timeout=TIMEOUT_SECONDS)
         self._path = path
 
     def connect(self) -> None:
+        """Connect to the socket."""
         self.sock = socket.socket(socket.AF_UNIX)
         self.sock.settimeout(TIMEOUT_SECONDS)
         self.sock.connect(str(self._path))
 
 
 def status(connection: http.client.HTTPConnection, path: str) -> int:
-    """Return the status of a GET request; 0 when nothing answers."""
+    """Return the status of a GET request; 0 without an answer."""
     try:
         connection.request("GET", path)
         return connection.getresponse().status
@@ -36,15 +38,15 @@ def status(connection: http.client.HTTPConnection, path: str) -> int:
 
 
 def http_ok(port: int, path: str) -> Callable[[], bool]:
-    """Return a question: does a server on loopback answer 200?"""
+    """Return a check whether a server on loopback answers 200."""
     return lambda: (
         status(http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_SECONDS), path) == 200
     )
 
 
 def https_ok(port: int, path: str) -> Callable[[], bool]:
-    """Return a question to a server on loopback that made its certificate itself."""
-    # Nothing secret is sent, and only "is it up" is asked.
+    """Return a check for a server on loopback with a self-signed certificate."""
+    # The request contains no secret and only checks readiness.
     context = ssl._create_unverified_context()  # noqa: S323
 
     def ask() -> bool:
@@ -57,12 +59,12 @@ def https_ok(port: int, path: str) -> Callable[[], bool]:
 
 
 def unix_ok(path: Path, url: str) -> Callable[[], bool]:
-    """Return a question: does a server on a UNIX socket answer 200?"""
+    """Return a check whether a server on a UNIX socket answers 200."""
     return lambda: status(UnixConnection(path), url) == 200
 
 
 def accepts(path: Path) -> Callable[[], bool]:
-    """Return a question: does something listen on a UNIX socket?"""
+    """Return a check whether a process listens on a UNIX socket."""
 
     def ask() -> bool:
         with socket.socket(socket.AF_UNIX) as probe:
@@ -73,10 +75,10 @@ def accepts(path: Path) -> Callable[[], bool]:
 
 
 def apiserver_ready(host: str, port: int, pki: Path) -> Callable[[], bool]:
-    """Return a question: has the API server finished its start-up hooks?
+    """Return a check whether the API server has finished its start-up hooks.
 
-    `Cluster` is not asked: while the server starts, a question every few milliseconds is to cost no more
-    than one here, and no error is worth a message.
+    It does not use `Cluster`: during the start, a check every few milliseconds must be cheap, and its errors
+    need no message.
     """
     context = ssl.create_default_context(cafile=str(pki / "ca.crt"))
     context.load_cert_chain(pki / "admin.crt", pki / "admin.key")

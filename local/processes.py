@@ -1,4 +1,4 @@
-"""Find processes that this platform's containerd left running, in /proc."""
+"""Find processes in /proc that this platform's containerd left running."""
 
 import contextlib
 import itertools
@@ -26,14 +26,14 @@ def shims(socket: Path) -> list[int]:
 
 
 def is_shim(arguments: list[str], socket: Path) -> bool:
-    """Return whether a command line is that of a shim of the containerd behind a socket."""
+    """Return whether a command line belongs to a shim of the containerd behind a socket."""
     if not Path(arguments[0]).name.startswith("containerd-shim"):
         return False
     return ("-address", str(socket)) in itertools.pairwise(arguments)
 
 
 def descendants(pid: int) -> list[int]:
-    """Return all processes below one, at this moment."""
+    """Return all current descendants of a process."""
     children: dict[int, list[int]] = defaultdict(list)
     for directory in Path("/proc").glob("[0-9]*"):
         try:
@@ -51,7 +51,7 @@ def descendants(pid: int) -> list[int]:
 
 
 def kill_all(pids: Iterable[int]) -> None:
-    """Kill processes that were just looked up, and wait until they are gone."""
+    """Kill processes that were found just now, and wait for their end."""
     left = set(pids)
     for pid in left:
         _kill(pid)

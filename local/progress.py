@@ -1,8 +1,8 @@
-"""Progress that a person, or a CI log, can follow: never a minute of silence.
+"""Progress for people and for CI logs, with at least one line every 20 seconds.
 
-Phases run side by side (a Go build while images are built), so each has a line of its own. A
-terminal shows them live; anything else gets a line at the start, one every 20 seconds with what
-the phase waits for, and one at the end.
+Phases run concurrently (a Go build while images are built), so each has a line of its own. A terminal shows
+them live. Other outputs get a line at the start, one every 20 seconds with the current step of the phase, and
+one at the end.
 """
 
 import re
@@ -21,15 +21,16 @@ from rich.text import Text
 
 from local.errors import CancelledError
 
-# Short enough that no log is silent for a minute, long enough to keep a CI log readable.
+# Short enough to avoid silent minutes, long enough for readable CI logs.
 REPORT_INTERVAL_SECONDS = 20.0
 ANSI_CODES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
 class Phase:
-    """One piece of work, with what it is waiting for right now."""
+    """A step of work, and its current activity."""
 
     def __init__(self, title: str, *, quiet: bool) -> None:
+        """Start the phase."""
         self.title = title
         self.quiet = quiet
         self.started = time.monotonic()
@@ -39,17 +40,17 @@ class Phase:
 
     @property
     def seconds(self) -> float:
-        """Seconds that the phase has taken so far, or took."""
+        """Duration of the phase in seconds, so far or in total."""
         return (self.finished or time.monotonic()) - self.started
 
     def note(self, detail: str) -> None:
-        """Say what the phase is doing now; shown, not logged line by line."""
+        """Show the current activity, without logging each line."""
         lines = ANSI_CODES.sub("", detail).strip().splitlines()
         self.detail = lines[-1][:100] if lines else ""
 
 
 class Reporter(Protocol):
-    """Where phases are reported; `Progress` for people, a stand-in for tests."""
+    """Interface for reports of phases: `Progress`, or a stand-in in tests."""
 
     def phase(self, title: str, *, quiet: bool = False) -> "PhaseContext":
         """Run the body of a `with` statement as one phase."""
@@ -57,28 +58,32 @@ class Reporter(Protocol):
 
 
 class PhaseContext(Protocol):
-    """What `with reporter.phase(...)` needs."""
+    """Interface of the result of `reporter.phase(...)`."""
 
-    def __enter__(self) -> Phase: ...
+    def __enter__(self) -> Phase:
+        """Start the phase."""
+        ...
 
     def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
-    ) -> bool | None: ...
+    ) -> bool | None:
+        """End the phase."""
+        ...
 
 
 class Progress:
     """Reports phases on a console: live in a terminal, as plain lines elsewhere.
 
-    A quiet phase is shown only when it takes longer than a moment: an `up` that has nothing to do
-    should say little.
+    A quiet phase is shown only if it takes longer than a moment: an `up` without work should print little.
     """
 
     QUIET_SECONDS = 1.0
 
     def __init__(self, console: Console | None = None) -> None:
+        """Take the console."""
         self._console = console or Console(stderr=True, highlight=False)
         self._phases: list[Phase] = []
         self._lock = threading.Lock()
@@ -87,6 +92,7 @@ class Progress:
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Self:
+        """Start the reports."""
         if self._console.is_terminal:
             self._live = Live(
                 get_renderable=self._render, console=self._console, refresh_per_second=8
@@ -98,6 +104,7 @@ class Progress:
         return self
 
     def __exit__(self, *_: object) -> None:
+        """End the reports."""
         self._stop.set()
         if self._live:
             self._live.stop()

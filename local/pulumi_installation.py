@@ -1,8 +1,8 @@
-"""Pulumi for the local platform: the CLI that is on PATH, else one built here.
+"""Pulumi for the local platform: the CLI on PATH, or one built here.
 
-A CLI that is on PATH fetches its own plugins, and nothing of this module is used. One built here cannot:
-no package registry serves the Python language host or the providers `docker` and `random`, so small
-stand-ins take their place (`local/pulumi/`), each only where the real plugin is not at hand.
+A CLI on PATH fetches its own plugins, and nothing of this module is used. A built CLI cannot: no package
+registry serves the Python language host or the providers `docker` and `random`, so small stand-ins replace
+them (`local/pulumi/`), each only without the real plugin.
 """
 
 import os
@@ -15,39 +15,39 @@ from typing import Final
 
 from local.paths import Paths
 
-# The providers that our resources use -> the module of the stand-in; None: built from its Go module.
+# Provider -> module of its stand-in; None: built from its Go module.
 _PROVIDERS: Final = {
     "kubernetes": None,
     "docker": "local.pulumi.docker_provider",
     "random": "local.pulumi.random_provider",
 }
 _LANGUAGE_HOST: Final = "pulumi-language-python"
-# Modules are not looked up in the working directory, which is the user's program.
+# Python must not import modules from the working directory, which is the user's program.
 _LAUNCHER: Final = '#!/bin/sh\nexec {python} -P -m {module} "$@"\n'
 
 
 def existing(paths: Paths) -> str | None:
-    """Return the path of a `pulumi` on PATH that is not ours."""
+    """Return the path of `pulumi` on PATH, unless it is this platform's."""
     own = str(home(paths) / "bin")
     others = [folder for folder in os.environ.get("PATH", "").split(os.pathsep) if folder != own]
     return shutil.which("pulumi", path=os.pathsep.join(others))
 
 
 def home(paths: Paths) -> Path:
-    """Return the PULUMI_HOME of our own installation, whether it exists or not."""
+    """Return the PULUMI_HOME of this platform's Pulumi, which may not exist."""
     return paths.state / "pulumi-home"
 
 
 def install(programs: Mapping[str, Path], paths: Paths) -> Path:
-    """Put Pulumi together from the programs that were built, by their names; return its PULUMI_HOME.
+    """Assemble Pulumi from its built programs, by name, and return its PULUMI_HOME.
 
-    The executables are in `bin/` there, the providers where the CLI looks for installed plugins: it warns
-    of each that it finds on PATH.
+    The executables are in its `bin/`. The providers are in the directory of installed plugins: the CLI warns
+    about providers on PATH.
     """
     folder = home(paths)
     binaries = folder / "bin"
     binaries.mkdir(parents=True, exist_ok=True)
-    # Files, not links: these programs look for language hosts beside themselves, where a link leads.
+    # Files, not links: these programs search for language hosts beside the target of a link.
     for name in ("pulumi", "pulumi-language-yaml"):
         _copy(binaries / name, programs[name])
     if not shutil.which(_LANGUAGE_HOST):
@@ -68,7 +68,7 @@ def install(programs: Mapping[str, Path], paths: Paths) -> Path:
 
 
 def _real_plugin(plugin: str, executable: str) -> Path | None:
-    """Return a plugin that the user has installed."""
+    """Return a plugin that the user has installed, or None."""
     installed = Path.home() / ".pulumi" / "plugins" / plugin / executable
     if installed.exists():
         return installed

@@ -1,7 +1,7 @@
 """`make quickstart`: from a fresh machine to a running Airflow with a finished DAG run.
 
-Brings up the local platform, deploys `examples/quickstart` to it as a user would, runs a DAG, and says
-what came of it. Every step does only what is not done yet: a second run changes nothing.
+Starts the local platform, deploys `examples/quickstart` as a user would, runs a DAG, and prints the result.
+Every step does only missing work: a second run changes nothing.
 """
 
 import contextlib
@@ -32,22 +32,22 @@ from local.stack import Stack
 
 REPOSITORY_ROOT: Final = Path(__file__).parents[1]
 STACK_NAME: Final = "quickstart"
-# The DAG whose run proves that the webserver, scheduler, broker and a worker do their work together,
-# with code of `include/` and a package of `requirements.txt`.
+# A run of this DAG needs the webserver, the scheduler, the broker, a worker, code of `include/` and a package
+# of `requirements.txt`.
 DAG_ID: Final = "delivery_distances"
-# What the example's Dockerfile builds on, whichever registry is used.
+# Base image in the example's Dockerfile, independent of the registry.
 EXAMPLE_BASE_IMAGE: Final = "localhost:5000/runtime:3.3-1"
 HEALTHY_SECONDS: Final = 180
 RUN_SECONDS: Final = 300
 
-# No pretty exceptions: they print the values of variables, and one is a password.
+# No pretty exceptions: they print the values of variables, such as a password.
 app = typer.Typer(help=__doc__, add_completion=False, pretty_exceptions_enable=False)
 console = Console(highlight=False, soft_wrap=True)
 
 
 @dataclass
 class Timings:
-    """How long each phase took, in the order in which they ran."""
+    """Durations of the phases, in their order."""
 
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -59,18 +59,19 @@ class Timings:
         self.seconds[name] = time.monotonic() - started
 
     def __str__(self) -> str:
+        """Return the durations with their sum."""
         parts = [f"{name} {seconds:.1f} s" for name, seconds in self.seconds.items()]
         return ", ".join([*parts, f"together {sum(self.seconds.values()):.1f} s"])
 
 
 @dataclass(frozen=True)
 class Run:
-    """A DAG run that ended in success."""
+    """A successful DAG run."""
 
     run_id: str
     new: bool
     workers: tuple[str, ...]
-    # What the DAG's own code wrote into the log of the last task.
+    # Lines that the DAG's own code wrote to the log of the last task.
     log: tuple[str, ...]
 
 
@@ -128,7 +129,7 @@ def down() -> None:
 
 
 def environment(platform: Platform, paths: Paths) -> dict[str, str]:
-    """Return the variables that lead Pulumi to the platform and to the quickstart's state."""
+    """Return the variables with which Pulumi finds the platform and the quickstart's state."""
     backend = paths.state / "pulumi"
     return {
         **platform.environment(),
@@ -152,14 +153,14 @@ def prepare_stack(platform: Platform, paths: Paths) -> Stack:
 
 
 def tag_example_base_image(platform: Platform) -> None:
-    """Let the example's Dockerfile find its base image when the registry is another one."""
+    """Tag the base image under the name in the example's Dockerfile if the registry is another one."""
     if platform.runtime_image != EXAMPLE_BASE_IMAGE:
         client = docker.DockerClient(base_url=platform.docker_host)
         client.images.get(platform.runtime_image).tag(EXAMPLE_BASE_IMAGE)
 
 
 def platform_settings(platform: Platform) -> dict[str, str]:
-    """Return the stack's configuration where the platform is not the local one."""
+    """Return the stack's configuration for a platform that is not the local one."""
     if platform.own_cluster:
         return {}  # the defaults in Pulumi.yaml are for it
     return {
@@ -172,7 +173,7 @@ def platform_settings(platform: Platform) -> dict[str, str]:
 
 @contextlib.contextmanager
 def reachable_webserver(platform: Platform, outputs: dict[str, Any]) -> Iterator[str]:
-    """Make the webserver reachable from here, and give its URL."""
+    """Make the webserver reachable from here, and yield its URL."""
     url: str = outputs["webserver_url"]
     if platform.own_cluster:
         yield url
@@ -192,7 +193,7 @@ def reachable_webserver(platform: Platform, outputs: dict[str, Any]) -> Iterator
 
 
 def port_forward_command(platform: Platform, outputs: dict[str, Any]) -> list[str]:
-    """Return the command that makes the webserver of another cluster reachable here."""
+    """Return the command that makes the webserver of a chosen cluster reachable from here."""
     port = outputs["webserver_url"].rsplit(":", 1)[-1]
     return [
         *("kubectl", "--context", platform.context, "--namespace", outputs["namespace"]),
@@ -201,7 +202,7 @@ def port_forward_command(platform: Platform, outputs: dict[str, Any]) -> list[st
 
 
 def pods_by_address(platform: Platform, outputs: dict[str, Any]) -> dict[str, str]:
-    """Return the names of the Deployment's pods by their addresses, which tasks are known by."""
+    """Return the names of the Deployment's pods by address, which identifies workers in task instances."""
     cluster = Cluster.connect(str(platform.kubeconfig), platform.context)
     pods = cluster.objects("pods", outputs["namespace"])
     return {
@@ -212,7 +213,7 @@ def pods_by_address(platform: Platform, outputs: dict[str, Any]) -> dict[str, st
 def run_dag(
     airflow: Airflow, outputs: dict[str, Any], pods: dict[str, str], progress: Progress
 ) -> Run:
-    """Run the DAG once for each release, and return that run when it has ended in success."""
+    """Return a successful run of the DAG for this release, started if necessary."""
     run_id = f"quickstart__{outputs['release']}"
     known = airflow.run_state(DAG_ID, run_id)
     if known == "failed":  # the cause may be mended: once more, under a name of its own
@@ -230,7 +231,7 @@ def run_dag(
             why=airflow.describe_failure(DAG_ID, run_id),
             to_do=f"See it at {airflow.url}/dags/{DAG_ID}/runs/{run_id}",
         )
-    # The log of an earlier run may be gone with its worker; that of a new one must be readable.
+    # The log of an earlier run may be lost with its worker. The log of a new run must be readable.
     log = airflow.log(tasks[-1]) if known is None else []
     hosts = sorted({str(task["hostname"]) for task in tasks})
     return Run(
@@ -244,7 +245,7 @@ def run_dag(
 def summarize(
     platform: Platform, outputs: dict[str, Any], run: Run, timings: Timings, *, changed: bool
 ) -> None:
-    """Print what a user wants to know now."""
+    """Print the URL, the login and the next steps."""
     python = Path(os.environ.get("VIRTUAL_ENV", ".venv")).name + "/bin/python"
     rows = {
         "Airflow UI": outputs["webserver_url"],
@@ -266,7 +267,7 @@ def summarize(
 
 
 def main() -> None:
-    """Run the command line; an error of ours is a message, not a traceback."""
+    """Run the command line. A `LocalError` is shown as a message, without a traceback."""
     try:
         app()
     except LocalError as error:

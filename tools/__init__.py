@@ -1,0 +1,1 @@
+"""Generators of files in this repository: the schema and pages of the documentation."""

@@ -1,4 +1,4 @@
-"""`python -m astro_pulumi.cli`."""
+"""Entry point of `python -m astro_pulumi.cli`."""
 
 from astro_pulumi.cli.main import main
 

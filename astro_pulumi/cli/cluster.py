@@ -1,10 +1,10 @@
-"""The one client for Kubernetes outside of pods: objects in and out as plain dictionaries.
+"""Kubernetes client outside of pods, for objects as plain dictionaries.
 
-Built on the official `kubernetes` package, which reads kubeconfigs and knows credential plugins, proxies
-and certificates. Its typed API is not used: importing it takes a second, and JSON serves every kind alike.
+Built on the official `kubernetes` package, which reads kubeconfigs and supports credential plugins, proxies
+and certificates. Its typed API is not used: importing it takes a second, and JSON works for every kind.
 
-A resource is written as `kubectl` and RBAC name it, with its group and, unless it is v1, its version:
-`pods`, `apps/deployments`, `autoscaling/v2/horizontalpodautoscalers`.
+A resource is named as in `kubectl` and RBAC, with its group and, unless it is v1, its version: `pods`,
+`apps/deployments`, `autoscaling/v2/horizontalpodautoscalers`.
 """
 
 import contextlib
@@ -25,15 +25,15 @@ Object = dict[str, Any]
 
 _CONNECT_TIMEOUT: Final = 10.0
 _READ_TIMEOUT: Final = 60.0
-# One connection for each log that is followed, and some for other requests.
+# One connection for each followed log, and some for other requests.
 _CONNECTIONS: Final = 64
 
 
 class Cluster:
-    """One cluster and an identity there. Threads may share it."""
+    """A client for one cluster with one identity, which threads may share."""
 
     def __init__(self, client: Any) -> None:
-        """Take an `ApiClient` of the `kubernetes` package; `Cluster.connect` makes one."""
+        """Take an `ApiClient` of the `kubernetes` package. See `Cluster.connect`."""
         self._client = client
         self._settings = client.configuration
 
@@ -44,18 +44,18 @@ class Cluster:
         context: str | None = None,
         cluster: str | None = None,
     ) -> "Cluster":
-        """Connect as a kubeconfig says. Nothing is sent yet.
+        """Return a client with the settings of a kubeconfig, without a request.
 
         Args:
             kubeconfig: Its path or its contents. Default: $KUBECONFIG, `~/.kube/config`, or the service
-                account of the pod that this runs in.
+                account of the pod.
             context: One of its contexts. Default: the current one.
             cluster: One of its clusters. Default: that of the context.
 
         Raises:
-            ClusterError: The kubeconfig is missing or wrong.
+            ClusterError: The kubeconfig is missing or invalid.
         """
-        # Imported here: most commands, `--help` for one, need no cluster.
+        # Imported here: most commands, such as `--help`, need no cluster.
         from kubernetes.client import ApiClient, Configuration
         from kubernetes.config import ConfigException
         from kubernetes.config.incluster_config import load_incluster_config
@@ -77,14 +77,14 @@ class Cluster:
         return cls(ApiClient(settings))
 
     def objects(self, resource: str, namespace: str | None = None, **labels: str) -> list[Object]:
-        """List the objects of a namespace, or of all, that have all of the labels."""
+        """List the objects of a namespace, or of all namespaces, with all of the labels."""
         selector = ",".join(f"{name}={value}" for name, value in labels.items())
         query = {"labelSelector": selector} if selector else {}
         items: list[Object] = self.read(path(resource, namespace), **query)["items"]
         return items
 
     def get(self, resource: str, name: str, namespace: str | None = None) -> Object | None:
-        """Return an object, or None if there is none of this name."""
+        """Return an object, or None if it does not exist."""
         try:
             return self.read(path(resource, namespace, name))
         except ClusterError as error:
@@ -93,7 +93,7 @@ class Cluster:
             raise
 
     def create(self, resource: str, manifest: Object, namespace: str | None = None) -> Object:
-        """Create an object, and return it as the API server keeps it."""
+        """Create an object, and return it as stored."""
         return self.post(path(resource, namespace), manifest)
 
     def patch(
@@ -103,7 +103,7 @@ class Cluster:
         return self._json("PATCH", path(resource, namespace, name), change)
 
     def delete(self, resource: str, name: str, namespace: str | None = None) -> None:
-        """Delete an object, and what it owns, if it exists."""
+        """Delete an object and its dependents, if it exists."""
         options = {"propagationPolicy": "Background"}
         try:
             self._json("DELETE", path(resource, namespace, name), options)
@@ -120,7 +120,7 @@ class Cluster:
         return self._json("POST", url_path, body)
 
     def text(self, url_path: str, **query: str) -> str:
-        """Return the text at a path of the API, for example of a Service that it is a proxy for."""
+        """Return the text at a path of the API, such as the response of a proxied Service."""
         return self._request("GET", url_path, query=query).data.decode(errors="replace")
 
     def log_lines(
@@ -133,7 +133,7 @@ class Cluster:
         tail: int | None = None,
         timestamps: bool = False,
     ) -> Iterator[str]:
-        """Yield the lines of a container's log; with `follow`, as they are written."""
+        """Yield the lines of a container's log. With `follow`, yield new lines as they are written."""
         query = {
             **({"container": container} if container else {}),
             **({"follow": "true"} if follow else {}),
@@ -158,9 +158,9 @@ class Cluster:
         *,
         stderr: bool = False,
     ) -> str:
-        """Run a command in a pod, and return its standard output, with `stderr` its errors too.
+        """Run a command in a pod, and return its standard output, with `stderr` also its standard error.
 
-        The exit code of the command is not looked at.
+        The exit code of the command is ignored.
         """
         from kubernetes.client.exceptions import ApiException
         from kubernetes.stream.ws_client import websocket_call
@@ -218,7 +218,7 @@ class Cluster:
         if body is not None:
             kind = "merge-patch+json" if method == "PATCH" else "json"
             headers["Content-Type"] = f"application/{kind}"
-        # A log that is followed may be silent for as long as it likes.
+        # A followed log may be silent for any time.
         timeout = Timeout(connect=_CONNECT_TIMEOUT, read=None if stream else _READ_TIMEOUT)
         try:
             response: BaseHTTPResponse = self._client.rest_client.pool_manager.request(
@@ -256,7 +256,7 @@ class Cluster:
 
 
 def path(resource: str, namespace: str | None = None, name: str | None = None) -> str:
-    """Return the path of a resource, or of one object, in the API."""
+    """Return the API path of a resource or of an object."""
     *group, plural = resource.split("/")
     version = group[1] if len(group) > 1 else "v1"
     root = f"/apis/{group[0]}/{version}" if group else "/api/v1"
@@ -265,7 +265,7 @@ def path(resource: str, namespace: str | None = None, name: str | None = None) -
 
 
 def _source(kubeconfig: str | None) -> "str | io.StringIO | None":
-    """Return what the `kubernetes` package merges: paths or contents; None inside of a cluster."""
+    """Return the paths or the contents that the `kubernetes` package merges; None inside a cluster."""
     if kubeconfig:
         is_text = "\n" in kubeconfig or kubeconfig.lstrip().startswith("{")
         return io.StringIO(kubeconfig) if is_text else str(Path(kubeconfig).expanduser())
@@ -301,7 +301,7 @@ def _unusable(source: object, problem: str) -> ClusterError:
 
 
 def _innermost(error: BaseException) -> str:
-    """Return the error that urllib3 has wrapped: `Connection refused`."""
+    """Return the root cause of an error of urllib3: `Connection refused`."""
     inner = getattr(error, "reason", None) or error.__cause__
     if isinstance(inner, BaseException):
         return _innermost(inner)

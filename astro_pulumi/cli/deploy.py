@@ -1,4 +1,4 @@
-"""`astro-pulumi deploy`: as `astro deploy`, for a Deployment of a Pulumi program."""
+"""`astro-pulumi deploy`: the counterpart of `astro deploy` for a Deployment of a Pulumi program."""
 
 import contextlib
 import json as json_format
@@ -94,12 +94,14 @@ def deploy(
         say(f"The stack is no longer pinned to release {pin}.")
     try:
         _show_live(stack, phases, json)
-    except ClusterError as error:  # the deploy succeeded; the program may use another cluster
+    except (
+        ClusterError
+    ) as error:  # the deploy itself succeeded; the program may use another cluster
         say(f"Cannot show the current state: {error}")
 
 
 def _choose_stack(name: str | None, given: str | None) -> str:
-    """Return the stack that `--stack` names; else the one whose Deployment is called `name`; else ask."""
+    """Return the stack in `--stack`, the stack with a Deployment of this name, or the user's choice."""
     if given:
         return given
     known = [one.name for one in pulumi.stacks()]
@@ -126,7 +128,7 @@ def _described(stack: str, deployments: Sequence[str]) -> str:
 
 
 def _announced(stack: str) -> str:
-    """Return the line that says what is about to be deployed, and what runs now as far as that is known."""
+    """Return a line with the stack to deploy and the state of its Deployments, as far as it is known."""
     known = [one.name for one in in_stack(stack)]
     what = f"{', '.join(known)} (stack {stack})" if known else f"stack {stack}"
     live = _live(stack)
@@ -134,7 +136,7 @@ def _announced(stack: str) -> str:
 
 
 def _live(stack: str, *, with_health: bool = False) -> str:
-    """Return Airflow version, release and health of what runs; empty if the cluster cannot be asked."""
+    """Return Airflow version, release and health of a Deployment; empty if the cluster does not answer."""
     from astro_pulumi.cli.status import read
 
     found = []
@@ -152,7 +154,7 @@ def _deployed(stack: str) -> list[Deployed]:
 
 
 def _show_live(stack: str, phases: "Phases", json: bool) -> None:
-    """Show what runs now: URL, release, DAGs, and what still drains."""
+    """Print URL, release, DAGs and draining workers."""
     from astro_pulumi.cli.open import webserver_url
     from astro_pulumi.cli.status import read, when
 

@@ -1,4 +1,4 @@
-"""The Deployments that the commands around releases work on: found in the cluster, or in a stack."""
+"""Find the Deployments in a cluster or in a stack, for the commands about releases."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ Context = Annotated[
 
 
 def airflow_container(pod: Object) -> Object:
-    """Return Airflow's own container in a pod's spec; others may stand before it."""
+    """Return Airflow's own container in a pod's spec. Others may stand before it."""
     found: Object = next(one for one in pod["containers"] if one["name"] == AIRFLOW_CONTAINER)
     return found
 
@@ -75,7 +75,7 @@ class Deployed:
 
 @dataclass(frozen=True)
 class InStack:
-    """A Deployment in a stack's state. `namespace` is None while it was never deployed."""
+    """A Deployment in a stack's state. `namespace` is None before its first deploy."""
 
     name: str
     namespace: str | None
@@ -84,12 +84,12 @@ class InStack:
 def find(
     name: str | None, namespace: str | None, context: str | None, stack: str | None = None
 ) -> Deployed:
-    """Return the Deployment that is meant: named, or of the stack here, or the only one in the cluster.
+    """Return the Deployment with this name, that of the stack here, or the only one in the cluster.
 
-    With `stack`, only one of that stack will do.
+    With `stack`, only a Deployment of that stack is accepted.
 
     Raises:
-        ArgumentError: It is not clear which; with those that there are.
+        ArgumentError: No Deployment or several match; with a list of the existing ones.
     """
     here = stack_name(stack)
     cluster = connect(context, here)
@@ -125,7 +125,7 @@ def _ask(found: Sequence[Deployed]) -> Deployed:
 
 
 def ask_which(deployments: Iterable[str], argument: str) -> int:
-    """Return the index of the Deployment that the user chooses in place of giving `argument`."""
+    """Return the index of the line that the user chooses. An error is about `argument`."""
     count = 0
     for count, line in enumerate(deployments, 1):
         typer.echo(f"{count}. {line}")
@@ -142,19 +142,19 @@ def _listed(found: Sequence[Deployed]) -> str:
 
 
 def connect(context: str | None, stack: str | None) -> Cluster:
-    """Connect to the cluster of a context, of a stack's configuration, or the current one."""
+    """Connect to the cluster of a context, of a stack's configuration, or of the current context."""
     if context or stack is None:
         return Cluster.connect(context=context)
-    # Whatever is not a secret: that needs a passphrase.
+    # Only plain values: secrets need a passphrase.
     config = pulumi.find_project(Path.cwd()).config(stack)
     given = {key: config.get(f"kubernetes:{key}") for key in ("kubeconfig", "context", "cluster")}
     return Cluster.connect(**{key: text for key, value in given.items() if (text := _text(value))})
 
 
 def of_stack(cluster: Cluster, deployments: Sequence["InStack"]) -> list[Deployed]:
-    """Return those of a stack's Deployments that have a release.
+    """Return the Deployments of a stack that have a release.
 
-    Looks in their namespaces only: not everybody may list all of them.
+    Only their namespaces are searched: not every user may list all namespaces.
     """
     own = {(one.name, one.namespace) for one in deployments}
     return [
@@ -166,7 +166,7 @@ def of_stack(cluster: Cluster, deployments: Sequence["InStack"]) -> list[Deploye
 
 
 def in_cluster(cluster: Cluster, namespace: str | None) -> list[Deployed]:
-    """Return every Deployment with a release, of a namespace or of all."""
+    """Return all Deployments with a release in a namespace, or in all namespaces."""
     from astro_pulumi.release.ledger import AIRFLOW_VERSION, CURRENT_COMPONENT, NUMBER
 
     labels = {**_MANAGED, _COMPONENT: CURRENT_COMPONENT}
@@ -196,7 +196,7 @@ def in_cluster(cluster: Cluster, namespace: str | None) -> list[Deployed]:
 
 
 def stack_name(given: str | None) -> str | None:
-    """Return the stack that is meant: the one named, selected, or only one of the project here."""
+    """Return the given stack, the selected stack, or the only stack of the project here."""
     if given or not _is_in_project():
         return given
     found = pulumi.stacks()
@@ -207,7 +207,7 @@ def stack_name(given: str | None) -> str | None:
 
 
 def in_stack(stack: str) -> list["InStack"]:
-    """Return the Deployments in a stack's state, for which neither cluster nor passphrase is needed."""
+    """Return the Deployments in a stack's state, without access to the cluster or a passphrase."""
     state = pulumi.read_state(stack)
     return [
         InStack(
@@ -220,7 +220,7 @@ def in_stack(stack: str) -> list["InStack"]:
 
 
 def _is_in_project() -> bool:
-    """Return whether Pulumi can say what is deployed from here. Without it the cluster is asked."""
+    """Return whether the working directory is in a Pulumi project and `pulumi` is available."""
     if not pulumi.is_installed():
         return False
     try:
@@ -235,10 +235,10 @@ def _text(value: Any) -> str | None:
 
 
 def require_stack(given: str | None) -> str:
-    """Return the stack that is meant.
+    """Return the stack, as `stack_name` does.
 
     Raises:
-        PulumiError: None is selected.
+        PulumiError: No stack is selected.
     """
     name = stack_name(given)
     if name is None:
@@ -250,7 +250,7 @@ def require_releases(deployed: Deployed) -> "list[Release]":
     """Return every release, the newest first.
 
     Raises:
-        ReleaseError: All were deleted.
+        ReleaseError: All records were deleted.
     """
     releases = deployed.releases()
     if not releases:

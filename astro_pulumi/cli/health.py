@@ -1,4 +1,4 @@
-"""What is wrong with a workload, for `astro-pulumi status`. Pods are judged as in a roll-out."""
+"""Problems of a workload for `astro-pulumi status`, found as during a roll-out."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -8,9 +8,9 @@ from astro_pulumi.cli.cluster import Object
 from astro_pulumi.pod_files import astro_pods
 from astro_pulumi.pod_files.astro_pods import Container, Seen
 
-# What every healthy pod goes through as well.
+# States that every healthy pod passes through.
 _PASSING: Final = (astro_pods.STARTING, astro_pods.NOT_READY)
-# Kubernetes resets the back-off of a container that has run for this long without a crash.
+# Kubernetes resets the back-off of a container after this time without a crash.
 _RECENT: Final = timedelta(minutes=10)
 _REPEATED: Final = 2
 _LONGEST: Final = 300
@@ -19,7 +19,7 @@ _LONGEST: Final = 300
 def workload_problem(
     workload: Object, pods: Sequence[Object], now: datetime | None = None
 ) -> str | None:
-    """Return what keeps a workload or one of its pods from running; None if nothing does."""
+    """Return the problem of a workload or of one of its pods; None if there is none."""
     time = now or datetime.now(UTC)
     refused = astro_pods.refusal(workload)
     found = [refused] if refused else (text for pod in pods for text in _pod_problems(pod, time))
@@ -33,7 +33,7 @@ def _pod_problems(pod: Object, now: datetime) -> Iterator[str]:
 
 
 def _is_well(container: Container, now: datetime) -> bool:
-    """Return whether a container is ready, and not only between two crashes."""
+    """Return whether a container is ready, and not just between two crashes."""
     last: dict[str, Any] = container.last_terminated
     if not container.waiting and not last.get("exitCode"):
         return True
@@ -49,7 +49,7 @@ def _is_recent(terminated: dict[str, Any], now: datetime) -> bool:
 
 
 def _short(text: str) -> str:
-    """Return a text in one line: of a traceback, the last line says most."""
+    """Return a text as one line. Of a traceback, the last line has the most information."""
     first, *rest = text.strip().splitlines()
     line = " ".join(" ".join([first, *(["..."] if rest[:-1] else []), *rest[-1:]]).split())
     return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."

@@ -32,7 +32,7 @@ def history(
 
 
 def as_json(release: "Release") -> dict[str, Any]:
-    """Return a release for other programs, without what it does not have."""
+    """Return a release for `--json`, without empty fields."""
     return {key: value for key, value in asdict(release).items() if value not in (None, "", {})}
 
 
@@ -58,7 +58,7 @@ def show(releases: "list[Release]", current: int) -> None:
 
 
 def commit(release: "Release") -> str:
-    """Return the commit, `3f2a91c+ (main)`. The plus means changes that were not committed."""
+    """Return the commit: `3f2a91c+ (main)`. The plus stands for uncommitted changes."""
     short = str(release.git.get("commit", ""))[:7]
     dirty = "+" if release.git.get("dirty") else ""
     branch = f" ({release.git['branch']})" if release.git.get("branch") else ""
@@ -66,12 +66,12 @@ def commit(release: "Release") -> str:
 
 
 def by(release: "Release") -> str:
-    """Return who deployed it and where: `octocat, GitHub Actions`."""
+    """Return the user and the place of the deploy: `octocat, GitHub Actions`."""
     return ", ".join(filter(None, (release.by.get("who"), release.by.get("where"))))
 
 
 def what(release: "Release") -> str:
-    """Return what it was about, or what it restored."""
+    """Return the description of a release, or the release that it restored."""
     words = [release.description] if release.description else []
     if release.restores:
         words.append(f"rollback from {release.rolled_back_from} to {release.restores}")
@@ -79,7 +79,7 @@ def what(release: "Release") -> str:
 
 
 def age(created: str, now: datetime) -> str:
-    """Return `4m ago`, from Kubernetes' time stamp."""
+    """Return the age of a Kubernetes time stamp: `4m ago`."""
     try:
         seconds = (now - datetime.fromisoformat(created)).total_seconds()
     except ValueError:

@@ -1,6 +1,6 @@
-"""Stacks that an interrupted update has left behind: recognised, and repaired with Pulumi's own commands.
+"""Detect stacks with an interrupted update, and repair them with Pulumi's own commands.
 
-A CLI that is killed leaves its lock, and operations of which nobody knows whether they were completed.
+A CLI that is killed leaves its lock, and operations with an unknown outcome.
 """
 
 import json
@@ -20,7 +20,7 @@ from astro_pulumi.cli.options import say
 from astro_pulumi.cli.pulumi import Project, State
 from astro_pulumi.errors import PulumiError
 
-# Between the start of the CLI and its lock; and clocks are not read at the same moment.
+# Seconds between the start of the CLI and its lock, with the inaccuracy of the clocks.
 _TOLERANCE: Final = timedelta(seconds=2)
 _IMAGE: Final = "docker:index/image:Image"
 
@@ -40,13 +40,13 @@ class Lock:
 
     @property
     def is_stale(self) -> bool:
-        """Whether the process that made it is certainly gone: it was on this host, and no longer runs."""
+        """Whether the process of the lock has certainly ended: it was on this host, and no longer runs."""
         return self.host == socket.gethostname() and not _runs(self.pid, self.since)
 
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """An operation that was begun and not ended."""
+    """An operation that started and did not end."""
 
     type: str  # creating, updating, deleting, reading, importing
     urn: str
@@ -57,21 +57,21 @@ class Pending:
 
     @property
     def is_create(self) -> bool:
-        """Whether the state does not have the resource yet."""
+        """Whether the state does not contain the resource yet."""
         return self.type == "creating"
 
     @property
     def is_ours(self) -> bool:
-        """Whether the resource is a part of a component of ours.
+        """Whether the resource is a part of a component of this package.
 
-        Such a resource is adopted by the next update, or goes with the Deployment: nothing is lost if the
-        state forgets the attempt to create it.
+        The next update adopts such a resource, or it is deleted with the Deployment. So the state may forget
+        the attempt to create it.
         """
         return "astro:index:" in self.urn.split("::")[2]
 
     @property
     def is_kept_elsewhere(self) -> bool:
-        """Whether the resource may differ from the state now. An image is rebuilt as it has to be."""
+        """Whether the resource may differ from the state now. An image is rebuilt if necessary."""
         return not self.is_create and self._type != _IMAGE
 
     @property
@@ -80,9 +80,10 @@ class Pending:
 
 
 def repair(project: Project, stack: str, state: State, *, yes: bool) -> bool:
-    """Repair what an interrupted update has left, after asking, unless `yes`.
+    """Repair the remains of an interrupted update, after a question unless `yes`.
 
-    Return whether objects may exist that the state does not have, for the next update to adopt.
+    Returns:
+        Whether objects may exist that are not in the state, which the next update has to adopt.
 
     Raises:
         PulumiError: The stack is locked by an update that may still run, or the user declines.
@@ -106,12 +107,12 @@ def repair(project: Project, stack: str, state: State, *, yes: bool) -> bool:
 
 
 def locks(project: Project, stack: str) -> list[Lock]:
-    """Return the locks of a stack, as far as they can be read here: those of a `file://` backend."""
+    """Return the locks of a stack in a `file://` backend. Locks of other backends cannot be read."""
     directory = pulumi.local_backend()
     if directory is None:
         return []
     name = pulumi.short(stack)
-    # Since 3.61 stacks belong to projects; backends that are older and were not upgraded know only names.
+    # Since 3.61 stacks belong to projects. Older backends without an upgrade have only names of stacks.
     folders = (f"organization/{project.settings['name']}/{name}", name)
     files = [file for folder in folders for file in (directory / "locks" / folder).glob("*.json")]
     return [lock for file in files if (lock := _read(file))]
@@ -133,9 +134,9 @@ def _read(file: Path) -> Lock | None:
 
 
 def _runs(pid: int, since: datetime) -> bool:
-    """Return whether the process that had this number at a time still runs.
+    """Return whether the process that had this id at a time still runs.
 
-    Numbers are used again: a process that started later is another one.
+    Ids are reused: a process that started later is another one.
     """
     if os.name != "posix":
         return True  # there, signal 0 is not a question
@@ -177,7 +178,7 @@ def _repair_pending(stack: str, pending: Sequence[Pending], yes: bool) -> None:
             *("--stack", stack, *targets),
         )
     if foreign:
-        # Only the user knows whether somebody else's resource exists, and by which id.
+        # Only the user knows whether another component's resource exists, and its id.
         say(
             "Find out whether these exist, and tell Pulumi with "
             f"`pulumi refresh --stack {stack}`: {', '.join(map(str, foreign))}"
@@ -188,7 +189,7 @@ def _repair_pending(stack: str, pending: Sequence[Pending], yes: bool) -> None:
 
 
 def _forget_pending(stack: str) -> None:
-    """Export the state and import it again, which drops all pending operations.
+    """Export and import the state, which drops all pending operations.
 
     `pulumi refresh --clear-pending-creates` would ask about each of them in a terminal.
     """

@@ -1,4 +1,4 @@
-"""The command `astro-pulumi lint`."""
+"""`astro-pulumi lint`."""
 
 import json as json_format
 import os
@@ -39,7 +39,7 @@ def lint(
 
 
 def as_json(directory: Path, findings: "list[Finding]") -> dict[str, Any]:
-    """Return what `--json` prints. Files are relative to the project."""
+    """Return the output of `--json`. Files are relative to the project."""
     counts = Counter(str(finding.severity) for finding in findings)
     return {
         "project": str(directory),
@@ -50,18 +50,18 @@ def as_json(directory: Path, findings: "list[Finding]") -> dict[str, Any]:
 
 
 def as_lines(directory: Path, findings: "list[Finding]") -> list[str]:
-    """Return a line for each finding, as compilers write them: editors and CI systems make links of it."""
+    """Return a line for each finding in the format of compilers, which editors and CI systems link."""
     lines = [f"{place(directory, each)}: {each.severity}: {each.text}" for each in findings]
     return [*lines, summary(findings)]
 
 
 def place(directory: Path, finding: "Finding") -> str:
-    """Return where a finding is, relative to where the command runs."""
+    """Return the place of a finding, relative to the working directory."""
     return finding.place if directory == Path() else (directory / finding.place).as_posix()
 
 
 def summary(findings: "list[Finding]") -> str:
-    """Return `2 errors, 1 warning`."""
+    """Return the number of findings: `2 errors, 1 warning`."""
     counts = Counter(str(finding.severity) for finding in findings)
     return ", ".join(
         f"{counts[kind] or 'no'} {kind}{'' if counts[kind] == 1 else 's'}"

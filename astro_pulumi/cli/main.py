@@ -1,6 +1,6 @@
-"""The `astro-pulumi` command: a list of sub-commands, each in a module of its own.
+"""The `astro-pulumi` command, with its sub-commands in modules of their own.
 
-What they need is imported when they run: `--help` must not wait for the SDK.
+Their imports happen when they run: `--help` must not wait for the SDK.
 """
 
 import sys
@@ -28,7 +28,7 @@ app.command("open")(open.open_ui)
 
 
 def main() -> None:
-    """Run the command line. Errors made on purpose are shown as their message alone."""
+    """Run the command line. An `AstroError` is shown as its message alone."""
     try:
         app()
     except AstroError as error:

@@ -1,6 +1,6 @@
-"""Decisions about a single deploy: the flags of `astro-pulumi deploy` as configuration of the stack.
+"""Decisions about a single deploy: the flags of `astro-pulumi deploy` as stack configuration.
 
-A consent has to name the coming release. Its number is computed from the Deployment's releases.
+A consent names the coming release. Its number is computed from the Deployment's releases.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from astro_pulumi.cli.deployments import Deployed, InStack, connect, of_stack
 
 
 class DatabaseKind(StrEnum):
-    """Whose database a Deployment uses."""
+    """The kind of a Deployment's database."""
 
     embedded = "embedded"
     external = "external"
@@ -21,7 +21,7 @@ class DatabaseKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Flags:
-    """The flags as given. Three of them are consents."""
+    """The flags of a command. Three of them are consents."""
 
     description: str | None = None
     pytest: bool = False
@@ -31,7 +31,7 @@ class Flags:
 
     @property
     def name_a_release(self) -> bool:
-        """Whether one of them is a consent to a release."""
+        """Whether one of the flags is a consent to a release."""
         return self.skip_dag_parse or self.max_removed_dags is not None
 
 
@@ -42,19 +42,19 @@ def configuration(
     deployments: Sequence[InStack],
     config: Mapping[str, Any],
 ) -> dict[str, str | None]:
-    """Return what to set in the stack's configuration for this deploy.
+    """Return the stack configuration for this deploy.
 
-    Consents that the configuration has already stay if no flag gives another one: they expire by themselves.
+    Consents in the configuration stay unless a flag gives another one: they expire by themselves.
 
     Args:
         flags: The flags.
         stack: The stack.
-        name: The Deployment that the consents are for. Default: every one of the stack.
+        name: The Deployment that the consents are for. Default: every Deployment of the stack.
         deployments: The Deployments of the stack.
         config: The configuration of the stack so far.
 
     Raises:
-        ClusterError: The cluster cannot be asked for the releases that there are.
+        ClusterError: The releases of a Deployment cannot be read.
     """
     names = [one.name for one in deployments]
     meant = [name] if name in names else names
@@ -81,12 +81,12 @@ def configuration(
 
 
 def _next_releases(stack: str, deployments: Sequence[InStack]) -> dict[str, int]:
-    """Return the number of the coming release of each Deployment that has one already."""
+    """Return the number of the coming release of each Deployment with releases."""
     if not any(one.namespace for one in deployments):
         return {}
     return {one.name: next_release(one) for one in of_stack(connect(None, stack), deployments)}
 
 
 def next_release(deployed: Deployed) -> int:
-    """Return one more than the number of any release, as the release Job counts."""
+    """Return the highest number of a release plus one, as the release Job does."""
     return max([deployed.current, *(release.number for release in deployed.releases())]) + 1

@@ -44,7 +44,7 @@ def open_ui(
 
 
 def webserver_url(deployed: Deployed) -> str | None:
-    """Return `service.base_url`, as the webserver's settings have it."""
+    """Return `service.base_url` from the webserver's settings."""
     for workload in deployed.objects("apps/deployments", "webserver"):
         container = airflow_container(workload["spec"]["template"]["spec"])
         for source in container.get("envFrom") or []:

@@ -1,4 +1,4 @@
-"""Options that several commands share, and what follows from them."""
+"""Options of several commands, and functions for them."""
 
 import os
 import sys
@@ -26,19 +26,19 @@ Json = Annotated[bool, typer.Option("--json", help="Print the output as JSON.")]
 
 
 def go_to(cwd: Path) -> None:
-    """Make `--cwd` the working directory, of `pulumi` too."""
+    """Change the working directory to `--cwd`, for `pulumi` too."""
     if not cwd.is_dir():
         raise ArgumentError("--cwd", f"{cwd} is not a directory")
     os.chdir(cwd)
 
 
 def is_terminal() -> bool:
-    """Return whether somebody is there to answer."""
+    """Return whether a user can answer questions."""
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
 def console() -> "Console":
-    """Return what prints tables."""
+    """Return a console for tables."""
     from rich.console import Console
 
     made = Console(highlight=False, soft_wrap=False)
@@ -48,7 +48,7 @@ def console() -> "Console":
 
 
 def table(*titles: str) -> "Table":
-    """Return a table with a line below its titles. Text that does not fit is folded."""
+    """Return a table with a line below its titles. Long text is folded."""
     from rich import box
     from rich.table import Column, Table
 
@@ -57,5 +57,5 @@ def table(*titles: str) -> "Table":
 
 
 def say(text: str) -> None:
-    """Print a remark: on standard error, so that standard output stays the result's."""
+    """Print a remark on standard error: standard output is for the result."""
     sys.stderr.write(text + "\n")

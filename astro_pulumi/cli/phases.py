@@ -1,7 +1,7 @@
-"""How long each phase of a deploy took: image, release Job, roll-out.
+"""Durations of the phases of a deploy: image, release Job, roll-out.
 
-The Pulumi CLI writes its events to a file, one JSON object a line. Their times are whole seconds, so the
-time at which a line is read counts.
+The Pulumi CLI writes its events to a file, one JSON object per line. Their times are whole seconds, so a
+phase is measured by the time at which its line is read.
 """
 
 import json
@@ -22,12 +22,12 @@ class Phases:
     """Follows the events of an update."""
 
     def __init__(self) -> None:
-        """Begin with no events."""
+        """Start without events."""
         self._forget()
 
     def _forget(self) -> None:
         self.changes = 0
-        # Whether the CLI has said that it stops after a signal.
+        # Whether the CLI reported that it stops after a signal.
         self.is_cancelling = False
         self._offset = 0
         self._sequence = -1
@@ -35,9 +35,9 @@ class Phases:
         self._spans: dict[str, list[tuple[float, float, str]]] = {}
 
     def follow(self, log: Path) -> None:
-        """Read what was added to the log since the last call.
+        """Read the lines that were added to the log since the last call.
 
-        The CLI begins the file anew for the update that follows a preview.
+        The CLI rewrites the file for the update that follows a preview.
         """
         if not log.exists():
             return
@@ -46,7 +46,7 @@ class Phases:
             self._read_on(log)
 
     def _read_on(self, log: Path) -> bool:
-        """Return False if the file is not the one that was read up to here."""
+        """Return False if the file is not the one that was read so far."""
         with log.open("rb") as file:
             if file.seek(0, 2) < self._offset:
                 return False
@@ -83,7 +83,7 @@ class Phases:
                 self._spans.setdefault(phase, []).append((begun, now, _name(step)))
 
     def seconds(self) -> dict[str, float]:
-        """Return the duration of each phase, from its first beginning to its last end."""
+        """Return the duration of each phase, from its first start to its last end."""
         return {
             phase: round(max(end for _, end, _ in spans) - min(start for start, _, _ in spans), 1)
             for phase, spans in self._spans.items()
@@ -94,7 +94,7 @@ class Phases:
         for phase, seconds in self.seconds().items():
             spans = self._spans[phase]
             first = min(start for start, _, _ in spans)
-            # Workloads are not waited for: only Jobs say when a turn was ready.
+            # Pulumi does not wait for workloads: the end of a Job is the time at which a turn was ready.
             jobs = [(end, name) for _, end, name in spans if _ROLLOUT in name]
             # What their names begin with: `analytics-rollout-`.
             prefix = commonprefix([name for _, name in jobs]).rfind("-") + 1  # noqa: RUF071 no paths
@@ -103,7 +103,7 @@ class Phases:
 
 
 def _is_change(step: Mapping[str, Any]) -> bool:
-    """Return whether a step changes something outside of the stack's state."""
+    """Return whether a step changes anything outside of the stack's state."""
     state = step.get("new") or step.get("old") or {}
     is_real = bool(state.get("custom")) and not step["type"].startswith("pulumi:")
     return is_real and step["op"] in _CHANGES

@@ -1,6 +1,6 @@
-"""The Pulumi CLI: whether it is there, its projects and stacks, and what it knows of them.
+"""The Pulumi CLI: its version, its projects and stacks, and their state.
 
-Nothing here needs a passphrase: states are read with their secrets as they are kept.
+No function needs a passphrase: secrets in states stay encrypted.
 """
 
 import functools
@@ -40,28 +40,28 @@ class Project:
     settings: Mapping[str, Any]
 
     def stack_file(self, stack: str) -> Path:
-        """Return where the stack's configuration is."""
+        """Return the path of the stack's configuration."""
         directory = self.file.parent / str(self.settings.get("stackConfigDir") or "")
         return directory / f"Pulumi.{short(stack)}.yaml"
 
     def config(self, stack: str) -> dict[str, Any]:
-        """Return the stack's configuration as its file has it, secrets encrypted."""
+        """Return the stack's configuration from its file, with encrypted secrets."""
         return dict(_read_yaml(self.stack_file(stack)).get("config") or {})
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What Pulumi knows of a stack's resources."""
+    """The resources of a stack."""
 
     resources: Sequence[Mapping[str, Any]]
     pending: Sequence[Mapping[str, Any]]  # operations that were begun and not ended
 
 
 def find_project(directory: Path) -> Project:
-    """Return the project that a directory is in: that of the nearest `Pulumi.yaml` upwards.
+    """Return the project of a directory: that of the nearest `Pulumi.yaml` upwards.
 
     Raises:
-        PulumiError: There is none.
+        PulumiError: There is no such file.
     """
     directory = directory.resolve()
     for candidate in (directory, *directory.parents):
@@ -89,10 +89,10 @@ def is_installed() -> bool:
 
 @functools.cache
 def command() -> "PulumiCommand":
-    """Return the Pulumi CLI that is on PATH.
+    """Return the Pulumi CLI on PATH.
 
     Raises:
-        PulumiError: There is none, or it is too old.
+        PulumiError: There is no CLI, or it is too old.
     """
     if not is_installed():
         raise PulumiError(f"the Pulumi CLI is not on PATH: install it from {INSTALL}")
@@ -106,7 +106,7 @@ def command() -> "PulumiCommand":
         raise PulumiError(
             f"`pulumi version` fails: {error}. Install Pulumi from {INSTALL}"
         ) from error
-    # A CLI that was built without a version is somebody's own: it is taken as new enough.
+    # A CLI without a version is a user's own build, and is accepted.
     if found.version and found.version < OLDEST:
         raise PulumiError(
             f"Pulumi {found.version} is too old: version {OLDEST} or later is required. "
@@ -116,10 +116,10 @@ def command() -> "PulumiCommand":
 
 
 def capture(*arguments: str) -> str:
-    """Run `pulumi` with nobody there to answer, and return what it prints.
+    """Run `pulumi` without interaction, and return its output.
 
     Raises:
-        PulumiError: It failed; with its own words.
+        PulumiError: It failed; with its own message.
     """
     from pulumi.automation.errors import CommandError
 
@@ -130,12 +130,12 @@ def capture(*arguments: str) -> str:
 
 
 def run(*arguments: str) -> None:
-    """Run `pulumi` in front of the user, who may have to answer.
+    """Run `pulumi` in front of the user, who may have to answer questions.
 
-    Where that is no terminal, its words go to standard error: standard output stays the result's.
+    Without a terminal, its output goes to standard error: standard output is for the result.
 
     Raises:
-        PulumiError: It failed; it has said why itself.
+        PulumiError: It failed, and has printed the reason.
     """
     stdout = None if sys.stdout.isatty() else sys.__stderr__
     line = [command().command, *arguments]
@@ -147,7 +147,7 @@ def run(*arguments: str) -> None:
 
 
 def stacks() -> "list[StackSummary]":
-    """Return every stack of the project that the working directory is in."""
+    """Return every stack of the project here."""
     from pulumi.automation.errors import CommandError
 
     try:
@@ -157,7 +157,7 @@ def stacks() -> "list[StackSummary]":
 
 
 def set_config(stack: str, values: Mapping[str, str | None]) -> None:
-    """Set values of the stack's configuration, or remove those that are None."""
+    """Set values in the stack's configuration. None removes a value."""
     from pulumi.automation import ConfigValue
     from pulumi.automation.errors import CommandError
 
@@ -174,7 +174,7 @@ def set_config(stack: str, values: Mapping[str, str | None]) -> None:
 
 
 def read_state(stack: str) -> State | None:
-    """Return what Pulumi knows of the stack's resources; None if there is no such stack.
+    """Return the state of the stack; None if there is no such stack.
 
     Raises:
         PulumiError: The state cannot be read.
@@ -190,7 +190,7 @@ def read_state(stack: str) -> State | None:
 
 
 def local_backend() -> Path | None:
-    """Return the directory of a `file://` backend; None if states are kept elsewhere."""
+    """Return the directory of a `file://` backend; None for other backends."""
     url = os.environ.get("PULUMI_BACKEND_URL") or str(
         json.loads(capture("whoami", "--json"))["url"]
     )
@@ -207,7 +207,7 @@ def _workspace() -> "LocalWorkspace":
 
 
 def _explained(error: Exception) -> PulumiError:
-    """Return the error that the CLI wrote, from the text that the Automation API makes of it."""
+    """Return the CLI's own message in an error of the Automation API."""
     text = str(error).partition("stderr:")[2].strip() or str(error).strip()
     if any(words in text for words in _NO_LOGIN):
         return PulumiError(
@@ -220,7 +220,7 @@ def _explained(error: Exception) -> PulumiError:
 
 
 def _ways_back() -> list[str]:
-    """Return how to get out of half-written states of this project; empty if they are kept elsewhere."""
+    """Return instructions to restore half-written states of this project; empty for other backends."""
     directory = local_backend()
     if directory is None:
         return []
@@ -251,7 +251,7 @@ def _is_json(file: Path) -> bool:
 
 
 def _read_yaml(file: Path) -> dict[str, Any]:
-    """Return a YAML mapping; empty if there is no such file."""
+    """Return a YAML mapping; empty if the file does not exist."""
     import yaml
 
     try:

@@ -27,29 +27,29 @@ _QUEUE: Final = "astro-pulumi/queue"
 
 @dataclass(frozen=True)
 class Process:
-    """One workload."""
+    """A workload."""
 
     name: str
     component: str
     ready: int
     wanted: int
     restarts: int
-    digests: tuple[str, ...]  # what its pods run, without those that drain
+    digests: tuple[str, ...]  # images of its pods, without draining ones
     problem: str | None
 
 
 @dataclass(frozen=True)
 class Draining:
-    """A pod on its way out, which finishes what it runs."""
+    """A terminating pod that finishes its tasks."""
 
     pod: str
     component: str
-    until: str  # when Kubernetes ends it
+    until: str  # the time at which Kubernetes ends it
 
 
 @dataclass(frozen=True)
 class Status:
-    """One Deployment as it is now."""
+    """The current state of a Deployment."""
 
     name: str
     namespace: str
@@ -58,11 +58,11 @@ class Status:
     digest: str
     processes: tuple[Process, ...]
     draining: tuple[Draining, ...]
-    queues: dict[str, int] | None  # waiting tasks; None when the broker cannot be asked
+    queues: dict[str, int] | None  # waiting tasks; None if the broker cannot be asked
 
     @property
     def healthy(self) -> bool:
-        """Whether everything is ready, runs the release's image, and nothing is wrong with any pod."""
+        """Whether all workloads are ready, run the release's image, and no pod has a problem."""
         return all(
             process.problem is None
             and process.ready >= process.wanted
@@ -93,7 +93,7 @@ def status(
 
 
 def read(deployed: Deployed) -> Status:
-    """Ask the cluster how a Deployment is."""
+    """Return the state of a Deployment in the cluster."""
     current = deployed.release()
     workloads = [
         item for item in deployed.objects("apps/deployments") if _component(item) in COMPONENTS
@@ -116,7 +116,7 @@ def read(deployed: Deployed) -> Status:
 
 
 def process(workload: dict[str, Any], pods: Sequence[dict[str, Any]]) -> Process:
-    """Return a workload with those of its pods that are neither on their way out nor ended."""
+    """Return the state of a workload, without terminating and ended pods."""
     wanted = workload["spec"]["selector"]["matchLabels"].items()
     own = [
         pod
@@ -139,7 +139,7 @@ def process(workload: dict[str, Any], pods: Sequence[dict[str, Any]]) -> Process
 
 
 def draining(pods: Sequence[dict[str, Any]]) -> tuple[Draining, ...]:
-    """Return the pods that finish what they run, the first to be ended first."""
+    """Return the terminating pods, the first to end first."""
     leaving = [pod for pod in pods if pod["metadata"].get("deletionTimestamp")]
     return tuple(
         Draining(pod["metadata"]["name"], _component(pod), pod["metadata"]["deletionTimestamp"])
@@ -148,7 +148,7 @@ def draining(pods: Sequence[dict[str, Any]]) -> tuple[Draining, ...]:
 
 
 def queue_depths(deployed: Deployed, queues: Sequence[str]) -> dict[str, int] | None:
-    """Return how many tasks wait in the embedded Redis; None if the broker is the user's own."""
+    """Return the numbers of waiting tasks in the embedded Redis; None for a broker of the user's."""
     pods = [
         pod["metadata"]["name"]
         for pod in deployed.objects("pods", "redis")
@@ -162,7 +162,7 @@ def queue_depths(deployed: Deployed, queues: Sequence[str]) -> dict[str, int] | 
         answer = deployed.cluster.execute(
             deployed.namespace, pods[0], ["sh", "-c", f"{log_in}; {lengths}"]
         )
-    except ClusterError:  # not everybody may look into pods
+    except ClusterError:  # the user may not be allowed to execute commands in pods
         return None
     numbers = [line.split()[-1] for line in answer.splitlines() if line.strip()]
     if len(numbers) != len(queues) or not all(number.isdigit() for number in numbers):
@@ -171,7 +171,7 @@ def queue_depths(deployed: Deployed, queues: Sequence[str]) -> dict[str, int] | 
 
 
 def show(status: Status) -> None:
-    """Print the status for people."""
+    """Print the state as tables and lines."""
     out = console()
     short = status.digest.removeprefix("sha256:")[:12]
     out.print(
@@ -199,7 +199,7 @@ def show(status: Status) -> None:
 
 
 def when(time: str) -> str:
-    """Return when that is: `22:14:05 (in 4 min)`."""
+    """Return a time for people: `22:14:05 (in 4 min)`."""
     try:
         until = datetime.fromisoformat(time)
     except ValueError:

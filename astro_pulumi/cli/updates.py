@@ -1,4 +1,4 @@
-"""Runs an update of a stack with the Pulumi CLI, and edits the stack's configuration for it."""
+"""Run updates of a stack with the Pulumi CLI, and edit the stack's configuration for them."""
 
 import os
 import signal
@@ -19,26 +19,27 @@ from astro_pulumi.cli.pulumi import Project
 from astro_pulumi.errors import PulumiError
 from astro_pulumi.stack_config import NAMESPACE, ROLLBACK_TO
 
-# A program that is pinned to a release has no docker.Image. Without this the CLI would load the Docker
-# provider to forget the image, and that does not start without a daemon.
+# A program that is pinned to a release has no docker.Image. Without this option the CLI would start the
+# Docker provider to forget the image, which fails without a daemon.
 WITHOUT_IMAGES: Final = ("--exclude", "**docker:index/image:Image**")
-# Since 4.29 the Kubernetes provider refuses to create an object that exists; this lets it adopt the object,
-# as earlier versions do.
+# Since 4.29 the Kubernetes provider refuses to create an existing object. With this variable it adopts the
+# object, as earlier versions do.
 _ADOPT: Final = {"PULUMI_K8S_UPSERT_EXISTING_OBJECTS": "true"}
 _POLL_SECONDS: Final = 0.05
 _PATIENCE_SECONDS: Final = 1.0
 
 
 def require_consent(yes: bool, json: bool) -> None:
-    """Refuse to change things if nobody can be asked and --yes was not given."""
+    """Raise a `PulumiError` if nobody can be asked and `--yes` was not given."""
     if not yes and (json or not is_terminal()):
         raise PulumiError("--yes must be passed in to proceed when running in non-interactive mode")
 
 
 def prepare(project: Project, stack: str, *, yes: bool) -> bool:
-    """Create the stack if it does not exist; repair it if an update of it was interrupted.
+    """Create the stack if it does not exist, and repair it after an interrupted update.
 
-    Return whether the update that follows has to adopt objects that exist already.
+    Returns:
+        Whether the following update has to adopt existing objects.
     """
     state = pulumi.read_state(stack)
     if state is None:
@@ -60,15 +61,15 @@ def up(
 
     Args:
         stack: The stack to update.
-        phases: Follows what happens.
+        phases: Follows the events.
         yes: Do not ask.
-        json: Let Pulumi print its events, one a line.
-        adopt: Take over objects that exist though the state does not have them.
+        json: Print Pulumi's events, one per line.
+        adopt: Adopt existing objects that are not in the state.
         flags: More arguments for `pulumi up`.
     """
     with tempfile.TemporaryDirectory() as directory:
         log = Path(directory) / "events"
-        # A preview would be another JSON text, before those of the events.
+        # A preview would print another JSON document before the events.
         given = ["--yes"] * yes + ["--json", "--skip-preview"] * json
         arguments = ["up", "--stack", stack, "--event-log", str(log), *given, *flags]
         _run(arguments, phases, log, _ADOPT if adopt else {})
@@ -89,15 +90,15 @@ def _run(
 ) -> None:
     """Run `pulumi` and follow its events. Exit with its exit code if it fails.
 
-    Ctrl-C reaches the child from the terminal, and is its affair. SIGTERM is passed on, unless whoever sent
-    it has signalled the whole process group: a second one would make Pulumi terminate at once.
+    The terminal sends Ctrl-C to the child directly. SIGTERM is forwarded, unless its sender has signalled the
+    whole process group: a second signal would make Pulumi terminate at once.
     """
     signals: dict[int, float] = {}
 
     def remember(number: int, _: object) -> None:
         signals[number] = time.monotonic()
 
-    # The option --event-log is one of those that only this variable makes known.
+    # The CLI accepts --event-log only with this variable.
     environment = {**os.environ, **more, "PULUMI_DEBUG_COMMANDS": "true"}
     with _handling(dict.fromkeys((signal.SIGINT, signal.SIGTERM), remember)):
         child = subprocess.Popen([pulumi.command().command, *arguments], env=environment)
@@ -128,13 +129,13 @@ def _handling(handlers: Mapping[signal.Signals, Callable[[int, object], None]]) 
 
 
 def pin(project: Project, stack: str) -> str | None:
-    """Return the release that the stack's configuration is pinned to; None if there is no pin."""
+    """Return the release that the stack's configuration pins; None if there is no pin."""
     value = project.config(stack).get(f"{NAMESPACE}:{ROLLBACK_TO}")
     return None if value is None else str(value)
 
 
 def set_config(project: Project, stack: str, values: Mapping[str, str | None]) -> None:
-    """Set `astro:<key>` in the stack's file, or remove those that are None. Each only if it has to be."""
+    """Set `astro:<key>` in the stack's file where the value differs. None removes a key."""
     before = {key: str(value) for key, value in project.config(stack).items()}
     wanted = {f"{NAMESPACE}:{key}": value for key, value in values.items()}
     changed = {key: value for key, value in wanted.items() if before.get(key) != value}
@@ -144,10 +145,10 @@ def set_config(project: Project, stack: str, values: Mapping[str, str | None]) -
 
 @contextmanager
 def pinned_to(project: Project, stack: str, value: str | None, phases: Phases) -> Iterator[None]:
-    """Pin the stack, or end its pin if `value` is None.
+    """Pin the stack to a release during the update, or remove its pin if `value` is None.
 
-    An update that changed nothing, because it was refused or not confirmed, leaves the pin as it was. One
-    that stopped half-way keeps the new one: the next `up` carries on.
+    An update without changes, because it was refused or not confirmed, restores the pin. An update that
+    stopped half-way keeps the new pin: the next `up` continues.
     """
     before = pin(project, stack)
     set_config(project, stack, {ROLLBACK_TO: value})
@@ -165,7 +166,7 @@ def for_this_update(
 ) -> Iterator[None]:
     """Set configuration for one update, such as its description, and remove it afterwards.
 
-    A value of None removes what an update that was killed has left there.
+    None removes the value of an earlier update that was killed.
     """
     set_config(project, stack, values)
     try:

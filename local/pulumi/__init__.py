@@ -1,4 +1,4 @@
-"""Stand-ins for the Pulumi plugins that no package registry serves; the real ones are used if available.
+"""Stand-ins for Pulumi plugins that no package registry serves. Real plugins have precedence.
 
-`language_host`, `docker_provider` and `random_provider` each say what they implement and refuse.
+`language_host`, `docker_provider` and `random_provider` each list their features and refusals.
 """

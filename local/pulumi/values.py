@@ -19,11 +19,12 @@ Properties = dict[str, Value]
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Secret:
-    """A value that must not be seen, even in a traceback."""
+    """A value that must not be visible, even in a traceback."""
 
     value: Value
 
     def __repr__(self) -> str:
+        """Return a placeholder."""
         return "[secret]"
 
 
