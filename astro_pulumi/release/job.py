@@ -59,10 +59,13 @@ def release_job(
     content: pulumi.Input[str],
     consents: Mapping[str, str],
 ) -> Manifest:
-    """The Job of one release. It runs anew exactly when its image, its settings or `content` change.
+    """Build the Job of one release. Pulumi replaces it if its image, its settings or `content` change.
 
-    :param content: the fingerprint of the release.
-    :param consents: annotations, as `one_time` makes them.
+    Args:
+        spec: The Deployment.
+        environment: The objects that Airflow pods refer to.
+        content: The fingerprint of the release.
+        consents: Annotations, as `one_time` returns them.
     """
     pod = airflow_pod(
         spec, spec.facts.release_job, spec.parser_resources, spec.placement, environment

@@ -36,7 +36,7 @@ _CHALLENGE: Final = re.compile(r'(\w+)="([^"]*)"')
 
 
 def basic_login(username: str, password: str) -> str:
-    """A login, as HTTP has it."""
+    """Return the login as an HTTP Authorization header."""
     return "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
 
 
@@ -110,7 +110,7 @@ def _head(url: str, authorization: str | None) -> tuple[int, str]:
 
 
 def _authorization(challenge: str, login: str | None) -> str | None:
-    """The answer to a challenge: the login itself, or a token that it is exchanged for."""
+    """Return the answer to a challenge: the login itself, or a token in exchange for it."""
     scheme, _, rest = challenge.partition(" ")
     if scheme.lower() != "bearer":
         return login

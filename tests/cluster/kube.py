@@ -177,7 +177,7 @@ def component_of(pod: Object) -> str:
 
 
 def identities(pods: list[Object]) -> dict[str, tuple[str, int]]:
-    """uid and restarts of each pod: the same ones later mean that nothing was restarted."""
+    """Return uid and restarts of each pod. Equal values at a later time mean that nothing was restarted."""
     return {
         pod["metadata"]["name"]: (
             pod["metadata"]["uid"],

@@ -284,7 +284,7 @@ def time_of(text: str) -> datetime:
 
 
 def roll_out_times(released: Released) -> dict[str, tuple[datetime, datetime]]:
-    """component -> when its pod was made, and when it was ready."""
+    """Return for each component when its pod was created, and when it was ready."""
     found = {}
     for pod in released.kube.pods(released.namespace):
         ready = next(c for c in pod["status"]["conditions"] if c["type"] == "Ready")
@@ -455,8 +455,10 @@ def test_a_downgrade_can_be_refused(released: Released) -> None:
 
 
 def test_an_older_airflow_takes_the_database_back(released: Released, kept: None) -> None:
-    """Pulumi is killed while the database's clients stop, of which one runs a task: it ends in the grace
-    period of its worker. The next `up` carries on."""
+    """Pulumi is killed while the clients of the database stop, one of which runs a task.
+
+    The task ends in the grace period of its worker, and the next `up` continues.
+    """
     airflow = released.airflow
     run = airflow.start_run("greeter", conf={"seconds": 600})
     wait_for_running_task(released, run)

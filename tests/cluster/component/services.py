@@ -1,5 +1,4 @@
-"""What a user brings: PostgreSQL and Redis that speak TLS only, with certificates of an own authority, and
-a collector of OpenTelemetry's metrics."""
+"""A user's services: PostgreSQL and Redis with TLS of an own authority, and a collector of metrics."""
 
 import dataclasses
 import secrets

@@ -56,7 +56,7 @@ def _case(name: str, text: str, left_out: str, classic: str | None = None) -> Ca
 
 
 def _names(text: str) -> frozenset[str]:
-    """ "a | dags/" is `a` and all in `dags`; "all but ..." is the rest."""
+    """Return the names: "a | dags/" is `a` and all in `dags`; "all but ..." is the rest."""
     names = text.removeprefix("all but ").split(" | ") if text else []
     found = frozenset(
         file
