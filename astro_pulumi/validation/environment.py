@@ -98,7 +98,7 @@ def _check_json(text: str, path: str) -> str:
 
 
 def _check_variable_key(key: Any, path: str) -> None:
-    """Connections and Variables reach Airflow as environment variables, whose names are upper-case."""
+    """Refuse a key that cannot be a part of an environment variable's name."""
     if not isinstance(key, str) or not re.fullmatch(r"[A-Za-z0-9_]+", key):
         raise ArgumentError(path, "must have a name of letters, digits and _ only")
 
