@@ -25,6 +25,7 @@ import urllib3
 from rich.console import Console
 
 from astro_pulumi.errors import ClusterError
+from astro_pulumi.naming import AIRFLOW_CONTAINER
 from local import platform as local_platform
 from local.airflow_api import Airflow
 from local.platform import Platform
@@ -132,7 +133,8 @@ class Released:
     def end_task(self, worker: dict[str, Any]) -> None:
         """Lets the task that a worker's pod runs come to its end; it may have done so already."""
         with contextlib.suppress(ClusterError):
-            self.kube.execute(worker, "touch", "/tmp/enough", container="worker")  # noqa: S108
+            command = ("touch", "/tmp/enough")  # noqa: S108
+            self.kube.execute(worker, *command, container=AIRFLOW_CONTAINER)
 
     def kubectl(self, *arguments: str, given: str | None = None) -> str:
         """For what a person does to a cluster by hand."""
