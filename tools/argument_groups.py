@@ -1,4 +1,4 @@
-"""The arguments of a Deployment by task, with an example for each: the sections of docs/arguments.md.
+"""The sections of docs/arguments.md: the arguments of a Deployment by task, with an example for each.
 
 A test runs the examples.
 """
@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 
 class Group(NamedTuple):
-    """One section of the page."""
+    """A section of the page."""
 
     title: str
     text: str

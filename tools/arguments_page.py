@@ -1,4 +1,4 @@
-"""Make docs/arguments.md from the schema: every argument and output, by task, with an example."""
+"""Generate docs/arguments.md from the schema: every argument and output, by task, with an example."""
 
 import json
 import re
@@ -26,7 +26,7 @@ def page() -> str:
 
 
 class _Page:
-    """The sections; each type is described where it is used first."""
+    """The sections. Each type is described at its first use."""
 
     def __init__(self, package: Mapping[str, Any]) -> None:
         self._types: Mapping[str, Any] = package["types"]
@@ -34,6 +34,7 @@ class _Page:
         self._described: set[str] = set()
 
     def sections(self) -> Iterator[str]:
+        """Yield the sections."""
         deployment = self._resources["astro:index:Deployment"]
         inputs = {_snake_case(name): one for name, one in deployment["inputProperties"].items()}
         _check_groups(set(inputs))
@@ -50,7 +51,7 @@ class _Page:
         yield f"{_outputs(image)}\n"
 
     def _tables(self, properties: Mapping[str, Any], required: list[str]) -> Iterator[str]:
-        """Yield the table of some arguments, then those of their types."""
+        """Yield the table of some arguments, and then those of their types."""
         rows = (self._row(name, one, name in required) for name, one in properties.items())
         yield "\n".join([_HEAD, *rows, ""])
         for definition in properties.values():
@@ -101,7 +102,7 @@ def _check_groups(arguments: set[str]) -> None:
 
 
 def _call(example: str) -> str:
-    """Return an example as an expression, which ruff formats in documents, too."""
+    """Return an example as an expression, which ruff also formats in documents."""
     return f"astro.DeploymentArgs(\n{indent(example, '    ')})\n"
 
 
@@ -123,7 +124,7 @@ def _outputs(component: Mapping[str, Any]) -> str:
 
 
 def _reference(definition: Mapping[str, Any]) -> str:
-    """Return the token of the type in a definition, such as of a list's items; "" if it has none."""
+    """Return the token of the type in a definition, such as of a list's items; empty if it has none."""
     while inner := definition.get("items") or definition.get("additionalProperties"):
         definition = inner
     return str(definition.get("$ref", "")).removeprefix("#/types/")

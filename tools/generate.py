@@ -1,4 +1,4 @@
-"""Write the files that are made from the code, or tell which are out of date.
+"""Write the files that are generated from the code, or list those that are out of date.
 
 python -m tools.generate [--check]
 """
@@ -13,7 +13,7 @@ from astro_pulumi.plugin import schema
 from tools import arguments_page, lint_page
 
 ROOT: Final = Path(__file__).parents[1]
-# Each function gets the file's present text and returns the right one.
+# Each function takes the file's current text and returns the generated one.
 FILES: Final[Mapping[str, Callable[[str], str]]] = {
     "schema.json": lambda _: schema(),
     "docs/arguments.md": lambda _: arguments_page.page(),
@@ -22,7 +22,7 @@ FILES: Final[Mapping[str, Callable[[str], str]]] = {
 
 
 def main() -> int:
-    """Write the files, or with `--check` only compare them."""
+    """Write the files. With `--check`, only compare them."""
     parser = argparse.ArgumentParser(prog="python -m tools.generate", description=__doc__)
     parser.add_argument("--check", action="store_true", help="change nothing; fail on differences")
     only_check = parser.parse_args().check

@@ -1,4 +1,4 @@
-"""Make the tables of docs/lint.md: every rule, with a finding about a broken project of the tests."""
+"""Generate the tables of docs/lint.md: every rule, with a finding from a broken project of the tests."""
 
 import re
 import tempfile
@@ -44,24 +44,24 @@ def _tables() -> Iterator[str]:
 
 def _example(broken: Broken) -> Finding:
     with tempfile.TemporaryDirectory() as folder:
-        return _told(broken.code, write_project(Path(folder, "project"), broken.changes))
+        return _finding(broken.code, write_project(Path(folder, "project"), broken.changes))
 
 
 def _nowhere() -> Finding:
-    return _told("AP101", Path("project"))
+    return _finding("AP101", Path("project"))
 
 
 def _unreadable() -> Finding:
-    """Return the finding about an unreadable file. Root can read all files, so `os.access` is replaced."""
+    """Return the finding about an unreadable file. `os.access` is replaced, since root can read all files."""
     with (
         tempfile.TemporaryDirectory() as folder,
         mock.patch("os.access", lambda path, _: not str(path).endswith("secret.csv")),
     ):
         project = write_project(Path(folder, "project"), {"include/secret.csv": "1\n"})
-        return _told("AP108", project)
+        return _finding("AP108", project)
 
 
-def _told(code: str, project: Path) -> Finding:
+def _finding(code: str, project: Path) -> Finding:
     """Return the first finding with the code."""
     return next(finding for finding in lint(project) if finding.code == code)
 

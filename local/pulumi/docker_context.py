@@ -1,4 +1,4 @@
-"""A Docker build context on disk: what belongs to it, its hash, its archive."""
+"""A Docker build context on disk: its files, its hash, its archive."""
 
 import hashlib
 import os
@@ -12,8 +12,8 @@ from typing import IO, Final
 from astro_pulumi.project.ignore import DockerIgnore
 from local.pulumi.plugin import ResourceError
 
-# Every file in the archive has this age: the same project gives the same bytes. Not 1970, since zip
-# files (a wheel that is built from the context) begin in 1980.
+# Time stamp of every file in the archive, so that equal projects give equal bytes. Not 1970, since zip files
+# (such as a wheel that is built from the context) cannot have times before 1980.
 _FILE_TIME: Final = 946684800
 
 
@@ -29,7 +29,11 @@ class BuildContext:
 
     @classmethod
     def open(cls, context: str, dockerfile: str, directory: Path) -> "BuildContext":
-        """Return the context at two paths relative to `directory`, or raise if it is not there."""
+        """Return the context at two paths relative to `directory`.
+
+        Raises:
+            ResourceError: A path does not exist.
+        """
         root, path = directory / context, directory / dockerfile
         if not root.is_dir():
             raise ResourceError(f"build.context: there is no directory {context!r}")
@@ -44,7 +48,7 @@ class BuildContext:
 
     @property
     def name_in_archive(self) -> str:
-        """The Dockerfile's name for the daemon: one from outside the context gets a name of its own."""
+        """Name of the Dockerfile for the daemon. A Dockerfile from outside the context gets a unique name."""
         if not self.dockerfile_name.startswith("../"):
             return self.dockerfile_name
         return f".dockerfile.{hashlib.sha256(self.dockerfile.read_bytes()).hexdigest()[:20]}"
@@ -67,7 +71,7 @@ class BuildContext:
         def add(name: str, mode: str, content: bytes) -> None:
             whole.update(name.encode() + mode.encode() + hashlib.sha256(content).digest() + b"\0")
 
-        # The Dockerfile counts by its content, whatever its name and mode.
+        # Of the Dockerfile only the content counts, not its name and mode.
         add("Dockerfile", "----------", self.dockerfile.read_bytes())
         for name, path in self._entries():
             mode = path.lstat().st_mode
@@ -88,13 +92,13 @@ class BuildContext:
         return Path(os.path.normpath(Path(self.shown_root) / inside)).as_posix()
 
     def write(self, archive: IO[bytes]) -> None:
-        """Write a tar archive that depends on nothing but names, modes and contents."""
+        """Write a tar archive that depends on names, modes and contents only."""
         with tarfile.open(fileobj=archive, mode="w", format=tarfile.PAX_FORMAT) as tar:
             written = set()
             for name, path in self._entries():
                 written.add(name)
                 _add(tar, name, path)
-            # The daemon needs the Dockerfile even where an ignore file hides it.
+            # The daemon needs the Dockerfile even if an ignore file excludes it.
             if self.name_in_archive not in written:
                 _add(tar, self.name_in_archive, self.dockerfile)
 
@@ -115,7 +119,7 @@ def _add(tar: tarfile.TarFile, name: str, path: Path) -> None:
 
 
 def _go_mode(mode: int) -> str:
-    """Return file permissions as Go writes them: like `ls`, special bits in front."""
+    """Return file permissions in Go's format: like `ls`, with special bits first."""
     bits = ((stat.S_ISUID, "u"), (stat.S_ISGID, "g"), (stat.S_ISVTX, "t"))
     special = "".join(letter for bit, letter in bits if mode & bit)
     return (special or "-") + stat.filemode(mode & 0o777)[1:]

@@ -1,4 +1,4 @@
-"""Status lines and errors from the events that a Docker daemon sends during a build or a push."""
+"""Status lines and errors from a Docker daemon's events during a build or a push."""
 
 import re
 from collections import deque
@@ -31,7 +31,11 @@ class Progress:
     layers: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def hear(self, event: dict[str, Any]) -> str:
-        """Return a status line, empty if nothing is new; raise if the event is an error."""
+        """Return a status line; empty without news.
+
+        Raises:
+            ResourceError: The event is an error.
+        """
         if "error" in event:
             raise ResourceError(self.explain(self, str(event["error"]).strip()))
         found = event.get("aux") or {}
@@ -60,7 +64,7 @@ class Progress:
 
 
 def explain_build(progress: Progress, error: str) -> str:
-    """Return what failed in a build: the step, its last lines, the daemon's error."""
+    """Return the failed step of a build, its last lines, and the daemon's error."""
     if re.search(_BUILDKIT, error):
         return (
             f"{error}. This Dockerfile needs BuildKit, which the local stand-in for pulumi-docker does"
@@ -71,7 +75,7 @@ def explain_build(progress: Progress, error: str) -> str:
 
 
 def explain_push(host: str, error: str) -> str:
-    """Return why a push to the registry `host` failed."""
+    """Return the reason why a push to the registry `host` failed."""
     if re.search(_NOT_ALLOWED, error):
         return (
             f"{error} (check the username and password for {host}, and that they may push to this"

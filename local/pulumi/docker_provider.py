@@ -1,10 +1,10 @@
 """Stand-in for the provider `pulumi-resource-docker`: `Image`, built by the Docker daemon and pushed.
 
 It uses the `docker` library and the daemon's classic builder, since BuildKit cannot be driven from Python.
-Inputs, outputs, the hash of the build context and what counts as a change follow pulumi-docker 5, so that
-a stack goes from one to the other without a rebuild. It refuses other resource types, functions,
-`pulumi import`, schemas, Dockerfiles that need BuildKit, `buildOnPreview`, inputs that it does not know,
-and all options of the provider but `host`.
+Inputs, outputs, the hash of the build context and the detection of changes follow pulumi-docker 5, so that a
+stack can switch between both without a rebuild. It refuses other resource types, functions, `pulumi import`,
+schemas, Dockerfiles that need BuildKit, `buildOnPreview`, unknown inputs, and all options of the provider
+except `host`.
 """
 
 import os
@@ -34,8 +34,8 @@ _BUILD_INPUTS: Final = (
 _ARCHITECTURE: Final = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine())
 _SOCKET: Final = "unix:///var/run/docker.sock"
 _TIMEOUT: Final = 3600  # seconds between two events of the daemon
-# Two threads that import the library at once can each see half of `requests`, whose modules import each
-# other, and fail.
+# Two threads that import the library concurrently can each see a partial `requests`, whose modules import
+# each other, and fail.
 _IMPORT: Final = threading.Lock()
 _Log = Callable[[str], object]
 
@@ -58,7 +58,7 @@ class DockerProvider(Provider):
         self._host = str(config.get("host") or "")
 
     def check(self, request: Request) -> tuple[Properties, dict[str, str]]:
-        """Add the defaults, and a hash of the build context: when it changes, the image is rebuilt."""
+        """Add the defaults, and a hash of the build context, whose change rebuilds the image."""
         inputs = dict(request.inputs)
         refused = _unknown_inputs(inputs, _INPUTS, "")
         if not inputs.setdefault("buildOnPreview", False):
@@ -81,7 +81,7 @@ class DockerProvider(Provider):
         return inputs, refused
 
     def diff(self, request: Request) -> dict[str, Kind]:
-        """Return the inputs that differ, but for other credentials for the same registry."""
+        """Return the inputs that differ, except changed credentials for the same registry."""
         old = _without_login(request.old_outputs.get("__inputs") or request.old_inputs)
         new = _without_login(request.inputs)
         changes: dict[str, Kind] = {}
@@ -107,7 +107,7 @@ class DockerProvider(Provider):
         return self.create(request)[1]
 
     def cancel(self) -> None:
-        """End builds and pushes. The daemon stops too: this process ends, and its connection with it."""
+        """End builds and pushes. The daemon stops too, because this process and its connection end."""
         self._cancelled.set()
 
     def _context(self, build: dict[str, Any]) -> "BuildContext":
@@ -139,7 +139,7 @@ class DockerProvider(Provider):
         if self._host:
             settings["base_url"] = self._host
         try:
-            # "auto" asks the daemon for its version: the first proof that there is one.
+            # "auto" asks the daemon for its version, which is the first check that it answers.
             return docker.APIClient(version="auto", timeout=_TIMEOUT, **settings)
         except (docker.errors.DockerException, OSError) as error:
             raise ResourceError(
@@ -190,7 +190,7 @@ class DockerProvider(Provider):
         return f"{repository}@{progress.result}"
 
     def _follow(self, events: Iterator[dict[str, Any]], progress: Progress, log: _Log) -> None:
-        """Log the daemon's events until the last, or raise once cancelled."""
+        """Log the daemon's events until the last one. Raise if the call is cancelled."""
         for event in merged([events], self._cancelled.is_set):
             if status := progress.hear(event):
                 log(status)
@@ -200,7 +200,7 @@ class DockerProvider(Provider):
 
 @contextmanager
 def _errors_as(what: str) -> Iterator[None]:
-    """Say in every error what was being done, and leave out the library's wrapping."""
+    """Add the current action to every error, and remove the library's wrapping."""
     from docker.errors import DockerException
 
     try:
@@ -210,7 +210,7 @@ def _errors_as(what: str) -> Iterator[None]:
 
 
 def _innermost(error: BaseException) -> str:
-    """Return the daemon's own words or an error's first cause, without the library's wrapping."""
+    """Return the daemon's own message or an error's first cause, without the library's wrapping."""
     while not getattr(error, "explanation", None) and (error.__cause__ or error.__context__):
         error = error.__cause__ or error.__context__ or error
     return str(getattr(error, "explanation", None) or error).strip() or type(error).__name__
@@ -223,16 +223,16 @@ def _unknown_inputs(given: Properties, known: tuple[str, ...], where: str) -> di
 
 
 def _mask(inputs: Properties) -> Callable[[str], str]:
-    """Return a filter that removes passwords and secret build arguments: a build may print them."""
+    """Return a filter that removes passwords and secret build arguments, which a build may print."""
     hidden = {*texts(inputs, secret_only=True)}
     hidden.add(str((reveal(inputs.get("registry")) or {}).get("password") or ""))
-    # Something shorter cannot be told from ordinary text.
+    # Shorter values are indistinguishable from ordinary text.
     pattern = "|".join(re.escape(text) for text in hidden if len(text) > 3)
     return lambda text: re.sub(pattern, "[secret]", text) if pattern else text
 
 
 def _host_of(image: str) -> str:
-    """Return the registry in an image name, empty if it has none."""
+    """Return the registry in an image name; empty if it has none."""
     first, slash, _ = image.partition("/")
     return first if slash and (first == "localhost" or "." in first or ":" in first) else ""
 
@@ -243,7 +243,7 @@ def _split_tag(image: str) -> tuple[str, str]:
 
 
 def _login(plain: Properties) -> dict[str, str] | None:
-    """Return the program's credentials; None means those in this machine's Docker configuration."""
+    """Return the program's credentials. None stands for those in this machine's Docker configuration."""
     registry = plain.get("registry") or {}
     username, password = registry.get("username"), registry.get("password")
     if not username or not password:

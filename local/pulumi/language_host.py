@@ -1,8 +1,8 @@
 """Stand-in for `pulumi-language-python`, which runs Pulumi programs and plugins written in Python.
 
-It runs programs and component plugins with a `__main__.py`, makes their virtual environment with pip, and
-lists the packages that a program uses. It refuses the toolchains poetry and uv, type checkers, debuggers,
-policy packs, parameterized packages, and making SDKs, packages and programs.
+It runs programs and component plugins with a `__main__.py`, creates their virtual environment with pip, and
+lists the packages of a program. It refuses the toolchains poetry and uv, type checkers, debuggers, policy
+packs, parameterized packages, and the generation of SDKs, packages and programs.
 """
 
 import json
@@ -29,7 +29,7 @@ Fields = dict[str, Any]  # of a response
 
 
 class LanguageHost:
-    """The calls of the CLI to a language host, and the processes that they start."""
+    """Answers the CLI's calls to a language host, and owns the processes that they start."""
 
     def __init__(self, engine: str) -> None:
         """Run programs for the engine at the address `engine`."""
@@ -39,12 +39,12 @@ class LanguageHost:
         self._cancelled = False
 
     def handshake(self, _request: Any) -> None:
-        """Return nothing: no version, and no question to ask before `pulumi new`."""
+        """Return an empty response: no version, and no question for `pulumi new`."""
 
     get_plugin_info = runtime_options_prompts = handshake
 
     def get_required_packages(self, request: Any) -> Fields:
-        """Return the plugins that the installed packages ask for, so that the CLI uses their versions."""
+        """Return the plugins that the installed packages require, so that the CLI uses their versions."""
         folders = _search_path(_interpreter(request.info))
         files = [file for folder in folders for file in Path(folder).glob("*/pulumi-plugin.json")]
         return {"packages": [plugin for plugin in map(_plugin, files) if plugin]}
@@ -55,7 +55,7 @@ class LanguageHost:
         return {"executable": python, "version": _said_by(python, "sys.version.split()[0]")}
 
     def get_program_dependencies(self, request: Any) -> Fields:
-        """Return the installed packages, required by others or not."""
+        """Return all installed packages, also those that no other package requires."""
         from importlib.metadata import distributions
 
         found = distributions(path=_search_path(_interpreter(request.info)))
@@ -101,7 +101,7 @@ class LanguageHost:
         return self._stream(context, command, cwd=request.pwd, env=environment)
 
     def install_dependencies(self, request: Any, context: Any) -> Iterator[Fields]:
-        """Make the virtual environment that the options name, unless it exists already."""
+        """Create the virtual environment in the options, unless it exists."""
         info, requirements = request.info, Path(request.info.program_directory, "requirements.txt")
         virtualenv = _virtualenv(info)
         if virtualenv is None and requirements.is_file():
@@ -124,7 +124,7 @@ class LanguageHost:
                     yield fields
 
     def cancel(self, _request: Any = None) -> None:
-        """End every process at once: the user pressed Ctrl-C, or the CLI is done."""
+        """End every process at once, after Ctrl-C or at the end of the CLI."""
         with self._lock:
             self._cancelled = True
             running = list(self._running)
@@ -132,7 +132,7 @@ class LanguageHost:
             self._end(process)
 
     def _stream(self, context: Any, command: list[str], **options: Any) -> Iterator[Fields]:
-        """Run a process; yield its output line by line, then its exit code. It ends with the call."""
+        """Run a process that ends with the call. Yield its output line by line, then its exit code."""
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         process = self._start(command, **pipes, **options)
         if not context.add_callback(lambda: self._end(process)):
@@ -142,7 +142,7 @@ class LanguageHost:
         yield {"exitcode": process.wait()}
 
     def _start(self, command: list[str], **options: Any) -> "subprocess.Popen[bytes]":
-        """Start a process in a session of its own: an interrupt of this process is not for it."""
+        """Start a process in its own session, so that an interrupt of this process does not reach it."""
         with self._lock:
             if self._cancelled:
                 raise ResourceError("cancelled")
@@ -153,7 +153,7 @@ class LanguageHost:
         return process
 
     def _end(self, process: "subprocess.Popen[bytes]") -> None:
-        """Kill a process and what it has started."""
+        """Kill a process and its descendants."""
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
@@ -165,7 +165,11 @@ def _command(info: Any, entry: str, arguments: Any) -> list[str]:
 
 
 def _virtualenv(info: Any) -> Path | None:
-    """Return the virtual environment that the options name, or raise for options that are refused."""
+    """Return the virtual environment in the options.
+
+    Raises:
+        ResourceError: An option is not supported.
+    """
     options = MessageToDict(info.options)
     for name, value in options.items():
         if name != "virtualenv" and (name, value) != ("toolchain", "pip"):
@@ -175,7 +179,7 @@ def _virtualenv(info: Any) -> Path | None:
 
 
 def _interpreter(info: Any) -> str:
-    """Return the Python of the virtual environment that the options name, else the one on PATH."""
+    """Return the Python of the virtual environment in the options, or the one on PATH."""
     virtualenv = _virtualenv(info)
     if virtualenv is None:
         return _system_python()
@@ -202,7 +206,7 @@ def _search_path(python: str) -> list[str]:
 
 
 def _plugin(file: Path) -> Fields | None:
-    """Return the plugin that a package asks for, None if it has none."""
+    """Return the plugin that a package requires, or None."""
     plugin = json.loads(file.read_text())
     if "parameterization" in plugin or "extensionParameterization" in plugin:
         raise ResourceError(f"{_TITLE} does not implement parameterized packages: {file.parent}")

@@ -1,4 +1,4 @@
-"""A plugin's process: a gRPC server that ends with the CLI that started it."""
+"""The process of a plugin: a gRPC server that ends with the CLI that started it."""
 
 import os
 import queue
@@ -23,14 +23,15 @@ _ANY_SIZE: Final = [("grpc.max_receive_message_length", -1), ("grpc.max_send_mes
 
 
 class ResourceError(LocalError):
-    """The stand-in could not do what the CLI asked for, or does not implement it."""
+    """The stand-in failed at a request of the CLI, or does not implement it."""
 
 
 def service(title: str, protocol: ServiceDescriptor, answers: object) -> Any:
-    """Return a gRPC service that answers calls by the methods of `answers`, named alike in lower case.
+    """Return a gRPC service that answers calls by methods of `answers`, named like the calls in lower case.
 
-    A method takes the request and returns the fields of the response. One whose response is a stream also
-    takes the call's context, and yields them. Calls without a method are refused in the name of `title`.
+    A method takes the request and returns the fields of the response. A method with a stream as its response
+    also takes the call's context, and yields the fields. Calls without a method are refused in the name of
+    `title`.
     """
     handlers = {}
     for method in protocol.methods:
@@ -65,16 +66,16 @@ def _errors_to(context: grpc.ServicerContext) -> Iterator[None]:
     try:
         yield
     except LocalError as error:
-        # The CLI takes this code to mean that nothing was changed.
+        # With this code, the CLI assumes that nothing was changed.
         context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
     except NotImplementedError as error:
         context.abort(grpc.StatusCode.UNIMPLEMENTED, str(error))
 
 
 def merged(sources: Sequence[Iterable[Any]], ended: Callable[[], bool] = bool) -> Iterator[Any]:
-    """Yield items of several sources as they come, until all are at their end or `ended` says so.
+    """Yield items of several sources in the order of their arrival, until all end or `ended` is true.
 
-    A source that is silent for minutes, such as a step of a build, does not keep others waiting.
+    A source that is silent for minutes, such as a step of a build, does not delay others.
     """
     arrived: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
@@ -102,8 +103,8 @@ def merged(sources: Sequence[Iterable[Any]], ended: Callable[[], bool] = bool) -
 def serve(handlers: Any, end: Callable[[], None]) -> NoReturn:
     """Serve until the CLI interrupts this process or has ended, call `end`, and exit.
 
-    The CLI reads the port from the first line of output. It interrupts a plugin that it no longer needs,
-    and kills it 5 s later. A CLI that was killed interrupts nobody.
+    The CLI reads the port from the first line of output. It interrupts a plugin that it no longer needs, and
+    kills it 5 s later. A CLI that was killed cannot interrupt its plugins.
     """
     cli = os.getppid()
     ended = threading.Event()

@@ -1,7 +1,7 @@
-"""Runs a Pulumi program or a plugin inside its own interpreter, which need not have this repository.
+"""Run a Pulumi program or a plugin in its own interpreter, which may lack this repository.
 
-Arguments: the process that started this one, the entry point, the program's arguments. A program's
-settings are in the environment variable `SETTINGS`; without them the entry point is a plugin.
+Arguments: the process that started this one, the entry point, the program's arguments. A program's settings
+are in the environment variable `SETTINGS`. Without settings, the entry point is a plugin.
 """
 
 import sys
@@ -23,12 +23,12 @@ from pathlib import Path
 from typing import Any
 
 SETTINGS = "_PULUMI_PROGRAM_SETTINGS"
-# The exit code that means that the user has been told what is wrong.
+# Exit code of a program whose error was already shown to the user.
 TOLD = 32
 
 
 def _end_with(host: int) -> None:
-    """End this process and what it has started once the language host is gone."""
+    """End this process and its descendants when the language host ends."""
     while os.getppid() == host:
         time.sleep(0.25)
     os.killpg(0, signal.SIGKILL)
@@ -45,7 +45,7 @@ def _run_program(entry: str, settings: dict[str, Any]) -> int:
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     loop.set_default_executor(ThreadPoolExecutor(max_workers=settings["parallel"] * 4))
-    # Futures that nobody waited for are normal when a program ends early.
+    # If a program ends early, futures without a waiter are normal.
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
 
     def run() -> None:
@@ -64,7 +64,7 @@ def _run_program(entry: str, settings: dict[str, Any]) -> int:
 
 
 def _own_frames(error: Exception, entry: str) -> int | None:
-    """Return the traceback's limit that leaves out what is above the program's first line."""
+    """Return the traceback limit that leaves out the frames above the program's first line."""
     root = Path(entry).resolve()
     main = root if root.is_file() else root / "__main__.py"
     files = [Path(frame.filename).resolve() for frame in traceback.extract_tb(error.__traceback__)]
@@ -72,11 +72,11 @@ def _own_frames(error: Exception, entry: str) -> int | None:
 
 
 def main() -> int:
-    """Run what the arguments name, and return the exit code."""
+    """Run the entry point in the arguments, and return the exit code."""
     host, entry = int(sys.argv[1]), sys.argv[2]
     threading.Thread(target=_end_with, args=(host,), daemon=True).start()
     sys.argv = sys.argv[2:]
-    # As if Python had been given the entry point: modules beside it can be imported to the end.
+    # As if Python had started the entry point: modules beside it can be imported until the end.
     sys.path.insert(0, entry if Path(entry).is_dir() else str(Path(entry).parent))
     settings = os.environ.pop(SETTINGS, "")
     if settings:

@@ -1,7 +1,7 @@
 """Pulumi's protocol messages, without the SDK around them.
 
-Importing them as `pulumi.runtime.proto` would load the whole SDK: 0.24 s instead of 0.10 s until a plugin
-is ready. So this module is a package, whose modules are the generated ones in the SDK's own folder.
+Importing them as `pulumi.runtime.proto` would load the whole SDK: 0.24 s instead of 0.10 s until a plugin is
+ready. So this module is a package with the generated modules in the SDK's own folder.
 """
 
 from importlib.machinery import PathFinder

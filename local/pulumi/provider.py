@@ -1,4 +1,4 @@
-"""The protocol between the Pulumi CLI and a provider, around a class that does the work."""
+"""The protocol between the Pulumi CLI and a provider, around a class with the implementation."""
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +21,7 @@ Fields = dict[str, Any]  # of a response
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """A question to a provider. Each call has what the protocol's message has; the rest is empty."""
+    """A request to a provider. Each call has the fields of its protocol message; the others are empty."""
 
     type: str
     inputs: Properties = field(default_factory=dict)
@@ -29,7 +29,7 @@ class Request:
     old_outputs: Properties = field(default_factory=dict)
     ignore_changes: Sequence[str] = ()
     preview: bool = False
-    # Shows a line as the resource's status, in place of the line before.
+    # Shows a line as the resource's status, in place of the previous line.
     log: Callable[[str], object] = str
 
 
@@ -45,24 +45,24 @@ class Provider(Protocol):
         del config
 
     def check(self, request: Request) -> tuple[Properties, dict[str, str]]:
-        """Return inputs with defaults, and why inputs are refused, by path: `build.context`."""
+        """Return inputs with defaults, and the reasons to refuse inputs, by path: `build.context`."""
 
     def diff(self, request: Request) -> dict[str, Kind]:
-        """Return what an update would change, by property."""
+        """Return the changes of an update, by property."""
 
     def create(self, request: Request) -> tuple[str, Properties]:
-        """Return id and outputs. A preview makes nothing; its unknown outputs are `UNKNOWN`."""
+        """Return id and outputs. A preview creates nothing, and its unknown outputs are `UNKNOWN`."""
 
     def update(self, request: Request) -> Properties:
         """Return the outputs."""
 
     def cancel(self) -> None:
-        """End every call in progress soon: the user pressed Ctrl-C."""
+        """End every call in progress soon, after Ctrl-C."""
         return
 
 
 class Calls:
-    """The calls of the CLI to a provider."""
+    """Answers the CLI's calls to a provider."""
 
     def __init__(self, provider: Provider, engine: str) -> None:
         """Answer with the methods of `provider`; logs go to the engine at the address `engine`."""
@@ -71,15 +71,15 @@ class Calls:
         self._engine = engine_pb2_grpc.EngineStub(grpc.insecure_channel(engine))
 
     def handshake(self, _request: Any) -> Fields:
-        """Say which special values are understood."""
+        """Return the special values that the provider understands."""
         return {"accept_secrets": True}
 
     def attach(self, request: Any) -> None:
-        """Take another engine's address."""
+        """Take the address of another engine."""
         self._engine = engine_pb2_grpc.EngineStub(grpc.insecure_channel(request.address))
 
     def get_plugin_info(self, _request: Any) -> Fields:
-        """Return the version that resources of the installed Python package ask for."""
+        """Return the version that resources of the installed Python package require."""
         from importlib.metadata import version
 
         return {"version": version(f"pulumi-{self._provider.name}")}
@@ -92,21 +92,21 @@ class Calls:
         return _checked(news, dict.fromkeys(unknown, f"{self.title} does not have this option"))
 
     def diff_config(self, request: Any) -> Fields:
-        """Return the options that change; none of them replaces resources."""
+        """Return the changed options, none of which replaces resources."""
         old, new = (reveal(_properties(given)) for given in (request.old_inputs, request.news))
         return _changed({key: "UPDATE" for key in {*old, *new} if old.get(key) != new.get(key)})
 
     def configure(self, request: Any) -> Fields:
-        """Hand the options to the provider."""
+        """Pass the options to the provider."""
         self._provider.configure(reveal(_properties(request.args)))
         return {"acceptSecrets": True, "supportsPreview": True}
 
     def check(self, request: Any) -> Fields:
-        """Return inputs with defaults, or why they are refused."""
+        """Return inputs with defaults, or the reasons to refuse them."""
         return _checked(*self._provider.check(self._asked(request, inputs=request.news)))
 
     def diff(self, request: Any) -> Fields:
-        """Return what an update would change."""
+        """Return the changes of an update."""
         return _changed(self._provider.diff(self._change(request)))
 
     def create(self, request: Any) -> Fields:
@@ -119,14 +119,14 @@ class Calls:
         return {"properties": _struct(self._provider.update(self._change(request)))}
 
     def read(self, request: Any) -> Fields:
-        """Return a resource as it is in state: what these providers make does not change by itself."""
+        """Return a resource as in the state: resources of these providers do not change by themselves."""
         asked = self._asked(request, old_outputs=request.properties)
         if not asked.old_outputs:
             raise ResourceError(f"{self.title} cannot import or read {asked.type}")
         return {"id": request.id, "inputs": request.inputs, "properties": request.properties}
 
     def delete(self, request: Any) -> None:
-        """Forget a resource: passwords are in state only, and earlier releases may run the image."""
+        """Forget a resource. Passwords are in the state only, and earlier releases may use an image."""
         self._asked(request)
 
     def cancel(self, _request: Any) -> None:

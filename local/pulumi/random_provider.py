@@ -1,7 +1,7 @@
-"""Stand-in for the provider `pulumi-resource-random`: passwords and strings, kept in state.
+"""Stand-in for the provider `pulumi-resource-random`: passwords and strings, kept in the state.
 
-Inputs, outputs, defaults and what forces a replacement follow pulumi-random 4.21. It implements
-RandomPassword and RandomString; it refuses other types, functions, `pulumi import` and schemas.
+Inputs, outputs, defaults and the reasons for a replacement follow pulumi-random 4.21. It implements
+RandomPassword and RandomString. It refuses other types, functions, `pulumi import` and schemas.
 """
 
 import random
@@ -33,13 +33,13 @@ _random: Final = random.SystemRandom()
 
 
 class RandomProvider(Provider):
-    """The provider of the package `random`. It talks to nobody."""
+    """The provider of the package `random`, without any external system."""
 
     name = "random"
     types = (_PASSWORD, _STRING)
 
     def check(self, request: Request) -> tuple[Properties, dict[str, str]]:
-        """Refuse unknown and wrong inputs."""
+        """Refuse unknown and invalid inputs."""
         news = request.inputs
         refused = {
             key: f"{request.type} has no such property"
@@ -57,7 +57,7 @@ class RandomProvider(Provider):
         return news, refused
 
     def diff(self, request: Request) -> dict[str, Kind]:
-        """Return the inputs that differ. Each replaces, but for a default that is now written out."""
+        """Return the inputs that differ. Each causes a replacement, except a default that is now explicit."""
         changes: dict[str, Kind] = {}
         for key in {*request.old_inputs, *request.inputs} - {*request.ignore_changes}:
             old, new = reveal(request.old_inputs.get(key)), reveal(request.inputs.get(key))
@@ -70,10 +70,10 @@ class RandomProvider(Provider):
         return changes
 
     def create(self, request: Request) -> tuple[str, Properties]:
-        """Make the random value."""
+        """Generate the random value."""
         inputs = request.inputs
         outputs: Properties = {**_DEFAULTS, **inputs}
-        # Whichever of the two names was used counts.
+        # Either of the two names is accepted.
         outputs["numeric"] = outputs["number"] = inputs.get("numeric", inputs.get("number", True))
         known = not request.preview and UNKNOWN not in texts(outputs)
         result = _make(reveal(outputs)) if known else UNKNOWN
@@ -85,7 +85,7 @@ class RandomProvider(Provider):
         return ("none" if known else ""), {**outputs, **hidden, "id": "none" if known else UNKNOWN}
 
     def update(self, request: Request) -> Properties:
-        """Return the outputs as they are: whatever matters replaces."""
+        """Return the outputs unchanged: every relevant change is a replacement."""
         return {**request.old_outputs, **request.inputs}
 
 

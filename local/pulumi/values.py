@@ -1,6 +1,6 @@
-"""Property values as providers see them, and their form on the wire.
+"""Property values of providers, and their wire form.
 
-A secret is a `Secret`. A value that a preview cannot know yet is `UNKNOWN`, on the wire too.
+A secret is a `Secret`. A value that is unknown in a preview is `UNKNOWN`, in the wire form too.
 """
 
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ class Secret:
 def from_wire(value: Any) -> Value:
     """Return the property value of a JSON value in wire form.
 
-    Whole floats become `int`. Properties that are null are left out: that is what null means.
+    Whole floats become `int`. Properties that are null are left out, as the protocol defines.
     """
     if isinstance(value, dict):
         if value.get(SIGNATURE) == SECRET_SIGNATURE:
@@ -52,7 +52,7 @@ def to_wire(value: Value) -> Any:
 
 
 def reveal(value: Value) -> Value:
-    """Return `value` with every `Secret` replaced by what it hides."""
+    """Return `value` with every `Secret` replaced by its content."""
     if isinstance(value, Secret):
         return reveal(value.value)
     if isinstance(value, dict):
