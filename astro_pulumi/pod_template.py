@@ -26,11 +26,11 @@ _MAY_BE_SECRET: Final = {"secret", "projected", "csi"}
 
 _PLACEMENT: Final = "is set by the Deployment: use `placement`"
 _RESTARTS: Final = "differs between the processes, which run for ever, and the Jobs of a deploy"
-_RUN: Final = "is what this process runs; it cannot be set"
+_RUN: Final = "is the command of this process; it cannot be set"
 _SPEC_REFUSED: Final = {
     "activeDeadlineSeconds": "is set by the Deployment: use `timeouts`",
     "affinity": _PLACEMENT,
-    "ephemeralContainers": "is not for pod templates",
+    "ephemeralContainers": "does not belong in a pod template",
     "nodeSelector": _PLACEMENT,
     "priorityClassName": _PLACEMENT,
     "restartPolicy": _RESTARTS,
@@ -38,7 +38,7 @@ _SPEC_REFUSED: Final = {
     "topologySpreadConstraints": _PLACEMENT,
 }
 _GRACE_PERIOD: Final = {
-    "terminationGracePeriodSeconds": "is what settings of Airflow are derived from: use "
+    "terminationGracePeriodSeconds": "determines settings of Airflow: use "
     "`termination_grace_period_seconds`"
 }
 _ACCOUNT: Final = (
@@ -174,7 +174,10 @@ def _volume_problems(spec: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for index, volume in enumerate(spec.get("volumes") or []):
         place = f"spec.volumes[{index}]"
         if volume.get("name", FILES_VOLUME) == FILES_VOLUME:
-            yield place, f"the volume {FILES_VOLUME!r} has what the pods run; it cannot be set"
+            yield (
+                place,
+                f"the volume {FILES_VOLUME!r} has the files that the pods run; it cannot be set",
+            )
         sources = [key for key, value in volume.items() if value is not None and key != "name"]
         sources = [key for key in sources if not key.startswith("$")]
         if len(sources) > 1:

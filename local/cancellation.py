@@ -30,7 +30,7 @@ def cancel() -> None:
 def check() -> None:
     """Raise `CancelledError` if the work was cancelled."""
     if _cancelled.is_set():
-        raise CancelledError("Given up, since something else failed.")
+        raise CancelledError("Cancelled, because another step failed.")
 
 
 @contextmanager

@@ -248,7 +248,7 @@ class _Up:
         )
         if not self._daemons.record("registry") and network.in_use(config.REGISTRY_PORT):
             raise LocalError(
-                f"Port {config.REGISTRY_PORT} is taken by a program that is not ours.",
+                f"Port {config.REGISTRY_PORT} is in use by another program.",
                 why="The platform's registry needs it.",
                 to_do=f"See which with `ss -ltnp sport = :{config.REGISTRY_PORT}`; stop it.",
             )

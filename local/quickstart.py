@@ -259,7 +259,7 @@ def summarize(
     }
     if not platform.own_cluster:
         rows["Reach it by"] = shlex.join(port_forward_command(platform, outputs))
-    result = "Deployed." if changed else "Nothing to do: what runs is what you have."
+    result = "Deployed." if changed else "Nothing to do: the deployed release is up to date."
     console.print(f"\n[bold green]{result}[/]")
     for name, value in rows.items():
         if value:

@@ -29,13 +29,13 @@ def image_needs(spec: DeploymentSpec) -> dict[str, Any]:
         "airflow": minor,
         "declared": str(version),
         "other_airflow": (
-            f"requirements.txt or a RUN in the Dockerfile installs another one than FROM has: pin "
+            f"requirements.txt or a RUN in the Dockerfile installs another Airflow than FROM has: pin "
             f"apache-airflow=={minor}.* there, or change FROM."
             if built
             else f'Set airflow_version="{{minor}}", or give an image with Airflow {minor}.'
         ),
         "no_airflow": (
-            "Start FROM an image with Airflow, and leave its PATH alone."
+            "Start FROM an image with Airflow, and do not change its PATH."
             if built
             else "Give an image with Airflow as `image`."
         ),

@@ -71,7 +71,7 @@ class Cluster:
         except (ConfigException, YAMLError, OSError, ValueError) as error:
             raise _unusable(source, " ".join(str(error).split())) from error
         except (TypeError, AttributeError) as error:  # text or a list in the place of a mapping
-            raise _unusable(source, "it has another form than a kubeconfig") from error
+            raise _unusable(source, "it is not a kubeconfig") from error
         settings.retries = False
         settings.connection_pool_maxsize = _CONNECTIONS
         return cls(ApiClient(settings))

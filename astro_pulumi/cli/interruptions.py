@@ -171,7 +171,7 @@ def _repair_pending(stack: str, pending: Sequence[Pending], yes: bool) -> None:
     foreign = [one for one in pending if one.is_create and not one.is_ours]
     changed = sorted({one.urn for one in pending if one.is_kept_elsewhere})
     if changed:
-        _confirm("Read what became of them with `pulumi refresh`?", yes)
+        _confirm("Read their actual state with `pulumi refresh`?", yes)
         targets = [word for urn in changed for word in ("--target", urn)]
         pulumi.run(
             *("refresh", "--yes", "--skip-preview", "--skip-pending-creates"),
@@ -184,7 +184,9 @@ def _repair_pending(stack: str, pending: Sequence[Pending], yes: bool) -> None:
             f"`pulumi refresh --stack {stack}`: {', '.join(map(str, foreign))}"
         )
     elif any(one.is_create for one in pending):
-        _confirm("Forget the attempts to create? What exists is adopted by this deploy.", yes)
+        _confirm(
+            "Forget the attempts to create them? This deploy adopts the existing objects.", yes
+        )
         _forget_pending(stack)
 
 

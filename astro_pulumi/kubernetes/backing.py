@@ -39,8 +39,8 @@ def warning(spec: DeploymentSpec) -> pulumi.Input[str | None]:
     if not embedded:
         return None
     text = (
-        f"the embedded {' and '.join(embedded)} of one pod, without backups, is for trial and small use; "
-        "with several replicas of Airflow's processes give one of your own"
+        f"embedded services (here {' and '.join(embedded)}) have a single pod and no backups. They are for "
+        "trial and small use: with several replicas of Airflow's processes, use services of your own"
     )
     counts = [one.replicas for one in spec.workloads.values()]
     counts += [queue.min_count for queue in spec.worker_queues]

@@ -70,13 +70,13 @@ def decide(
     if default and has_password(default):
         return Decision(
             "set password",
-            f"The user {username} of this database had the password {default!r}. It has the one of the "
-            f"output admin_password now. {barred or ''}".strip(),
+            f"The user {username} of this database had the password {default!r}. It was replaced by "
+            f"the output admin_password. {barred or ''}".strip(),
         )
     return Decision(
         "none",
-        f"The database has a user {username} already, with a password of its own, which was left as it is: "
-        "the output admin_password does not log in. To have it set, give auth.admin_password.",
+        f"The database already has a user {username}, whose password was not changed: the output "
+        f"admin_password does not log in. To set the password, give auth.admin_password.",
     )
 
 
@@ -121,7 +121,8 @@ def ensure_admin(
 def known_logins(users: Mapping[str, User], has: Callable[[User, str], bool]) -> list[str]:
     """Return a warning for each other user who still has an installer's well-known password."""
     return [
-        f"The user {name} has the password {KNOWN_LOGINS[name]!r}, which everyone knows. Change it: airflow "
+        f"The user {name} has the password {KNOWN_LOGINS[name]!r}, which is publicly known. Change "
+        f"it: airflow "
         f"users reset-password --username {name}"
         for name, user in sorted(users.items())
         if user.is_active and has(user, KNOWN_LOGINS[name])

@@ -68,17 +68,17 @@ REFUSALS = (
     ),
     (
         r"no pg_hba\.conf entry",
-        "it lets the user in from no such address. Allow it in pg_hba.conf, or in the firewall of the "
+        "it does not accept the user from this address. Allow it in pg_hba.conf, or in the firewall of the "
         "database service.",
     ),
     (
         r"does not support SSL, but SSL was required",
-        "the server has no TLS, which database.ssl_mode demands. Switch TLS on in the server, or set "
+        "the server has no TLS, which database.ssl_mode demands. Enable TLS in the server, or set "
         'database.ssl_mode="disable".',
     ),
     (
         r"does not match host name",
-        "its certificate is for another host. Give the name that the certificate has as database.host, or "
+        "its certificate is for another host. Set database.host to the name in the certificate, or "
         'set database.ssl_mode="verify-ca".',
     ),
     (
@@ -103,6 +103,6 @@ def explain_refusal(text: str) -> str:
         if re.search(pattern, text, re.IGNORECASE):
             return f"Database: {meaning} Nothing was changed. {text}"
     return (
-        "Database: it does not answer. Check host and port in `database`, and that the cluster may reach it. "
+        "Database: it does not answer. Check host and port in `database`, and that the cluster can reach it. "
         f"Nothing was changed. {text}"
     )

@@ -48,9 +48,7 @@ class Consents(NamedTuple):
 def refuse_without_dags(folder: str, consents: Consents, deployment: str, number: int) -> None:
     """Raise the refusal of a release without any DAG."""
     how = advice(f"skipDagParse {deployment}={number}", "skip-dag-parse")
-    text = (
-        f"There is no DAG in {folder}; nothing that runs was changed. To deploy without DAGs: {how}"
-    )
+    text = f"There is no DAG in {folder}; no running workload was changed. To deploy without DAGs: {how}"
     raise ReleaseRefusedError(" ".join([text, *consents.void]))
 
 
@@ -76,7 +74,7 @@ def refuse_removed_dags(
     else:
         which = f"{count} DAGs of the last release are not in this one"
     how = advice(f"maxRemovedDags {deployment}={number}:{count}", f"max-removed-dags {count}")
-    text = f"{which}; nothing that runs was changed. If that is meant: {how}"
+    text = f"{which}; no running workload was changed. If this is intended: {how}"
     raise ReleaseRefusedError(" ".join([text, *consents.void, f"Gone: {', '.join(removed)}"]))
 
 

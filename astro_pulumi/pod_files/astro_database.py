@@ -203,7 +203,8 @@ def decrypts_with(keys: str) -> Callable[[str], bool]:
         fernet = MultiFernet([Fernet(key.strip().encode()) for key in keys.split(",")])
     except ValueError as error:
         raise ReleaseRefusedError(
-            "Fernet key: what is given is none. A key is 32 random bytes in url-safe base64, 44 characters; "
+            "Fernet key: the given value is not a Fernet key. A key is 32 random bytes in url-safe "
+            "base64, 44 characters; "
             "several have commas between them. Nothing was changed."
         ) from error
 
@@ -277,7 +278,8 @@ def of_schema(found: Database) -> Iterator[str]:
     elif not own and elsewhere and found.schema == "public":
         yield (
             f"Database: Airflow's tables are in the schema {elsewhere[0]}, and this Deployment uses "
-            f"{found.schema}. Make it the user's: ALTER ROLE {found.user} IN DATABASE {found.name} SET "
+            f"{found.schema}. Set the user's search path: ALTER ROLE {found.user} IN DATABASE "
+            f"{found.name} SET "
             f"search_path = {elsewhere[0]}. Or use another database."
         )
     elif taken and not found.has_airflow:
@@ -293,8 +295,8 @@ def of_encryption(found: Database) -> Iterator[str]:
     if total and lost == total:
         kinds = " and ".join(f"{count} in {kind}" for kind, (count, _) in found.encrypted.items())
         yield (
-            f"Fernet key: all encrypted values of the database ({kinds}) were encrypted with another one. "
-            "Give the key of the Airflow that made them as fernet_key, or delete them."
+            f"Fernet key: all encrypted values of the database ({kinds}) were encrypted with "
+            f"another key. Give the key of the Airflow that made them as fernet_key, or delete them."
         )
 
 
@@ -319,7 +321,7 @@ def of_connections(found: Database, needs: Mapping[str, Any], pool_size: int) ->
         direct = needs["direct_pools"] * pool_size
         wanted = needs["servers"] + direct
         what = f"{needs['servers']} of PgBouncer" + (
-            f", {direct} in pools that go past it" if direct else ""
+            f", {direct} in pools that bypass it" if direct else ""
         )
         helps = "or lower pgbouncer.pool_size"
     limit, why = connection_limit(found)
@@ -348,7 +350,7 @@ def too_old(found: Database, direction: str, airflow: str) -> Iterator[str]:
     forgotten = int(airflow.split(".")[0]) >= 3 and AIRFLOW_3_TABLE not in found.own_tables
     if direction == "downgrade" and forgotten:
         yield (
-            f"Database: it is of an Airflow before 2.7, which Airflow {airflow} cannot migrate. Deploy "
+            f"Database: it belongs to an Airflow before 2.7, which Airflow {airflow} cannot migrate. Deploy "
             "Airflow 2.11 on it first."
         )
 
@@ -372,7 +374,7 @@ def missing_rights(found: Database, direction: str) -> Iterator[str]:
     if found.not_owned:
         yield (
             f"Rights: Airflow's tables belong to another user than {found.user}, and only their owner can "
-            f"migrate them. As that one: REASSIGN OWNED BY ... TO {found.user}. Or give its login."
+            f"migrate them. As their owner: REASSIGN OWNED BY ... TO {found.user}. Or give the owner's login."
         )
 
 
@@ -382,13 +384,13 @@ def warnings(found: Database, needs: Mapping[str, Any], pool_size: int) -> list[
     lines = []
     if lost and lost < total:
         lines.append(
-            f"Fernet key: {lost} of {total} encrypted values of Connections and Variables were encrypted "
-            "with another one. Add that one to fernet_key behind a comma, or set them again."
+            f"Fernet key: {lost} of {total} encrypted values of Connections and Variables were "
+            f"encrypted with another key. Add that key to fernet_key behind a comma, or set them again."
         )
     least = {*of_connections(found, needs["least_connections"], pool_size)}
     most = [*of_connections(found, needs["most_connections"], pool_size)]
     lines += [
-        f"{line} That is with all workers, and in a deploy, when old and new processes run at once."
+        f"{line} This is the number with all workers, and with the old and new processes of a deploy."
         for line in most
         if not least
     ]

@@ -40,7 +40,7 @@ def have_it_done(
     if found is None:
         raise ReleaseRefusedError(
             f"The database is at {migrations.described(heads)}, which is newer than this image's Airflow, "
-            "and no release's image is known that could take it back; nothing was changed. Deploy the "
+            "and no known release has an image that can downgrade it; nothing was changed. Deploy the "
             "newer version of Airflow again."
         )
     image, origin = found
@@ -88,9 +88,7 @@ def carry_out(cluster: Cluster, deployment: str, target_heads: Heads, say: Say) 
         if claim := os.environ.get("ASTRO_BACKUP_CLAIM"):
             backup.dump(cluster, deployment, claim, say)
         if aside := migrations.put_moved_runs_aside():
-            say(
-                f"runs that an earlier downgrade to Airflow 2 has moved are in the table {aside} now"
-            )
+            say(f"runs that an earlier downgrade to Airflow 2 moved are now in the table {aside}")
         for name, revision in steps:
             start = time.monotonic()
             downgrade(name, revision)
@@ -119,7 +117,7 @@ def way_back(
     ]
     if unknown:
         raise ReleaseRefusedError(
-            f"The database cannot be downgraded: Airflow {version}, the newest that is known here, has "
+            f"The database cannot be downgraded: Airflow {version}, the newest known version, has "
             f"no migration {' and no '.join(unknown)}. Nothing was changed."
         )
     providers = [
@@ -146,8 +144,8 @@ def refuse_what_airflow_cannot(version: str, target: str, triggers: int) -> None
     own, to = ledger.version_key(version), ledger.version_key(target)
     if own[0] >= 3 > to[0] and own < (3, 0, 5):
         raise ReleaseRefusedError(
-            f"Airflow {version} cannot take its database back to Airflow 2; 3.0.5 and later can. "
-            "Nothing was changed. Deploy one of those first."
+            f"Airflow {version} cannot downgrade its database to Airflow 2; 3.0.5 and later can. "
+            "Nothing was changed. Deploy such a version first."
         )
     if triggers and own >= (3, 2) > to:
         raise ReleaseRefusedError(

@@ -143,7 +143,7 @@ def unreadable_files(environment: Mapping[str, str]) -> Iterator[str]:
         yield (
             f"User: the pods run as user {os.getuid()} with group {os.getgid()}, which cannot read "
             f"{', '.join(names[:MOST_NAMES])}{more}. Add `RUN chmod -R a+rX {home}` to the Dockerfile, as "
-            "its owner, or give them that mode where they are copied from."
+            "its owner, or set that mode at the source of the copy."
         )
 
 
@@ -180,13 +180,13 @@ def lost_signals() -> Iterator[str]:
         return  # of another user, whom only Kubernetes may signal
     if child_received:
         yield (
-            f"Entry point: {names} passes signals on to all processes, so that the end of a pod breaks off "
-            "running tasks. Pass them on to its child alone: `tini --` without -g, or `dumb-init "
+            f"Entry point: {names} forwards signals to all processes, so that the end of a pod "
+            f"interrupts running tasks. Forward them to its child alone: `tini --` without -g, or `dumb-init "
             "--single-child --`."
         )
     elif not received and any(not minds_sigterm(pid) for pid in above):
         yield (
-            f"Entry point: {names} does not pass on SIGTERM, so that workers are killed with their running "
+            f"Entry point: {names} does not forward SIGTERM, so that workers are killed with their running "
             'tasks. End the script of ENTRYPOINT with `exec "$@"`, and put `tini --` or `dumb-init '
             "--single-child --` before it."
         )

@@ -121,7 +121,7 @@ class Child:
             if not ready:
                 os.kill(self._pid, signal.SIGKILL)
                 self.wait()
-                self.end = f"it is not done after {patience:.0f} s, and cannot be interrupted"
+                self.end = f"it has not finished after {patience:.0f} s, and cannot be interrupted"
                 return
             data = os.read(self._pipe, 1 << 16)
             if not data:
@@ -142,7 +142,7 @@ class Child:
             self.end = f"it ends the process with exit code {code}, by os._exit() or the like"
         elif os.WTERMSIG(status) == signal.SIGKILL:
             self.end = (
-                f"it was killed, most likely for taking more memory than there is{memory_limit()}"
+                f"it was killed, most likely because it exceeded the memory limit{memory_limit()}"
             )
         else:
             self.end = f"it crashes the process ({signal.Signals(os.WTERMSIG(status)).name})"
@@ -249,7 +249,7 @@ def explain(errors: dict[str, str], home: str) -> str:
         if count
     ]
     lines = [
-        f"{' and '.join(counts)} cannot be imported by the new image; nothing that runs was changed."
+        f"{' and '.join(counts)} cannot be imported by the new image; no running workload was changed."
     ]
     texts = {name: text.strip().splitlines() for name, text in sorted(errors.items())}
     lines += [f"  {place(name, text, home)}: {essence(text)}" for name, text in texts.items()]

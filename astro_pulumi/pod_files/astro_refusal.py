@@ -37,7 +37,7 @@ def leave_message(text: str) -> None:
     """Write the termination message, which Kubernetes and Pulumi show of an ended container."""
     data = text.encode()
     if len(data) > TERMINATION_BYTES:
-        end = f"\n... all of it: kubectl logs {os.environ.get('HOSTNAME', 'POD')}".encode()
+        end = f"\n... full text: kubectl logs {os.environ.get('HOSTNAME', 'POD')}".encode()
         data = data[: TERMINATION_BYTES - len(end)].decode(errors="ignore").encode() + end
     with contextlib.suppress(OSError):
         TERMINATION_MESSAGE.write_bytes(data)

@@ -109,7 +109,7 @@ def find_problem(
         )
         return Problem(name, cause, patience=GONE_PATIENCE, key=(name, "gone"))
     if not is_observed(deployment):
-        return Problem(name, "Kubernetes has not taken up the change yet")
+        return Problem(name, "Kubernetes has not processed the change yet")
     new = new_pods(deployment, pods)
     found = [
         problem for pod in new for problem in _pod_problems(name, pod, _about(pod, events), memory)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 ARCHIVE = Path("/run/astro-tests/tests.tar.gz")
 # Settings that need PostgreSQL or Celery. Without them Airflow's defaults hold.
 REMOVED = ("AIRFLOW__DATABASE__", "AIRFLOW__CELERY__", "AIRFLOW__CORE__EXECUTOR")
-UNCHANGED = "nothing that runs was changed"
+UNCHANGED = "no running workload was changed"
 KEPT_LINES = 200
 REASONS = {
     1: "Tests of the project have failed",
@@ -118,7 +118,7 @@ def explain(code: int, lines: list[str]) -> str:
         return ""
     reason = REASONS.get(code, f"pytest has ended with exit code {code}")
     if code < 0:
-        reason = f"pytest was killed ({signal.Signals(-code).name}), perhaps for its memory"
+        reason = f"pytest was killed ({signal.Signals(-code).name}), possibly because of its memory limit"
     head = f"{reason}; {UNCHANGED}. The end of the output:"
     return "\n".join([head, *last_that_fit(lines, TERMINATION_BYTES - len(head.encode()) - 1)])
 

@@ -189,7 +189,7 @@ def report(
     own_image = workloads.image(own_job)
     started = workloads.start_again(cluster, deployment, lambda w: workloads.image(w) == own_image)
     if started:
-        say(f"started again what an interrupted downgrade had stopped: {', '.join(started)}")
+        say(f"restarted workloads that an interrupted downgrade had stopped: {', '.join(started)}")
     current = cluster.find(ledger.RECORDS, f"{deployment}-release")
     findings = {
         "number": str(ledger.next_number(records, current)),
@@ -224,7 +224,7 @@ def parse_dags() -> list[str]:
     parsed: astro_parse.Parsed = astro_parse.parse(
         folder,
         lambda name: leave_message(
-            f"The release Job was killed while it imported {name}; nothing that runs was changed."
+            f"The release Job was killed while it imported {name}; no running workload was changed."
         ),
     )
     if parsed.errors:

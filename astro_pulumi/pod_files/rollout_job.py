@@ -100,7 +100,7 @@ class Watch:
         for name in set(self._reported) - set(waiting):
             del self._reported[name]
             say(f"{name}: ready")
-        leave_message(f"The roll-out was still going on.\n{self.summary()}")
+        leave_message(f"The roll-out had not finished.\n{self.summary()}")
 
     def summary(self) -> str:
         """Return the workloads that are not ready, with the reasons."""
@@ -112,7 +112,7 @@ class Watch:
         others = [one for one in self.problems if one is not first]
         head = [f"{first.workload}: {first.cause}"]
         if not final:
-            head.insert(0, f"Not ready after {timeout:.0f} s, which is timeouts.rollout.")
+            head.insert(0, f"Not ready after {timeout:.0f} s (timeouts.rollout).")
         head += [f"{one.workload} is not ready either: {one.cause}" for one in others]
         text = self.clean("\n".join(head))
         lines = self._log_lines(first)

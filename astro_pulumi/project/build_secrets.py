@@ -66,15 +66,15 @@ def _why_no_step(subject: "Subject") -> str:
     base = subject.base
     if base is not None and subject.has_onbuild:
         return (
-            f"{base.reference} installs requirements.txt by itself (ONBUILD), where they cannot be passed. "
+            f"{base.reference} installs requirements.txt itself (ONBUILD), without build secrets. "
             f"Write FROM {base.name}:{base.tag}-base; the build then gets the same steps"
         )
     if subject.installs(REQUIREMENTS):
         return (
-            "the Dockerfile installs requirements.txt by itself, where they cannot be passed. Remove its "
-            "COPY and RUN of that file; the build then gets such steps"
+            "the Dockerfile installs requirements.txt itself, without build secrets. Remove its "
+            "COPY and RUN of that file; the build then gets steps with them"
         )
     return (
-        "the Dockerfile brings DAGs by itself or its base image is unknown, so that no step which installs "
+        "the Dockerfile copies DAGs itself or its base image is unknown, so no step that installs "
         "requirements.txt is added to the build. Build the image elsewhere and give `image`"
     )

@@ -97,6 +97,8 @@ def read_project(directory: Path, accept: Collection[str] = ()) -> Project:
 
 def _explain(directory: Path, errors: list[Finding]) -> str:
     count = "one error" if len(errors) == 1 else f"{len(errors)} errors"
-    lines = [f"The project {directory} cannot be deployed: {count}. Nothing that runs was changed."]
+    lines = [
+        f"The project {directory} cannot be deployed: {count}. No running workload was changed."
+    ]
     lines += [f"{directory / each.place}: {each.text}" for each in errors]
     return "\n".join(lines)

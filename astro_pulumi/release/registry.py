@@ -91,7 +91,7 @@ def require(image: str, login: str | None) -> None:
     """
     if is_gone(image, login):
         raise ReleaseError(
-            f"The image {image} is not in its registry. Nothing that runs was changed. Push it, or correct "
+            f"The image {image} is not in its registry. No running workload was changed. Push it, or correct "
             "`image`."
         )
 

@@ -56,7 +56,9 @@ def read_resources(owner: Arguments, component: str) -> spec.Resources:
         if name in limits:
             requests[name] = computed(partial(_at_most, path), request, limits[name])
         elif "/" in name:
-            raise ArgumentError(path, "needs a limit as well: Kubernetes takes it for no request")
+            raise ArgumentError(
+                path, "needs a limit too: Kubernetes accepts no request for it without one"
+            )
     named = {*requests, *limits}
     default = DEFAULTS[component]
     return spec.Resources(

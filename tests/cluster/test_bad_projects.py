@@ -116,7 +116,7 @@ BROKEN_FILES = {
     ),
     "dags/takes_all_memory.py": (
         f"hoard = []\nwhile True:\n    hoard.append(b'x' * (64 << 20))\n{dag()}",
-        "dags/takes_all_memory.py: it was killed, most likely for taking more memory than there is",
+        "dags/takes_all_memory.py: it was killed, most likely because it exceeded the memory limit",
     ),
     "dags/never_ends.py": (
         f"import time\n\ntime.sleep(10_000)\n{dag()}",
@@ -231,7 +231,7 @@ def test_everything_that_is_wrong_with_dags_is_said_at_once(
 
     silent = [name for name, (_, says) in BROKEN_FILES.items() if says not in said]
     assert silent == []
-    assert "cannot be imported by the new image; nothing that runs was changed" in said
+    assert "cannot be imported by the new image; no running workload was changed" in said
     # The full text is in the log, which is kept.
     log = release_job_log(deployed)
     assert "Traceback (most recent call last)" in log
@@ -251,7 +251,7 @@ def test_a_project_without_any_dag_of_before(deployed: Deployed, project: Path) 
     (project / "dags").mkdir()
     (project / "dags" / "other.py").write_text(dag("'other'"))
     said = refusal(deployed)
-    assert "No DAG of the last release is in this one; nothing that runs was changed." in said
+    assert "No DAG of the last release is in this one; no running workload was changed." in said
     assert f"astro-pulumi deploy --max-removed-dags {len(before)}`" in said
     assert ", ".join(before) in said
 

@@ -164,8 +164,8 @@ def test_a_kubeconfig_is_given_as_contents_path_or_variable(
     [
         (None, "there is no kubeconfig at .*/config: set KUBECONFIG"),
         ("", "cannot be used: .*file is empty"),
-        ("[1]", "it has another form than a kubeconfig"),
-        ("just words", "it has another form than a kubeconfig"),
+        ("[1]", "it is not a kubeconfig"),
+        ("just words", "it is not a kubeconfig"),
         ("a: [", "while parsing a flow node"),
         ("apiVersion: v1\nkind: Config\n", "Expected key current-context"),
         (GOOD.replace("one", "none", 1), "Expected object with name one"),

@@ -267,7 +267,7 @@ REFERENCE = {"secret": "s", "key": "k"}
         ),
         (
             {"environment_from": [{"secret": "a", "prefix": "a-b"}]},
-            "environment_from[0].prefix: 'a-b' is no beginning",
+            "environment_from[0].prefix: 'a-b' is not a valid prefix",
         ),
         ({"fernet_key_from": {"secret": "s"}}, "fernet_key_from.key: is required"),
         (

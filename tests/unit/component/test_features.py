@@ -21,7 +21,7 @@ def kinds(program: Program) -> set[tuple[str, str]]:
     ("given", "warned"),
     [
         ({}, ""),
-        ({"scheduler": {"replicas": 2}}, "the embedded `database` and `broker` of one pod"),
+        ({"scheduler": {"replicas": 2}}, "(here `database` and `broker`) have a single pod"),
         ({"worker_queues": [{"name": "a", "min_count": 2}], "database": EXTERNAL}, "`broker`"),
         (
             {"scheduler": {"replicas": 2}, "database": EXTERNAL, "broker": {"host": "redis.test"}},

@@ -98,7 +98,7 @@ def test_all_errors_are_told_at_once(tmp_path: Path) -> None:
         read_project(tmp_path)
     first, *lines = str(caught.value).splitlines()
     assert first == (
-        f"The project {tmp_path} cannot be deployed: 4 errors. Nothing that runs was changed."
+        f"The project {tmp_path} cannot be deployed: 4 errors. No running workload was changed."
     )
     assert [line.split(" ")[:2] for line in lines] == [
         [f"{tmp_path}/dags/sales.py:1:9:", "AP502"],

@@ -73,7 +73,7 @@ def test_dags_that_vanish(before: list[str], after: list[str], allowed: str, ref
     with pytest.raises(load("astro_refusal").ReleaseRefusedError) as caught:
         check()
     assert refusal in str(caught.value)
-    assert "nothing that runs was changed" in str(caught.value)
+    assert "no running workload was changed" in str(caught.value)
 
 
 def test_a_release_without_dags_needs_a_consent_that_names_it() -> None:
@@ -82,7 +82,7 @@ def test_a_release_without_dags_needs_a_consent_that_names_it() -> None:
             "/usr/local/airflow/dags", consents.Consents(False, None), "analytics", 12
         )
     assert str(caught.value) == (
-        "There is no DAG in /usr/local/airflow/dags; nothing that runs was changed. To deploy without DAGs: "
-        "`astro-pulumi deploy --skip-dag-parse`, or "
+        "There is no DAG in /usr/local/airflow/dags; no running workload was changed. To deploy without "
+        "DAGs: `astro-pulumi deploy --skip-dag-parse`, or "
         "`pulumi config set astro:skipDagParse analytics=12` and `pulumi up`."
     )

@@ -110,14 +110,14 @@ def test_pgbouncer_has_limits_on_both_sides() -> None:
     (line,) = problems(needs(24, 40), user_limit=45)
     assert "Raise pgbouncer.max_client_connections" in line
     (line,) = problems(needs(25, 40), user_limit=44)
-    assert "keeps up to 45: 40 of PgBouncer, 5 in pools that go past it" in line
+    assert "keeps up to 45: 40 of PgBouncer, 5 in pools that bypass it" in line
     assert "lower pgbouncer.pool_size" in line
 
 
 def test_too_few_for_a_deploy_or_all_workers_is_a_warning() -> None:
     (line,) = database.warnings(found(user_limit=30), NEEDS, 5)
     assert "keeps up to 50" in line
-    assert "when old and new processes run at once" in line
+    assert "with the old and new processes of a deploy" in line
     assert database.warnings(found(user_limit=50), NEEDS, 5) == []
 
 
@@ -135,7 +135,7 @@ def test_a_key_decrypts_what_it_has_encrypted() -> None:
     assert database.decrypts_with(f"{new.decode()}, {old.decode()}")(value)
     assert not database.decrypts_with(new.decode())(value)
     assert not database.decrypts_with(new.decode())("no token")
-    with pytest.raises(ReleaseRefusedError, match="what is given is none"):
+    with pytest.raises(ReleaseRefusedError, match="the given value is not a Fernet key"):
         database.decrypts_with("abc")
 
 
@@ -184,7 +184,10 @@ NO_ENTRY = SERVER + 'FATAL: no pg_hba.conf entry for host "10.0.0.2", user "af",
     [
         (NO_ENTRY + "no encryption", 'Set database.ssl_mode="require"'),
         (NO_ENTRY + "SSL off", 'Set database.ssl_mode="require"'),  # before PostgreSQL 14
-        (f"{NO_ENTRY}SSL encryption {NO_ENTRY}no encryption", "lets the user in from no such"),
+        (
+            f"{NO_ENTRY}SSL encryption {NO_ENTRY}no encryption",
+            "does not accept the user from this",
+        ),
         (
             f'{SERVER}FATAL: password authentication failed for user "af" {NO_ENTRY}no encryption',
             "refuses the login",

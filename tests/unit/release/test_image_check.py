@@ -215,15 +215,15 @@ def test_an_entry_point_that_passes_sigterm_on_is_taken(entrypoint: tuple[str, .
 
 def test_a_script_that_does_not_end_in_exec_is_told() -> None:
     said = ask(KEEPS)
-    assert said.startswith("Entry point: sh does not pass on SIGTERM")
+    assert said.startswith("Entry point: sh does not forward SIGTERM")
     assert 'exec "$@"' in said
 
 
 def test_an_init_whose_child_does_not_pass_it_on_is_told() -> None:
-    assert "does not pass on SIGTERM" in ask((*ONE, *KEEPS))
+    assert "does not forward SIGTERM" in ask((*ONE, *KEEPS))
 
 
 def test_an_init_that_signals_all_processes_is_told() -> None:
     said = ask(GROUP)
-    assert "passes signals on to all processes" in said
+    assert "forwards signals to all processes" in said
     assert "tini --" in said

@@ -133,7 +133,7 @@ def test_each_file_that_fails_is_told_whatever_it_does_to_the_process(tmp_path: 
     )
     explained = parse.explain(parsed.errors, str(tmp_path / "home")).splitlines()
     assert explained[:8] == [
-        "6 DAG files and 1 plugin cannot be imported by the new image; nothing that runs was changed.",
+        "6 DAG files and 1 plugin cannot be imported by the new image; no running workload was changed.",
         "  dags/a_fails.py:1: ModuleNotFoundError: No module named 'nothing_of_this_name'",
         "  dags/b_exits.py:2: SystemExit: 0",
         "  dags/c_ends.py: it ends the process with exit code 0, by os._exit() or the like",
@@ -144,7 +144,7 @@ def test_each_file_that_fails_is_told_whatever_it_does_to_the_process(tmp_path: 
         "  plugins/p.py: division by zero",
     ]
     assert explained[4].startswith(
-        "  dags/d_killed.py: it was killed, most likely for taking more memory"
+        "  dags/d_killed.py: it was killed, most likely because it exceeded the memory limit"
     )
 
 
@@ -168,7 +168,7 @@ def test_a_file_that_cannot_be_interrupted_is_killed() -> None:
 
     child = parse.Child.fork(work)
     assert [message["file"] for message in child.messages(0.5)] == ["/dags/a.py"]
-    assert child.end == "it is not done after 0 s, and cannot be interrupted"
+    assert child.end == "it has not finished after 0 s, and cannot be interrupted"
 
 
 TRACEBACK = """\
@@ -191,7 +191,7 @@ host
 def test_the_project_s_own_line_is_named_not_that_of_a_library() -> None:
     explained = parse.explain({"dags/sales.py": TRACEBACK}, "/usr/local/airflow").splitlines()
     assert explained[0] == (
-        "1 DAG file cannot be imported by the new image; nothing that runs was changed."
+        "1 DAG file cannot be imported by the new image; no running workload was changed."
     )
     assert explained[1] == (
         "  dags/sales.py (include/sql.py:3): "
@@ -207,4 +207,4 @@ def test_a_long_message_is_cut_with_the_way_to_the_rest(
     release_job.leave_message("ü" * 3000)
     data = (tmp_path / "log").read_bytes()
     assert len(data) <= 4096
-    assert data.decode().endswith("ü\n... all of it: kubectl logs analytics-release-job-x1")
+    assert data.decode().endswith("ü\n... full text: kubectl logs analytics-release-job-x1")

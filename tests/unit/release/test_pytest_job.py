@@ -53,7 +53,7 @@ def test_a_test_that_fails_stops_the_deploy_with_the_end_of_its_output(
     write_test(home, "assert add(1, 2) == 4")
     first, *rest = run(home).splitlines()
     assert first == (
-        "Tests of the project have failed; nothing that runs was changed. The end of the output:"
+        "Tests of the project have failed; no running workload was changed. The end of the output:"
     )
     assert "FAILED tests/test_sums.py::test_it - assert 3 == 4" in rest
     assert rest[-1].startswith("=")
@@ -92,9 +92,9 @@ def test_tests_cannot_reach_the_database_or_the_broker(
     [
         (
             {},
-            "The image has no directory {home}/tests; nothing that runs was changed. An image that",
+            "The image has no directory {home}/tests; no running workload was changed. An image that",
         ),
-        ({"tests/notes.txt": ""}, "pytest has found no test in tests/; nothing"),
+        ({"tests/notes.txt": ""}, "pytest has found no test in tests/; no running workload"),
         ({"tests/test_a.py": "import nowhere"}, "for example by a file that cannot be imported"),
     ],
 )
@@ -114,7 +114,9 @@ def test_an_image_without_pytest(home: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_run_that_was_killed_says_so() -> None:
-    assert pytest_job.explain(-9, ["...."]).startswith("pytest was killed (SIGKILL), perhaps for")
+    assert pytest_job.explain(-9, ["...."]).startswith(
+        "pytest was killed (SIGKILL), possibly because of"
+    )
 
 
 @pytest.fixture

@@ -138,7 +138,7 @@ def test_what_may_resolve_itself_is_waited_for_until_the_timeout(clock: Clock) -
     said = failure(Cluster(([deployment()], [pod(conditions=[condition])])), clock)
     assert 600 <= clock.now < 602
     assert said.splitlines() == [
-        "Not ready after 600 s, which is timeouts.rollout.",
+        "Not ready after 600 s (timeouts.rollout).",
         f"{NAME}: cannot be scheduled: 0/1 nodes are available",
     ]
 
@@ -210,7 +210,7 @@ def test_what_keeps_it_stands_in_the_message_all_the_time(clock: Clock, message:
     job.time.sleep = look  # undone by the fixture
     failure(cluster, clock)
     assert seen[0] == (
-        f"The roll-out was still going on.\n{NAME}: container scheduler crashed once: exit code 1"
+        f"The roll-out had not finished.\n{NAME}: container scheduler crashed once: exit code 1"
     )
 
 
