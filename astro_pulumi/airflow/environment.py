@@ -26,6 +26,8 @@ from astro_pulumi.airflow.facts import Process
 from astro_pulumi.errors import ArgumentError
 from astro_pulumi.inputs import computed, formatted
 from astro_pulumi.naming import STATSD, WEBSERVER, object_name
+from astro_pulumi.pod_files import astro_names
+from astro_pulumi.pod_files.astro_urls import login_variable
 from astro_pulumi.spec import Connection, DeploymentSpec, Metrics, RemoteLogging
 
 _NAME = re.compile(r"^[A-Z_][A-Z0-9_]*$")
@@ -73,28 +75,29 @@ _REFUSED: Final = {
     "AIRFLOW__WEBSERVER__BASE_URL": _USE + "`service.base_url`, `ingress` or `http_route`",
     "AIRFLOW__SCHEDULER__STANDALONE_DAG_PROCESSOR": _USE + "`dag_processor`",
     # Variables of the Jobs of a deploy.
-    "ASTRO_ADMIN_PASSWORD": _USE + "`admin_password` in `auth`",
-    "ASTRO_BACKUP_CLAIM": _USE + "`backup_before_downgrade` in `database`",
-    "ASTRO_DATABASE_DOWNGRADE": _USE + "`database_downgrade`",
-    "ASTRO_HISTORY_LIMIT": _USE + "`history_limit`",
-    "ASTRO_LEASE_PATIENCE": _USE + "`timeouts.release_job`",
-    "ASTRO_ROLLOUT_TIMEOUT": _USE + "`timeouts.rollout`",
+    astro_names.ADMIN_PASSWORD: _USE + "`admin_password` in `auth`",
+    astro_names.BACKUP_CLAIM: _USE + "`backup_before_downgrade` in `database`",
+    astro_names.DATABASE_DOWNGRADE: _USE + "`database_downgrade`",
+    astro_names.HISTORY_LIMIT: _USE + "`history_limit`",
+    astro_names.LEASE_PATIENCE: _USE + "`timeouts.release_job`",
+    astro_names.ROLLOUT_TIMEOUT: _USE + "`timeouts.rollout`",
     **dict.fromkeys(
         (
-            "ASTRO_ADMIN_USERNAME",
-            "ASTRO_BROKER_PASSWORD",
-            "ASTRO_BROKER_USERNAME",
-            "ASTRO_DATABASE_NEEDS",
-            "ASTRO_DATABASE_PASSWORD",
-            "ASTRO_DATABASE_USERNAME",
-            "ASTRO_DEPLOYMENT",
-            "ASTRO_DOWNGRADES_FOR",
-            "ASTRO_HEADS",
-            "ASTRO_IMAGE_NEEDS",
-            "ASTRO_JOB",
-            "ASTRO_RELEASE_CONTENT",
-            "ASTRO_TARGET_AIRFLOW",
-            "ASTRO_WORKLOADS",
+            astro_names.ADMIN_USERNAME,
+            *(
+                login_variable(service, part)
+                for service in ("BROKER", "DATABASE")
+                for part in ("PASSWORD", "USERNAME")
+            ),
+            astro_names.DATABASE_NEEDS,
+            astro_names.DEPLOYMENT,
+            astro_names.DOWNGRADES_FOR,
+            astro_names.HEADS,
+            astro_names.IMAGE_NEEDS,
+            astro_names.JOB,
+            astro_names.RELEASE_CONTENT,
+            astro_names.TARGET_AIRFLOW,
+            astro_names.WORKLOADS,
             "AIRFLOW_CONFIG",
             "AIRFLOW_HOME",
             "AIRFLOW__API__PORT",

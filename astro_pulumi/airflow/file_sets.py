@@ -48,6 +48,7 @@ RELEASE_JOB_FILES: Final = FileSet(
             "astro_image.py",
             "astro_jobs.py",
             "astro_migrations.py",
+            "astro_names.py",
             "astro_parse.py",
             "astro_pods.py",
             "astro_records.py",
@@ -67,6 +68,7 @@ ROLLOUT_FILES: Final = FileSet(
         {
             "astro_cluster.py",
             "astro_filter.py",
+            "astro_names.py",
             "astro_pods.py",
             "astro_refusal.py",
             "astro_rollout.py",

@@ -9,10 +9,11 @@ import pulumi
 
 from astro_pulumi.airflow.environment import connections_and_variables, secret_settings
 from astro_pulumi.airflow.urls import composing_command, existing_login
+from astro_pulumi.pod_files import astro_names
+from astro_pulumi.pod_files.astro_urls import login_variable
 from astro_pulumi.spec import DeploymentSpec, ValueFrom
 
 ADMIN: Final = "admin"
-ADMIN_PASSWORD: Final = "ASTRO_ADMIN_PASSWORD"  # noqa: S105 the name of a variable
 # The key, in its Secret, of the URL that KEDA counts tasks by.
 KEDA_CONNECTION: Final = "connection"
 
@@ -46,8 +47,8 @@ def secret_groups(
         password = admin_password(spec, passwords)
         groups[_admin_group(spec)] = {
             # Without a name the release Job creates no user.
-            **({"ASTRO_ADMIN_USERNAME": ADMIN} if _admin_group(spec) == "admin" else {}),
-            **({} if password is None else {ADMIN_PASSWORD: password}),
+            **({astro_names.ADMIN_USERNAME: ADMIN} if _admin_group(spec) == "admin" else {}),
+            **({} if password is None else {astro_names.ADMIN_PASSWORD: password}),
         }
     if spec.keda_counts_tasks and existing_login(spec, "keda_database_url") is None:
         groups["keda"] = {KEDA_CONNECTION: values["keda_database_url"]}
@@ -71,7 +72,7 @@ def references(spec: DeploymentSpec) -> dict[str, dict[str, ValueFrom]]:
         name: value for name, value in given.items() if value is not None and name not in own
     }
     if isinstance(spec.auth.admin_password, ValueFrom):
-        groups[_admin_group(spec)] = {ADMIN_PASSWORD: spec.auth.admin_password}
+        groups[_admin_group(spec)] = {astro_names.ADMIN_PASSWORD: spec.auth.admin_password}
     return {group: content for group, content in groups.items() if content}
 
 
@@ -109,7 +110,7 @@ def _references(spec: DeploymentSpec, named: dict[str, str]) -> dict[str, ValueF
             found[variable] = spec.fernet_key
         if login := existing_login(spec, name):
             service, keys = login
-            found |= {f"ASTRO_{service}_{part}": key for part, key in keys.parts.items()}
+            found |= {login_variable(service, part): key for part, key in keys.parts.items()}
     return found
 
 

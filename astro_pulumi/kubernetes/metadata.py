@@ -2,9 +2,9 @@
 
 from typing import Any, Final
 
-Manifest = dict[str, Any]
+from astro_pulumi.pod_files import astro_names
 
-MANAGED_BY: Final = "astro-pulumi"
+Manifest = dict[str, Any]
 
 # Pulumi would wait until a pod behind a Service is ready, for ten minutes if a deploy stops earlier. The
 # deploy waits for the workloads, which is enough.
@@ -30,9 +30,9 @@ def object_name(deployment: str, component: str) -> str:
 def selector(deployment: str, component: str, **more: str) -> dict[str, str]:
     """Return the labels that select the pods of a workload. Immutable after creation."""
     return {
-        "app.kubernetes.io/name": "airflow",
-        "app.kubernetes.io/instance": deployment,
-        "app.kubernetes.io/component": component,
+        astro_names.NAME_LABEL: astro_names.AIRFLOW,
+        astro_names.INSTANCE_LABEL: deployment,
+        astro_names.COMPONENT_LABEL: component,
         **more,
     }
 
@@ -41,6 +41,6 @@ def labels(deployment: str, component: str, **more: str) -> dict[str, str]:
     """Return the labels of every object of a Deployment."""
     return {
         **selector(deployment, component, **more),
-        "app.kubernetes.io/managed-by": MANAGED_BY,
+        astro_names.MANAGED_BY_LABEL: astro_names.MANAGER,
         "app.kubernetes.io/part-of": deployment,
     }

@@ -27,6 +27,7 @@ from astro_pulumi.kubernetes.pods import (
 )
 from astro_pulumi.kubernetes.service import port, service
 from astro_pulumi.naming import PGBOUNCER
+from astro_pulumi.pod_files.astro_urls import login_variable
 from astro_pulumi.spec import DeploymentSpec, PgBouncer, ValueFrom
 
 _FOLDER: Final = "/etc/pgbouncer"
@@ -94,7 +95,7 @@ def workload(
     if login := existing_login(spec, "database_url"):
         service, keys = login
         container["env"] = [
-            variable_from(f"ASTRO_{service}_{part}", key) for part, key in keys.parts.items()
+            variable_from(login_variable(service, part), key) for part, key in keys.parts.items()
         ]
         container["command"] = ["sh", "-c", _START_WITH_USERS, configuration, _USERS]
         container["volumeMounts"].append({"name": "users", "mountPath": _USERS})

@@ -9,7 +9,7 @@ import pulumi
 from astro_pulumi.airflow.environment import process_settings
 from astro_pulumi.airflow.facts import LOGS, SIMPLE_AUTH_PASSWORDS, Process, ScriptProbe
 from astro_pulumi.airflow.file_sets import FILES
-from astro_pulumi.airflow.secrets import ADMIN, ADMIN_PASSWORD
+from astro_pulumi.airflow.secrets import ADMIN
 from astro_pulumi.inputs import formatted
 from astro_pulumi.kubernetes.metadata import Manifest, selector
 from astro_pulumi.kubernetes.pods import (
@@ -22,6 +22,7 @@ from astro_pulumi.kubernetes.pods import (
     spread,
 )
 from astro_pulumi.naming import object_name
+from astro_pulumi.pod_files import astro_names
 from astro_pulumi.pod_template import FILES_VOLUME, GROOMER, SIMPLE_AUTH
 from astro_pulumi.spec import DeploymentSpec, Placement, Resources, WorkerQueue
 
@@ -29,7 +30,7 @@ _DEFAULT_GRACE_PERIOD: Final = 30
 _WRITE_PASSWORDS: Final = f"""
 import json, os
 with open({SIMPLE_AUTH_PASSWORDS!r}, "w") as file:
-    json.dump({{{ADMIN!r}: os.environ[{ADMIN_PASSWORD!r}]}}, file)
+    json.dump({{{ADMIN!r}: os.environ[{astro_names.ADMIN_PASSWORD!r}]}}, file)
 """
 # Resources of sidecars, which no argument changes.
 _COPY: Final = Resources(
@@ -100,7 +101,7 @@ def worker_name(spec: DeploymentSpec, queue: WorkerQueue) -> str:
 
 def queue_label(queue: WorkerQueue) -> dict[str, str]:
     """Return the label that distinguishes the workers of the queues."""
-    return {"astro-pulumi/queue": queue.name}
+    return {astro_names.QUEUE: queue.name}
 
 
 def _for_queue(spec: DeploymentSpec, queue: WorkerQueue) -> Process:

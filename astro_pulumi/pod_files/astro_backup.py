@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 import astro_jobs as jobs
+import astro_names
 import astro_records as ledger
 from astro_refusal import ReleaseRefusedError
 
@@ -29,12 +30,16 @@ def dump(cluster: Cluster, deployment: str, claim: str, say: Say) -> None:
     Raises:
         ReleaseRefusedError: The dump failed. The database was not changed.
     """
-    current = cluster.find(ledger.RECORDS, f"{deployment}-release") or {"metadata": {}}
-    number = (current["metadata"].get("annotations") or {}).get("astro-pulumi/release", "unknown")
+    current = cluster.find(ledger.RECORDS, f"{deployment}-{astro_names.RELEASE}") or {
+        "metadata": {}
+    }
+    number = (current["metadata"].get("annotations") or {}).get(
+        astro_names.RELEASE_NUMBER, "unknown"
+    )
     now = datetime.now(timezone.utc)  # noqa: UP017 Python 3.8 as well
     file = f"{FOLDER}/release-{number}-{now:%Y%m%dT%H%M%SZ}.dump"
-    server = cluster.request("GET", "apps/statefulsets", f"{deployment}-postgresql")
-    own_job = cluster.request("GET", jobs.JOBS, os.environ["ASTRO_JOB"])
+    server = cluster.request("GET", "apps/statefulsets", f"{deployment}-{astro_names.POSTGRESQL}")
+    own_job = cluster.request("GET", jobs.JOBS, os.environ[astro_names.JOB])
     say(f"writing {file} to the volume {claim}")
     try:
         job = jobs.run(
@@ -61,7 +66,7 @@ def backup_job(
     container = {
         key: value for key, value in template["containers"][0].items() if not key.endswith("Probe")
     }
-    container["args"] = ["sh", "-c", COMMAND, f"{deployment}-postgresql", file]
+    container["args"] = ["sh", "-c", COMMAND, f"{deployment}-{astro_names.POSTGRESQL}", file]
     container["terminationMessagePolicy"] = "FallbackToLogsOnError"
     container["volumeMounts"] = [
         *(mount for mount in container["volumeMounts"] if mount["name"] != "data"),

@@ -9,16 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import astro_names
 import astro_records as ledger
 from astro_refusal import ReleaseRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-SKIP_DAG_PARSE = "astro-pulumi/skip-dag-parse"  # `12`
-MAX_REMOVED_DAGS = "astro-pulumi/max-removed-dags"  # `12:3`
-# In a rollback, in place of a number and a count: all DAGs that were added since may go.
-ANY = "any"
 
 
 class Consents(NamedTuple):
@@ -32,15 +28,15 @@ class Consents(NamedTuple):
     def read(cls, own_job: dict[str, Any], number: int) -> Consents:
         """Return the consents of the release Job for the release `number`."""
         annotations: dict[str, str] = own_job["metadata"].get("annotations") or {}
-        skip = annotations.get(SKIP_DAG_PARSE, "")
-        removed, _, count = annotations.get(MAX_REMOVED_DAGS, "").partition(":")
+        skip = annotations.get(astro_names.SKIP_DAG_PARSE, "")
+        removed, _, count = annotations.get(astro_names.MAX_REMOVED_DAGS, "").partition(":")
         given = {"astro:skipDagParse": skip, "astro:maxRemovedDags": removed}
         void = (
             f"{key} is for release {release}, and this is release {number}: it is ignored."
             for key, release in given.items()
-            if release not in ("", ANY, str(number))
+            if release not in ("", astro_names.ANY, str(number))
         )
-        limits = {str(number): count, ANY: str(2**31 - 1)}
+        limits = {str(number): count, astro_names.ANY: str(2**31 - 1)}
         limit = int(limits[removed]) if removed in limits else None
         return cls(skip == str(number), limit, tuple(void))
 

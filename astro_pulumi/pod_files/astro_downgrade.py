@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import astro_backup as backup
 import astro_jobs as jobs
 import astro_migrations as migrations
+import astro_names
 import astro_records as ledger
 import astro_workloads as workloads
 from astro_refusal import ReleaseRefusedError
@@ -59,12 +60,12 @@ def downgrade_job(
     """Build the release Job's manifest with another image, owned by the release Job."""
     pod = own_job["spec"]["template"]["spec"]
     container = dict(workloads.airflow_container(pod), image=image)
-    replaced = ("ASTRO_DOWNGRADES_FOR", "ASTRO_HEADS", "ASTRO_TARGET_AIRFLOW")
+    replaced = (astro_names.DOWNGRADES_FOR, astro_names.HEADS, astro_names.TARGET_AIRFLOW)
     container["env"] = [
         *(variable for variable in container["env"] if variable["name"] not in replaced),
-        {"name": "ASTRO_DOWNGRADES_FOR", "value": own_job["metadata"]["name"]},
-        {"name": "ASTRO_HEADS", "value": json.dumps(target_heads)},
-        {"name": "ASTRO_TARGET_AIRFLOW", "value": target_version},
+        {"name": astro_names.DOWNGRADES_FOR, "value": own_job["metadata"]["name"]},
+        {"name": astro_names.HEADS, "value": json.dumps(target_heads)},
+        {"name": astro_names.TARGET_AIRFLOW, "value": target_version},
     ]
     pod = dict(pod, containers=[container])
     made: dict[str, Any] = jobs.manifest(f"{deployment}-downgrade-", pod, own_job)
@@ -78,14 +79,14 @@ def carry_out(cluster: Cluster, deployment: str, target_heads: Heads, say: Say) 
 
     current, own = migrations.current_heads(), migrations.image_heads()
     steps = way_back(current, target_heads, own, migrations.knows, __version__)
-    target_version = os.environ["ASTRO_TARGET_AIRFLOW"]
+    target_version = os.environ[astro_names.TARGET_AIRFLOW]
     refuse_what_airflow_cannot(__version__, target_version, migrations.waiting_triggers())
     say(f"database: {migrations.described(current)} -> {migrations.described(target_heads)}")
     try:
         workloads.stop_all(cluster, deployment, say)
         # A task that was still running may have been deferred.
         refuse_what_airflow_cannot(__version__, target_version, migrations.waiting_triggers())
-        if claim := os.environ.get("ASTRO_BACKUP_CLAIM"):
+        if claim := os.environ.get(astro_names.BACKUP_CLAIM):
             backup.dump(cluster, deployment, claim, say)
         if aside := migrations.put_moved_runs_aside():
             say(f"runs that an earlier downgrade to Airflow 2 moved are now in the table {aside}")

@@ -35,7 +35,7 @@ def compose_urls(environment: MutableMapping[str, str]) -> None:
             del environment[name]
     for service in services:
         for part in ("USERNAME", "PASSWORD"):
-            environment.pop(variable(service, part), None)
+            environment.pop(login_variable(service, part), None)
 
 
 def compose(service: str, url: str, environment: Mapping[str, str]) -> str:
@@ -43,14 +43,14 @@ def compose(service: str, url: str, environment: Mapping[str, str]) -> str:
     scheme, _, rest = url.partition("://")
     # Secrets that were created from files end with a newline.
     username, password = (
-        quote(environment.get(variable(service, part), "").rstrip("\n"), safe="")
+        quote(environment.get(login_variable(service, part), "").rstrip("\n"), safe="")
         for part in ("USERNAME", "PASSWORD")
     )
     login = f"{username}:{password}@" if password else f"{username}@" if username else ""
     return f"{scheme}://{login}{rest}"
 
 
-def variable(service: str, part: str) -> str:
+def login_variable(service: str, part: str) -> str:
     """Return the name of the variable with a part of the login: `ASTRO_DATABASE_PASSWORD`."""
     return f"ASTRO_{service}_{part}"
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+import astro_names
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 
 WORKLOADS = "apps/deployments"
 # Replicas of a workload before it was stopped, and whether an autoscaler set them: "3", "3 autoscaled".
-STOPPED = "astro-pulumi/stopped-replicas"
+STOPPED = astro_names.PREFIX + "stopped-replicas"
 MANAGER = "astro-pulumi-release-job"
 # The webserver last: running tasks of Airflow 3 report to it until they are done.
 STOP_ORDER = (("scheduler", "dag-processor", "triggerer", "worker"), ("webserver",))
@@ -22,7 +24,7 @@ COMPONENTS = tuple(component for group in STOP_ORDER for component in group)
 
 def instance_labels(deployment: str) -> dict[str, str]:
     """Return the labels of all objects of a Deployment."""
-    return {"app.kubernetes.io/name": "airflow", "app.kubernetes.io/instance": deployment}
+    return {astro_names.NAME_LABEL: astro_names.AIRFLOW, astro_names.INSTANCE_LABEL: deployment}
 
 
 def find_workloads(cluster: Cluster, deployment: str) -> list[dict[str, Any]]:
@@ -36,12 +38,12 @@ def find_workloads(cluster: Cluster, deployment: str) -> list[dict[str, Any]]:
 
 def component(item: dict[str, Any]) -> str:
     """Return the component of an object."""
-    return str(item["metadata"]["labels"].get("app.kubernetes.io/component"))
+    return str(item["metadata"]["labels"].get(astro_names.COMPONENT_LABEL))
 
 
 def airflow_container(pod: dict[str, Any]) -> dict[str, Any]:
     """Return Airflow's own container in a pod's spec; others may stand before it."""
-    return next(one for one in pod["containers"] if one["name"] == "airflow")
+    return next(one for one in pod["containers"] if one["name"] == astro_names.AIRFLOW)
 
 
 def image(workload: dict[str, Any]) -> str:

@@ -26,6 +26,7 @@ import astro_downgrade as downgrade
 import astro_image
 import astro_jobs as jobs
 import astro_migrations as migrations
+import astro_names
 import astro_parse
 import astro_records as ledger
 import astro_workloads as workloads
@@ -79,32 +80,38 @@ def main() -> None:
     with phase("check image"):  # before there are threads, which a fork would lose
         check_image()
     cluster = Cluster.of_this_pod()
-    deployment, job = os.environ["ASTRO_DEPLOYMENT"], os.environ["ASTRO_JOB"]
+    deployment, job = os.environ[astro_names.DEPLOYMENT], os.environ[astro_names.JOB]
     # A Job that downgrades for another Job uses the other Job's lease.
-    holder = os.environ.get("ASTRO_DOWNGRADES_FOR", job)
-    patience = float(os.environ["ASTRO_LEASE_PATIENCE"])
+    holder = os.environ.get(astro_names.DOWNGRADES_FOR, job)
+    patience = float(os.environ[astro_names.LEASE_PATIENCE])
     labels = {
         **workloads.instance_labels(deployment),
-        "app.kubernetes.io/managed-by": "astro-pulumi",
+        astro_names.MANAGED_BY_LABEL: astro_names.MANAGER,
     }
     own_job = cluster.request("GET", jobs.JOBS, job)
     lease = Lease(
-        cluster, f"{deployment}-release-job", holder, labels, owners(own_job), patience, say
+        cluster,
+        f"{deployment}-{astro_names.RELEASE_JOB}",
+        holder,
+        labels,
+        owners(own_job),
+        patience,
+        say,
     )
     with contextlib.ExitStack() as held:
         with phase("lease"):
             held.enter_context(lease)
-        if "ASTRO_DOWNGRADES_FOR" in os.environ:
-            downgrade.carry_out(cluster, deployment, json.loads(os.environ["ASTRO_HEADS"]), say)
+        if astro_names.DOWNGRADES_FOR in os.environ:
+            downgrade.carry_out(cluster, deployment, json.loads(os.environ[astro_names.HEADS]), say)
         else:
             release(cluster, deployment, own_job)
 
 
 def check_image() -> None:
     """Refuse an image that does not meet the assumptions of the Deployment's pods."""
-    if "ASTRO_DOWNGRADES_FOR" in os.environ:
+    if astro_names.DOWNGRADES_FOR in os.environ:
         return  # the image of another release, used for the downgrade only
-    needs = json.loads(os.environ["ASTRO_IMAGE_NEEDS"])
+    needs = json.loads(os.environ[astro_names.IMAGE_NEEDS])
     lines = astro_image.mismatches(needs, os.environ)
     if lines:
         raise ReleaseRefusedError(
@@ -125,13 +132,15 @@ def release(cluster: Cluster, deployment: str, own_job: dict[str, Any]) -> None:
         records = ledger.read_records(cluster, deployment)
         # The consents may have changed while this Job waited for the lease.
         own_job = cluster.request("GET", jobs.JOBS, job)
-        number = ledger.next_number(records, cluster.find(ledger.RECORDS, f"{deployment}-release"))
+        number = ledger.next_number(
+            records, cluster.find(ledger.RECORDS, f"{deployment}-{astro_names.RELEASE}")
+        )
         given = consents.Consents.read(own_job, number)
         for text in given.void:
             say(text)
     with phase("check database"):
         database, warnings = astro_database.check(
-            os.environ, json.loads(os.environ["ASTRO_DATABASE_NEEDS"])
+            os.environ, json.loads(os.environ[astro_names.DATABASE_NEEDS])
         )
     with phase("import"):
         gc.disable()  # an import creates no garbage, and collections take a seventh of the time
@@ -146,7 +155,7 @@ def release(cluster: Cluster, deployment: str, own_job: dict[str, Any]) -> None:
     if direction == "create":  # nothing runs yet, and parsing may read Variables
         with phase("create database"):
             run_airflow("db", "migrate")
-    if direction == "downgrade" and os.environ["ASTRO_DATABASE_DOWNGRADE"] == "refuse":
+    if direction == "downgrade" and os.environ[astro_names.DATABASE_DOWNGRADE] == "refuse":
         raise ReleaseRefusedError(
             f"The database is at {migrations.described(migrations.current_heads())}, which is newer "
             'than this image\'s Airflow, and database_downgrade is "refuse"; nothing was changed.'
@@ -190,7 +199,7 @@ def report(
     started = workloads.start_again(cluster, deployment, lambda w: workloads.image(w) == own_image)
     if started:
         say(f"restarted workloads that an interrupted downgrade had stopped: {', '.join(started)}")
-    current = cluster.find(ledger.RECORDS, f"{deployment}-release")
+    current = cluster.find(ledger.RECORDS, f"{deployment}-{astro_names.RELEASE}")
     findings = {
         "number": str(ledger.next_number(records, current)),
         "airflow": airflow.__version__,
@@ -205,9 +214,9 @@ def report(
     cluster.patch(
         jobs.JOBS,
         own_job["metadata"]["name"],
-        {"metadata": {"annotations": {"astro-pulumi/findings": text}}},
+        {"metadata": {"annotations": {astro_names.FINDINGS: text}}},
     )
-    for record in ledger.records_to_delete(records, int(os.environ["ASTRO_HISTORY_LIMIT"])):
+    for record in ledger.records_to_delete(records, int(os.environ[astro_names.HISTORY_LIMIT])):
         cluster.request("DELETE", ledger.RECORDS, record["name"])
         say(f"forgot release {record['number']}: history_limit")
 
@@ -245,10 +254,13 @@ def dags_folder() -> str:
 
 def ensure_admin() -> list[str]:
     """Create the admin user if there is none, and return warnings about an existing one."""
-    if "ASTRO_ADMIN_USERNAME" not in os.environ:
+    if astro_names.ADMIN_USERNAME not in os.environ:
         return []  # the simple auth manager keeps its users in a file
-    username, password = os.environ["ASTRO_ADMIN_USERNAME"], os.environ["ASTRO_ADMIN_PASSWORD"]
-    is_given = json.loads(os.environ["ASTRO_DATABASE_NEEDS"])["admin_password_is_given"]
+    username, password = (
+        os.environ[astro_names.ADMIN_USERNAME],
+        os.environ[astro_names.ADMIN_PASSWORD],
+    )
+    is_given = json.loads(os.environ[astro_names.DATABASE_NEEDS])["admin_password_is_given"]
 
     def create() -> None:
         # The password is not in a command line, which other processes could read.

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import astro_filter
+import astro_names
 import astro_rollout as rollout
 from astro_cluster import ApiError, Cluster
 from astro_refusal import (
@@ -145,10 +146,10 @@ def main() -> int:
         )
     )
     clean = astro_filter.make_filter(astro_filter.read_secrets(SECRETS))
-    names: list[str] = json.loads(os.environ["ASTRO_WORKLOADS"])
-    watch = Watch(Cluster.of_this_pod(), os.environ["ASTRO_DEPLOYMENT"], names, clean)
+    names: list[str] = json.loads(os.environ[astro_names.WORKLOADS])
+    watch = Watch(Cluster.of_this_pod(), os.environ[astro_names.DEPLOYMENT], names, clean)
     try:
-        watch.wait(float(os.environ["ASTRO_ROLLOUT_TIMEOUT"]))
+        watch.wait(float(os.environ[astro_names.ROLLOUT_TIMEOUT]))
     except NotReadyError as error:
         message = str(error)
     except StoppedError as error:

@@ -15,6 +15,7 @@ from astro_pulumi.kubernetes.metadata import Manifest
 from astro_pulumi.kubernetes.pods import AirflowEnvironment, airflow_pod
 from astro_pulumi.kubernetes.rights import rights
 from astro_pulumi.naming import RELEASE_JOB, object_name
+from astro_pulumi.pod_files import astro_names
 from astro_pulumi.spec import DeploymentSpec
 
 # What the Job may do in its namespace, and what for.
@@ -75,22 +76,22 @@ def release_job(
         lambda timeout, grace: timeout + grace, spec.release_job_timeout, spec.longest_grace_period
     )
     values: dict[str, pulumi.Input[str]] = {
-        "ASTRO_DEPLOYMENT": spec.name,
-        "ASTRO_RELEASE_CONTENT": content,
-        "ASTRO_DATABASE_DOWNGRADE": spec.database_downgrade,
-        "ASTRO_HISTORY_LIMIT": computed(str, spec.history_limit),
-        "ASTRO_LEASE_PATIENCE": computed(lambda seconds: str(seconds // 2), deadline),
-        "ASTRO_DATABASE_NEEDS": _as_json(database_needs(spec)),
-        "ASTRO_IMAGE_NEEDS": _as_json(image_needs(spec)),
+        astro_names.DEPLOYMENT: spec.name,
+        astro_names.RELEASE_CONTENT: content,
+        astro_names.DATABASE_DOWNGRADE: spec.database_downgrade,
+        astro_names.HISTORY_LIMIT: computed(str, spec.history_limit),
+        astro_names.LEASE_PATIENCE: computed(lambda seconds: str(seconds // 2), deadline),
+        astro_names.DATABASE_NEEDS: _as_json(database_needs(spec)),
+        astro_names.IMAGE_NEEDS: _as_json(image_needs(spec)),
         **_IMAGE_SWITCHES,
     }
     if spec.backup_before_downgrade:
-        values["ASTRO_BACKUP_CLAIM"] = object_name(spec.name, backing.BACKUPS)
+        values[astro_names.BACKUP_CLAIM] = object_name(spec.name, backing.BACKUPS)
     pod["containers"][0]["env"] += [
         *({"name": name, "value": value} for name, value in values.items()),
         # Set by Kubernetes on every pod of a Job.
         {
-            "name": "ASTRO_JOB",
+            "name": astro_names.JOB,
             "valueFrom": {"fieldRef": {"fieldPath": "metadata.labels['job-name']"}},
         },
     ]

@@ -15,15 +15,16 @@ import pulumi
 
 from astro_pulumi.errors import ReleaseError
 from astro_pulumi.kubernetes.metadata import Manifest, labels
+from astro_pulumi.pod_files import astro_names
 
-COMPONENT: Final = "release"
+COMPONENT: Final = astro_names.RELEASE
 CURRENT_COMPONENT: Final = "current-release"
-FINDINGS: Final = "astro-pulumi/findings"
-NUMBER: Final = "astro-pulumi/release"
-RESTORES: Final = "astro-pulumi/restores"
-ASKED_FOR: Final = "astro-pulumi/asked-for"
-AIRFLOW_VERSION: Final = "astro-pulumi/airflow-version"
-RELEASES: Final = "astro-pulumi/releases"
+FINDINGS: Final = astro_names.FINDINGS
+NUMBER: Final = astro_names.RELEASE_NUMBER
+RESTORES: Final = astro_names.PREFIX + "restores"
+ASKED_FOR: Final = astro_names.PREFIX + "asked-for"
+AIRFLOW_VERSION: Final = astro_names.AIRFLOW_VERSION
+RELEASES: Final = astro_names.PREFIX + "releases"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,9 @@ import pulumi
 
 from astro_pulumi import stack_config
 from astro_pulumi.errors import ArgumentError
+from astro_pulumi.pod_files import astro_names
 
 DATABASE_KINDS: Final = ("embedded", "external")
-# As in `pod_files/astro_consents.py`.
-_SKIP_DAG_PARSE: Final = "astro-pulumi/skip-dag-parse"
-_MAX_REMOVED_DAGS: Final = "astro-pulumi/max-removed-dags"
-_ANY: Final = "any"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +78,11 @@ class OneTimeDecisions:
         skip, removed = self.skip_dag_parse, self.max_removed_dags
         given = {}
         if skip is not None:
-            given[_SKIP_DAG_PARSE] = str(skip)
+            given[astro_names.SKIP_DAG_PARSE] = str(skip)
         if is_rollback:  # DAGs that were added since then are meant to go
-            given[_MAX_REMOVED_DAGS] = _ANY
+            given[astro_names.MAX_REMOVED_DAGS] = astro_names.ANY
         elif removed is not None:
-            given[_MAX_REMOVED_DAGS] = f"{removed.release}:{removed.count}"
+            given[astro_names.MAX_REMOVED_DAGS] = f"{removed.release}:{removed.count}"
         return given
 
     def warnings(self, current: int, database: str) -> list[str]:

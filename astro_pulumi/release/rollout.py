@@ -21,9 +21,10 @@ from astro_pulumi.kubernetes.pods import AirflowEnvironment, airflow_pod, mount_
 from astro_pulumi.kubernetes.resources import KubernetesObject
 from astro_pulumi.kubernetes.rights import rights
 from astro_pulumi.naming import ROLLOUT
+from astro_pulumi.pod_files import astro_names
 from astro_pulumi.spec import DeploymentSpec, Resources
 
-INPUTS: Final = "astro-pulumi/inputs"
+INPUTS: Final = astro_names.PREFIX + "inputs"
 _SECRETS: Final = "/run/secrets/rollout"
 _RESOURCES: Final = Resources(
     requests={"cpu": "10m", "memory": "64Mi", "ephemeral-storage": "1Mi"},
@@ -55,9 +56,9 @@ def rollout_job(
     container["command"] = ["python", "-ES", f"{FILES}/rollout_job.py"]
     names = [workload["metadata"]["name"] for workload in workloads]
     container["env"] += [
-        {"name": "ASTRO_DEPLOYMENT", "value": spec.name},
-        {"name": "ASTRO_WORKLOADS", "value": json.dumps(names)},
-        {"name": "ASTRO_ROLLOUT_TIMEOUT", "value": computed(str, spec.rollout_timeout)},
+        {"name": astro_names.DEPLOYMENT, "value": spec.name},
+        {"name": astro_names.WORKLOADS, "value": json.dumps(names)},
+        {"name": astro_names.ROLLOUT_TIMEOUT, "value": computed(str, spec.rollout_timeout)},
     ]
     for volume, sources in secret_volumes(environment, workloads).items():
         mount_files(pod, volume, sources, f"{_SECRETS}/{volume}")

@@ -70,5 +70,7 @@ def _refuse_both(given: Arguments, key: str, other: str) -> None:
 
 def _check_prefix(prefix: str, path: str) -> str:
     if not _PREFIX.match(prefix):
-        raise ArgumentError(path, f"{prefix!r} is not a valid prefix of variables, such as AIRFLOW_VAR_")
+        raise ArgumentError(
+            path, f"{prefix!r} is not a valid prefix of variables, such as AIRFLOW_VAR_"
+        )
     return prefix

@@ -1,6 +1,7 @@
 """The layers of the package, and limits on the size of modules and functions."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -103,3 +104,19 @@ def test_function_bodies_are_short() -> None:
         and (node.end_lineno or 0) - node.body[0].lineno >= MOST_FUNCTION_LINES
     }
     assert long == set()
+
+
+def test_names_of_the_package_and_of_pod_files_are_in_one_module() -> None:
+    shared = re.compile(
+        "astro-pulumi/.*|ASTRO_[A-Z_]+|app.kubernetes.io/(name|instance|component|managed-by)"
+    )
+    elsewhere = {
+        f"{path.relative_to(REPOSITORY)}:{node.lineno} {node.value}"
+        for path in ROOT.rglob("*.py")
+        if path.name != "astro_names.py"
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and shared.fullmatch(node.value)
+    }
+    assert elsewhere == set()
