@@ -81,6 +81,7 @@ class Deployment(pulumi.ComponentResource):
     def __init__(
         self, name: str, args: DeploymentArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
+        """Register the component and the objects of a deploy, step by step."""
         super().__init__("astro:index:Deployment", name, None, opts)
         args, rollback = self._read_arguments(name, args)
         spec, decisions = self._spec, self._decisions

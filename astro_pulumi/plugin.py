@@ -47,6 +47,7 @@ class AstroProvider(ComponentProvider):
     """Pulumi's component provider, with errors in the user's words."""
 
     def __init__(self) -> None:
+        """Analyse the components, and complete their schema."""
         super().__init__(_COMPONENTS, PACKAGE, version=version("astro-pulumi"))
         self.analysed = self.schema or "{}"
         self.schema = json.dumps(completed(self.analysed))

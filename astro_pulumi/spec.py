@@ -374,7 +374,7 @@ class DeploymentSpec:
         return self.autoscaling.type == "keda" and any(q.is_scaled for q in self.worker_queues)
 
     def queues_served(self, queue: WorkerQueue) -> tuple[str, ...]:
-        """The Celery queues that the workers of `queue` take tasks from.
+        """Return the Celery queues that the workers of `queue` take tasks from.
 
         Those of the default queue also take the tasks of the names that a default queue has elsewhere,
         unless a queue of this name exists.
