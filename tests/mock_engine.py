@@ -130,12 +130,14 @@ def run(
     seen: Program | None = None,
     config: Mapping[str, str] | None = None,
 ) -> Program:
-    """Runs `program`; its Output or value becomes `result`.
+    """Run `program`. Its Output or value becomes `result`.
 
-    :param known: outputs that a provider answers with, by resource name or function token, in place of
-        the inputs.
-    :param seen: what is registered is added to it, also when the program fails.
-    :param config: the stack's configuration, such as `{"astro:rollbackTo": "3"}`.
+    Args:
+        program: The program.
+        preview: Whether it is a preview.
+        known: Responses of a provider, by resource name or function token, in place of the inputs.
+        seen: Collects the registered resources, also if the program fails.
+        config: The stack's configuration, such as `{"astro:rollbackTo": "3"}`.
     """
     set_all_config(dict(config or {}))
     seen = seen or Program()

@@ -84,12 +84,13 @@ def restored(args: Mapping[str, Any], configuration: Mapping[str, Any]) -> dict[
 
 
 def fingerprint(configuration: pulumi.Output[str], source: pulumi.Input[str]) -> pulumi.Output[str]:
-    """Return eight hex digits that change when the content of a release does.
+    """Return eight hex digits that change with the content of a release.
 
-    They are no secret, even if somebody gave a secret for an image's name.
+    They are not a secret, even if the image's name is one.
 
-    :param configuration: what `recorded` has returned.
-    :param source: what the image is made of, or its reference.
+    Args:
+        configuration: The result of `recorded`.
+        source: Content hash or reference of the image.
     """
 
     def digest(known: Sequence[str]) -> str:

@@ -85,9 +85,10 @@ def existence_hook(
 
 
 def require(image: str, login: str | None) -> None:
-    """Raise if the registry says that it does not have an image.
+    """Raise if the registry reports that it does not have an image.
 
-    :raises ReleaseError: with the reference.
+    Raises:
+        ReleaseError: With the reference.
     """
     if is_gone(image, login):
         raise ReleaseError(

@@ -16,9 +16,8 @@ def frozen_processes(
 ) -> Iterator[None]:
     """Freeze a command and all its processes for the body of a `with`, and kill them at its end.
 
-    The CLI puts its plugins into process groups of their own: a signal to its group does not reach them.
-
-    :param may_die: asked while all are frozen; when it says no, they go on for a moment.
+    The CLI puts its plugins into process groups of their own, which a signal to its own group does not reach.
+    `may_die` is called while all processes are frozen. If it returns False, they continue for a moment.
     """
     while True:
         processes = _freeze(process.pid)

@@ -107,9 +107,9 @@ class Released:
         when: Callable[[str], bool],
         frozen: Callable[[], None] = lambda: None,
     ) -> None:
-        """Begins a command, and kills it with all its processes when `when` is true of what it has said.
+        """Start a command, and kill it with all its processes when `when` is true for its output.
 
-        :param frozen: happens just before, while Pulumi cannot do anything any more.
+        `frozen` is called just before, while Pulumi cannot do anything any more.
         """
         log = self.directory.parent / "killed.log"
         with log.open("w") as output:

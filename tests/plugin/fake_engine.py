@@ -60,10 +60,11 @@ class Construction:
 
 
 class FakeEngine(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.EngineServicer):
-    """A resource monitor and engine that carry nothing out.
+    """A resource monitor and engine without any effect.
 
-    :param before: inputs that resources had before, by name: those are updated, not created.
-    :param refusal: what it says to a program that asks for another version of Pulumi.
+    Args:
+        before: Earlier inputs of resources by name. Such resources are updated, not created.
+        refusal: Answer to a program that requires another version of Pulumi.
     """
 
     def __init__(
@@ -183,11 +184,13 @@ class Plugin:
         cluster: Mapping[str, Mapping[str, Any]] | None = None,
         before: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> Construction:
-        """Constructs a component.
+        """Construct a component.
 
-        :param cluster: the objects that can be read, by id: `namespace/name`.
-        :param before: inputs that children had before, by name: those are updated, not created.
-        :raises grpc.RpcError: as the engine would see it.
+        `cluster` has the objects that can be read, by id: `namespace/name`. `before` has earlier inputs of
+        children by name: such children are updated, not created.
+
+        Raises:
+            grpc.RpcError: As the engine would receive it.
         """
         engine = FakeEngine(preview, cluster, before)
         self._engine.said.clear()
@@ -216,9 +219,11 @@ class Plugin:
 
 @contextmanager
 def started_plugin(directory: Path, refusal: str | None = None) -> Iterator[Plugin]:
-    """The plugin process of this repository, for a program in `directory`.
+    """Run the plugin process of this repository for a program in `directory`.
 
-    :param refusal: as of `FakeEngine`.
+    Args:
+        directory: The directory.
+        refusal: See `FakeEngine`.
     """
     engine = FakeEngine(refusal=refusal)
     with _served(engine) as address:
