@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import json
 import threading
 from collections.abc import Iterator
@@ -129,7 +130,9 @@ def check_before_job(hooks: Hooks, image: str, **arguments: Any) -> None:
         existence_hook(given, pulumi.Output.from_input(image))
         await hooks.checks[-1](None)
 
-    asyncio.run(check())
+    # `asyncio.run` would leave the thread without an event loop, which other tests need.
+    with contextlib.closing(asyncio.new_event_loop()) as loop:
+        loop.run_until_complete(check())
 
 
 def test_an_image_that_is_not_there_fails_the_deploy_before_the_release_job(hooks: Hooks) -> None:
