@@ -55,7 +55,6 @@ class Resource:
     retain_on_delete: bool
     protect: bool
     parent: str  # name of a resource
-    replacement_trigger: Any
     needs: frozenset[tuple[str, str]]  # type and name of parent and dependencies
 
     @classmethod
@@ -74,8 +73,14 @@ class Resource:
                 for urn in (*request.dependencies, request.parent)
                 if urn
             ),
-            replacement_trigger=plain(json_format.MessageToDict(request.replacement_trigger)),
         )
+
+    @property
+    def replaced_with(self) -> str | None:
+        """The value whose change replaces the object."""
+        metadata = self.inputs.get("metadata") or {}
+        value: str | None = (metadata.get("annotations") or {}).get("astro-pulumi/replaced-with")
+        return value
 
     @property
     def kind(self) -> str:

@@ -1,11 +1,12 @@
 """Recreate objects that an interrupted `destroy` left in deletion.
 
 Pulumi's state still has such an object, and `up` would call it unchanged. So objects have the value of a
-random string as their replacement trigger. A `destroy` deletes that string before the objects; the next `up`
-creates another string, which replaces the objects.
+random string in an annotation whose change replaces them. A `destroy` deletes that string before the
+objects; the next `up` creates another string, which replaces the objects.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import pulumi
 import pulumi_random as random
@@ -16,14 +17,21 @@ from astro_pulumi.naming import object_name
 def replacement_trigger(
     deployment: str, stage: str, after: Sequence[pulumi.Resource], parent: pulumi.Resource
 ) -> pulumi.Output[str]:
-    """Create the replacement trigger of the objects that depend on `after` only.
+    """Create the value that replaces the objects that depend on `after` only.
 
-    A trigger is not a dependency, so Pulumi deletes in the order of the longest path of dependencies below
-    (`ScheduleDeletes` in its step generator). The first string is as deep as the objects. The second depends
-    on it and is deleted before them.
+    The value comes without the dependency on its string. Pulumi deletes in the order of the longest path of
+    dependencies below (`ScheduleDeletes` in its step generator). The first string is as deep as the objects.
+    The second depends on it and is deleted before them.
     """
     level = _random_string(object_name(deployment, f"{stage}-level"), after, parent)
-    return _random_string(object_name(deployment, f"{stage}-trigger"), [level], parent).result
+    trigger = _random_string(object_name(deployment, f"{stage}-trigger"), [level], parent)
+
+    async def value() -> Any:
+        known = await trigger.result.future()
+        # The preview of a new string does not know it.
+        return pulumi.Output.from_input(pulumi.UNKNOWN) if known is None else known
+
+    return pulumi.Output.from_input(value())
 
 
 def _random_string(

@@ -20,6 +20,9 @@ NOT_AWAITED: Final = {"pulumi.com/waitFor": "condition=Progressing"}
 # it behind. Without it the next deploy ends in a conflict with the field manager of the killed one. Since
 # 4.29 pulumi-kubernetes takes over nothing unless its `upsertExistingObjects` is set, and needs this as well.
 ADOPTED: Final = {"pulumi.com/patchForce": "true"}
+# A change of its value replaces the object. Not Pulumi's option `replacement_trigger`: with it a transform
+# that returns the options it got fails (pulumi 3.272, `_transformation_resource_options`).
+REPLACED_WITH: Final = astro_names.PREFIX + "replaced-with"
 
 
 def object_name(deployment: str, component: str) -> str:

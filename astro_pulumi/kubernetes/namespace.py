@@ -31,5 +31,5 @@ def make_namespace(deployment: str, parent: pulumi.Resource) -> pulumi.Output[st
         },
     }
     trigger = replacement_trigger(deployment, "namespace", [suffix], parent)
-    opts = pulumi.ResourceOptions(parent=parent, replacement_trigger=trigger)
-    return KubernetesObject(deployment, manifest, opts).object_name
+    opts = pulumi.ResourceOptions(parent=parent)
+    return KubernetesObject(deployment, manifest, opts, trigger).object_name

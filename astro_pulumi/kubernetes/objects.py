@@ -84,8 +84,8 @@ class Objects:
                 retain_on_delete=retain_on_delete,
                 ignore_changes=ignore_changes,
                 hooks=hooks,
-                replacement_trigger=triggers[0] if len(triggers) == 1 else triggers or None,
             ),
+            pulumi.Output.all(*triggers).apply("-".join) if len(triggers) > 1 else trigger,
         )
 
     def make_rights(self, component: str, manifests: list[Manifest]) -> list[KubernetesObject]:

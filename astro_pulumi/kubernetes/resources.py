@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import pulumi
 
-from astro_pulumi.kubernetes.metadata import ADOPTED, Manifest
+from astro_pulumi.kubernetes.metadata import ADOPTED, REPLACED_WITH, Manifest
 
 # Registered by manifest instead of by pulumi-kubernetes' classes: importing those takes 0.4 s of every
 # preview and up, and they add nothing to plain data.
@@ -22,22 +22,39 @@ class KubernetesObject(pulumi.CustomResource):
     status: pulumi.Output[dict[str, Any]]
     """Of a Service."""
 
-    def __init__(self, name: str, manifest: Manifest, opts: pulumi.ResourceOptions) -> None:
-        """Register a manifest."""
+    def __init__(
+        self,
+        name: str,
+        manifest: Manifest,
+        opts: pulumi.ResourceOptions,
+        replaced_with: pulumi.Output[str] | None = None,
+    ) -> None:
+        """Register a manifest.
+
+        Args:
+            name: Name of the resource.
+            manifest: The object.
+            opts: Options of the resource.
+            replaced_with: Value whose change replaces the object.
+        """
         kind = manifest["kind"]
+        added: Manifest = dict(ADOPTED)
+        if replaced_with is not None:
+            added[REPLACED_WITH] = replaced_with
         super().__init__(
             type_token(manifest["apiVersion"], kind),
             name,
             {
                 **({"status": None} if kind == "Service" else {}),
                 **manifest,
-                "metadata": _adopted(manifest["metadata"]),
+                "metadata": _annotated(manifest["metadata"], added),
             },
             pulumi.ResourceOptions.merge(
                 pulumi.ResourceOptions(
                     version=VERSION,
                     additional_secret_outputs=_SECRET_OUTPUTS.get(kind),
-                    # The provider decides the same, but Pulumi does not ask it for a replacement trigger.
+                    replace_on_changes=[f'metadata.annotations["{REPLACED_WITH}"]'],
+                    # The provider decides the same when it is the one that replaces.
                     delete_before_replace="name" in manifest["metadata"],
                 ),
                 opts,
@@ -50,12 +67,13 @@ class KubernetesObject(pulumi.CustomResource):
         return self.metadata["name"]
 
 
-def _adopted(metadata: Manifest) -> Manifest:
-    """Return `metadata` with the annotation that allows taking over an existing object."""
+def _annotated(metadata: Manifest, added: Manifest) -> Manifest:
+    """Return `metadata` with more annotations."""
     given = metadata.get("annotations", {})
     if isinstance(given, pulumi.Output):
-        return {**metadata, "annotations": given.apply(lambda known: {**known, **ADOPTED})}
-    return {**metadata, "annotations": {**given, **ADOPTED}}
+        both = pulumi.Output.all(given, added)
+        return {**metadata, "annotations": both.apply(lambda known: {**known[0], **known[1]})}
+    return {**metadata, "annotations": {**given, **added}}
 
 
 def type_token(api_version: str, kind: str) -> str:

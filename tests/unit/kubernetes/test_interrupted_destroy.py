@@ -35,16 +35,19 @@ def test_a_destroy_deletes_the_trigger_before_the_object(given: dict[str, object
     deep = depths(program)
     late = []
     for resource in program:
-        trigger = resource.replacement_trigger
+        trigger = resource.replaced_with
         if isinstance(trigger, list):  # the origin is replaced with each release too
             trigger = trigger[0]
         if not resource.type.startswith("kubernetes:") or is_kept(resource):
             assert not trigger, resource.name
             continue
         assert trigger, f"{resource.kind} {resource.name} has no trigger"
-        if resource.name.endswith(("-current-release", "-content")):
+        if resource.name.endswith(("-current-release", "-content", "-origin")):
             continue  # deleted at the very start, in milliseconds
-        string = ("random:index/randomString:RandomString", trigger.removeprefix("string-of-"))
+        string = (
+            "random:index/randomString:RandomString",
+            trigger.removeprefix("string-of-"),
+        )
         if deep[string] < deep[resource.type, resource.name]:
             late.append(f"{resource.kind} {resource.name}")
     assert late == []
@@ -61,9 +64,7 @@ def is_kept(resource: Resource) -> bool:
 
 def test_the_workloads_go_before_what_they_need() -> None:
     program = deploy(arguments())
-    triggers = {
-        r.name: r.replacement_trigger for r in program if r.kind in ("Deployment", "StatefulSet")
-    }
+    triggers = {r.name: r.replaced_with for r in program if r.kind in ("Deployment", "StatefulSet")}
     assert triggers["analytics-scheduler"] == "string-of-analytics-workloads-trigger"
     assert triggers["analytics-postgresql"] == "string-of-analytics-objects-trigger"
 

@@ -28,7 +28,11 @@ def test_the_first_preview_does_not_know_the_owner_yet() -> None:
 def test_later_previews_know_it_and_have_nothing_to_change() -> None:
     """The state has the ConfigMap then, and Pulumi answers from it."""
     metadata = {"name": "analytics-owner", "uid": "uid-of-analytics-owner"}
-    known: Mapping[str, Mapping[str, Any]] = {"analytics-owner": {"metadata": metadata}}
+    trigger = "analytics-objects-trigger"
+    known: Mapping[str, Mapping[str, Any]] = {
+        "analytics-owner": {"metadata": metadata},
+        trigger: {"result": f"string-of-{trigger}"},
+    }
     planned, done = deploy(DATA, preview=True, known=known), deploy(DATA)
     assert owner_uid(planned) == "uid-of-analytics-owner"
     # But for what only the release Job knows, all is as it was deployed.

@@ -56,7 +56,7 @@ def test_the_current_release_lists_the_others(program: Program) -> None:
 def test_no_time_and_no_person_makes_a_second_up_differ(program: Program) -> None:
     """Who and when are in an object of their own, which keeps what it was made with for one number."""
     origin = program.get("analytics-origin", "ConfigMap")
-    assert origin.replacement_trigger == ["string-of-analytics-objects-trigger", "7"]
+    assert origin.replaced_with == "string-of-analytics-objects-trigger-7"
     job = program.get("analytics-release-job", "Job")
     assert FINDINGS not in job.inputs["metadata"]["annotations"]
 
