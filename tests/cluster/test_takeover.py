@@ -200,7 +200,7 @@ def test_the_database_of_the_helm_chart(
     airflow.wait_for_dag("keeper", 120)
     run = airflow.start_run("keeper")
     assert airflow.wait_for_run("keeper", run, seconds=120) == "success"
-    with pytest.raises(AirflowError, match="401|403"):  # Airflow 2 answers 403
+    with pytest.raises(AirflowError, match=r"401|403"):  # Airflow 2 answers 403
         client(takeover.outputs["webserver_url"], "admin", "admin").get("dags")
     kept = server.contents(name).split("|")
     assert (kept[0], kept[2]) == (before.split("|")[0], before.split("|")[2])
