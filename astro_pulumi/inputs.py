@@ -53,3 +53,14 @@ def has_output(value: Any) -> bool:
     if isinstance(value, list | tuple):
         return any(has_output(item) for item in value)
     return False
+
+
+def with_integers(value: Any) -> Any:
+    """Return `value` with whole numbers as integers: other languages send only floats."""
+    if isinstance(value, pulumi.Output):
+        return value.apply(with_integers)
+    if isinstance(value, Mapping):
+        return {key: with_integers(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [with_integers(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value

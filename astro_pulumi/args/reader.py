@@ -15,7 +15,7 @@ import pulumi
 
 from astro_pulumi.args.defaults import DEFAULTS
 from astro_pulumi.errors import ArgumentError
-from astro_pulumi.inputs import computed
+from astro_pulumi.inputs import computed, with_integers
 
 T = TypeVar("T")
 # Gets a value and its path; returns the value, perhaps in another form, or raises.
@@ -189,7 +189,7 @@ class Arguments:
 
     def mapping(self, key: str) -> Mapping[str, Any]:
         """Return a mapping of anything; empty if it is not given."""
-        values: Mapping[str, Any] = _with_integers(self._mapping(key))
+        values: Mapping[str, Any] = with_integers(self._mapping(key))
         return values
 
     def _mapping(self, key: str) -> Mapping[str, Any]:
@@ -205,7 +205,7 @@ class Arguments:
             if not isinstance(value, Mapping):
                 path = f"{self.path(key)}[{index}]"
                 raise ArgumentError(path, f"must be a mapping, not {_kind(value)}")
-        return [_with_integers(value) for value in values]
+        return [with_integers(value) for value in values]
 
     def _list(self, key: str, default: Sequence[Any]) -> Sequence[Any]:
         values = self._values.get(key, default)
@@ -247,17 +247,6 @@ class Arguments:
             name: computed(partial(_quantity, path=f"{self.path(key)}[{name!r}]"), value)
             for name, value in self._mapping(key).items()
         }
-
-
-def _with_integers(value: Any) -> Any:
-    """Return `value` with whole numbers as integers: other languages send only floats."""
-    if isinstance(value, pulumi.Output):
-        return value.apply(_with_integers)
-    if isinstance(value, Mapping):
-        return {key: _with_integers(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_with_integers(item) for item in value]
-    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _string(value: Any, path: str) -> str:

@@ -14,6 +14,8 @@ from typing import Any, Final
 
 import pulumi
 
+from astro_pulumi.inputs import with_integers
+
 # Argument -> why a rollback takes it from the program and not from the release.
 NOT_RESTORED: Final[Mapping[str, str]] = {
     "project": "the release has its image",
@@ -58,19 +60,12 @@ def recorded(args: Mapping[str, Any]) -> pulumi.Output[str]:
     The text is the same whether a value was given as it is, as an Output, or by another language.
     """
     return pulumi.Output.from_input(_replace_outputs(_restorable(args), _open)).apply(
-        lambda known: json.dumps(_as_json(known), sort_keys=True)
+        lambda known: json.dumps(with_integers(known), sort_keys=True, default=_enum_value)
     )
 
 
-def _as_json(value: Any) -> Any:
-    """Return `value` with enums as their values and whole numbers as integers."""
-    if isinstance(value, Mapping):
-        return {key: _as_json(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_as_json(item) for item in value]
-    if isinstance(value, Enum):
-        return value.value
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+def _enum_value(member: Enum) -> Any:
+    return member.value
 
 
 def restored(args: Mapping[str, Any], configuration: Mapping[str, Any]) -> dict[str, Any]:

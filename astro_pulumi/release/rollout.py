@@ -85,14 +85,7 @@ def inputs_hash(workloads: Sequence[Manifest]) -> pulumi.Output[str]:
 def _fingerprint(workloads: Sequence[Manifest], values: Sequence[Any]) -> str:
     following = iter(values)
     text = _dump(workloads, lambda _: next(following))
-    # From other languages whole numbers arrive as floats.
-    text = json.dumps(json.loads(text, parse_float=_number), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _number(text: str) -> int | float:
-    number = float(text)
-    return int(number) if number.is_integer() else number
 
 
 def _dump(workloads: Sequence[Manifest], replace_output: Callable[[Any], Any]) -> str:
