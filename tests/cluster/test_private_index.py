@@ -3,7 +3,6 @@
 import base64
 import contextlib
 import functools
-import http.client
 import io
 import ipaddress
 import itertools
@@ -14,7 +13,6 @@ import socket
 import subprocess
 import sys
 import tarfile
-import time
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -29,6 +27,7 @@ from astro_pulumi.project.build_secrets import CARRIER, pack
 from local.platform import Platform
 from local.stack import Stack
 from tests.cluster.conftest import STACK_NAME, copy_program
+from tests.cluster.servers import wait_for_login
 
 SOURCE = Path(__file__).parent / "private_index"
 SERVER = "pypiserver==2.4.2"
@@ -96,7 +95,7 @@ def running_server(folder: Path, index: Index) -> Iterator[None]:
         subprocess.Popen(command, stdout=log, stderr=log) as process,
     ):
         try:
-            wait_for_login(index)
+            wait_for_login(index.address, "/simple/acme-etl/")
             yield
         finally:
             process.terminate()
@@ -126,23 +125,6 @@ def write_wheel(folder: Path) -> None:
             f"{about}/RECORD",
             f"acme_etl.py,,\n{about}/METADATA,,\n{about}/WHEEL,,\n{about}/RECORD,,\n",
         )
-
-
-def wait_for_login(index: Index) -> None:
-    """Return when the index refuses who has no login."""
-    deadline = time.monotonic() + 30
-    while True:
-        connection = http.client.HTTPConnection(index.address, timeout=5)
-        try:
-            connection.request("GET", "/simple/acme-etl/")
-            assert connection.getresponse().status == http.HTTPStatus.UNAUTHORIZED
-        except OSError:
-            assert time.monotonic() < deadline, "the index does not answer"
-            time.sleep(0.1)
-        else:
-            return
-        finally:
-            connection.close()
 
 
 @pytest.fixture(scope="module")

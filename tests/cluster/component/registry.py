@@ -1,10 +1,8 @@
 """An image registry that wants a login, on loopback: Debian's docker-registry."""
 
 import contextlib
-import http.client
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +11,7 @@ import bcrypt
 import yaml
 
 from local import packages
+from tests.cluster.servers import wait_for_login
 
 USERNAME = "pusher"
 
@@ -61,24 +60,7 @@ def running(directory: Path, password: str) -> Iterator[Registry]:
         subprocess.Popen(command, stdout=log, stderr=log) as process,
     ):
         try:
-            wait_for_login(registry)
+            wait_for_login(registry.push_server, "/v2/")
             yield registry
         finally:
             process.terminate()
-
-
-def wait_for_login(registry: Registry) -> None:
-    """Returns when the registry asks who is there."""
-    deadline = time.monotonic() + 30
-    while True:
-        connection = http.client.HTTPConnection(registry.push_server, timeout=5)
-        try:
-            connection.request("GET", "/v2/")
-            assert connection.getresponse().status == http.HTTPStatus.UNAUTHORIZED
-        except OSError:
-            assert time.monotonic() < deadline, "the registry does not answer"
-            time.sleep(0.1)
-        else:
-            return
-        finally:
-            connection.close()

@@ -3,24 +3,10 @@
 import pulumi
 
 import astro_pulumi as astro
+from tests.cluster.pod_sizes import larger, parser, service, small
 
 config = pulumi.Config()
 node_port = config.require_int("nodePort")
-# Old and new pods beside each other on two cores: Airflow needs its CPU when it starts, and little after.
-requests = {"cpu": "25m", "memory": "512Mi"}
-small = astro.ProcessArgs(
-    resources=astro.ResourcesArgs(requests=requests, limits={"cpu": "1", "memory": "1Gi"})
-)
-# The release Job, which parses the DAGs, has what the dag-processor has.
-parser = astro.ProcessArgs(
-    resources=astro.ResourcesArgs(requests=requests, limits={"cpu": "2", "memory": "2Gi"})
-)
-larger = astro.ResourcesArgs(
-    requests={"cpu": "25m", "memory": "750Mi"}, limits={"cpu": "1", "memory": "1500Mi"}
-)
-service = astro.ResourcesArgs(
-    requests={"cpu": "25m", "memory": "256Mi"}, limits={"cpu": "2", "memory": "1Gi"}
-)
 
 airflow = astro.Deployment(
     "soak",
