@@ -248,7 +248,12 @@ class Deployment(pulumi.ComponentResource):
         )
         consents = self._decisions.job_annotations(is_rollback=rollback is not None)
         manifest = release_job.release_job(self._spec, environment, content, consents)
-        return self._objects.make("release-job", manifest, depends_on=[*after, *rights])
+        return self._objects.make(
+            "release-job",
+            manifest,
+            depends_on=[*after, *rights],
+            ignore_changes=release_job.RAISED_BY_THE_POD,
+        )
 
     def _show_warnings(self, findings: pulumi.Output[Mapping[str, Any]]) -> None:
         """Warn of decisions that are ignored, and of what the release Job has found."""

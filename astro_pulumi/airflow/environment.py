@@ -80,6 +80,7 @@ _REFUSED: Final = {
     astro_names.DATABASE_DOWNGRADE: _USE + "`database_downgrade`",
     astro_names.HISTORY_LIMIT: _USE + "`history_limit`",
     astro_names.LEASE_PATIENCE: _USE + "`timeouts.release_job`",
+    astro_names.JOB_DEADLINE: _USE + "`timeouts.release_job`",
     astro_names.ROLLOUT_TIMEOUT: _USE + "`timeouts.rollout`",
     **dict.fromkeys(
         (

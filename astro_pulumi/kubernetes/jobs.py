@@ -21,6 +21,7 @@ def job(
     annotations: Mapping[str, str] = MappingProxyType({}),
     *,
     patch: Mapping[str, Any] | None = None,
+    starts_within: int | None = None,
 ) -> Manifest:
     """Build a Job of `pod`, with the service account of the component.
 
@@ -33,6 +34,8 @@ def job(
         deadline: Deadline in seconds.
         annotations: Annotations of the Job.
         patch: Patch of the pod template. Default: the patch for all Airflow pods.
+        starts_within: Seconds until the pod runs, after which the Job fails. The pod then has to raise the
+            Job's own deadline to `job_deadline(deadline)`. Default: the deadline.
     """
     # Otherwise the user reads only "exit code 1".
     pod["containers"][0]["terminationMessagePolicy"] = "FallbackToLogsOnError"
@@ -63,7 +66,13 @@ def job(
         "spec": {
             "backoffLimit": 0,
             # Only if the pod never starts: this deadline deletes the pod with its log.
-            "activeDeadlineSeconds": computed(lambda seconds: seconds + 60, deadline),
+            "activeDeadlineSeconds": starts_within or job_deadline(deadline),
             "template": template,
         },
     }
+
+
+def job_deadline(deadline: pulumi.Input[int]) -> pulumi.Input[int]:
+    """Return the deadline in seconds of a Job whose pod has `deadline`."""
+    seconds: pulumi.Input[int] = computed(lambda known: known + 60, deadline)
+    return seconds

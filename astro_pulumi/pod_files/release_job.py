@@ -88,7 +88,9 @@ def main() -> None:
         **workloads.instance_labels(deployment),
         astro_names.MANAGED_BY_LABEL: astro_names.MANAGER,
     }
-    own_job = cluster.request("GET", jobs.JOBS, job)
+    # Until now the Job had a short deadline, for an image that cannot be pulled or a pod without a node.
+    deadline = {"activeDeadlineSeconds": int(os.environ[astro_names.JOB_DEADLINE])}
+    own_job = cluster.patch(jobs.JOBS, job, {"spec": deadline})
     lease = Lease(
         cluster,
         f"{deployment}-{astro_names.RELEASE_JOB}",

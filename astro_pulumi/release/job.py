@@ -10,7 +10,7 @@ from astro_pulumi.airflow.database_needs import database_needs
 from astro_pulumi.airflow.image_needs import image_needs
 from astro_pulumi.inputs import computed
 from astro_pulumi.kubernetes import backing
-from astro_pulumi.kubernetes.jobs import job
+from astro_pulumi.kubernetes.jobs import job, job_deadline
 from astro_pulumi.kubernetes.metadata import Manifest
 from astro_pulumi.kubernetes.pods import AirflowEnvironment, airflow_pod
 from astro_pulumi.kubernetes.rights import rights
@@ -28,7 +28,8 @@ _RULES: Final[list[Manifest]] = [
     },
     # Count the releases, forget the oldest.
     {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "list", "delete"]},
-    # Report what it found, as an annotation on itself; downgrade the database in another image.
+    # Raise its own deadline, report what it found as an annotation on itself; downgrade the database in
+    # another image.
     {
         "apiGroups": ["batch"],
         "resources": ["jobs"],
@@ -46,6 +47,10 @@ _IMAGE_SWITCHES: Final = {
     "_AIRFLOW_DB_UPGRADE": "",
     "_AIRFLOW_WWW_USER_CREATE": "",
 }
+# For the pod's node and image. Deployments in Kubernetes have the same limit.
+STARTS_WITHIN: Final = 600
+# The pod raises it when it runs: `STARTS_WITHIN` is a limit for the start only.
+RAISED_BY_THE_POD: Final = ["spec.activeDeadlineSeconds"]
 # A dump is made by a Job like the database's own pod.
 _BACKUP_RULE: Final[Manifest] = {
     "apiGroups": ["apps"],
@@ -81,6 +86,7 @@ def release_job(
         astro_names.DATABASE_DOWNGRADE: spec.database_downgrade,
         astro_names.HISTORY_LIMIT: computed(str, spec.history_limit),
         astro_names.LEASE_PATIENCE: computed(lambda seconds: str(seconds // 2), deadline),
+        astro_names.JOB_DEADLINE: computed(str, job_deadline(deadline)),
         astro_names.DATABASE_NEEDS: _as_json(database_needs(spec)),
         astro_names.IMAGE_NEEDS: _as_json(image_needs(spec)),
         **_IMAGE_SWITCHES,
@@ -95,7 +101,7 @@ def release_job(
             "valueFrom": {"fieldRef": {"fieldPath": "metadata.labels['job-name']"}},
         },
     ]
-    return job(spec, RELEASE_JOB, pod, deadline, dict(consents))
+    return job(spec, RELEASE_JOB, pod, deadline, dict(consents), starts_within=STARTS_WITHIN)
 
 
 def _as_json(needs: dict[str, Any]) -> pulumi.Input[str]:

@@ -24,13 +24,21 @@ def job(config: Mapping[str, str] | None = None, **arguments: Any) -> Resource:
 def test_it_has_time_limits_of_its_own_and_its_log_outlives_them(folder: Path) -> None:
     """A pod that its own limit ends stays, with its log; that of the Job takes pods away."""
     made = job(timeouts={"release_job": 300}, termination_grace_period_seconds=100)
-    of_pod, of_job = made.pod["activeDeadlineSeconds"], made.inputs["spec"]["activeDeadlineSeconds"]
+    of_pod = made.pod["activeDeadlineSeconds"]
+    (of_job,) = (one for one in made.container["env"] if one["name"] == "ASTRO_JOB_DEADLINE")
     engine = int(made.inputs["metadata"]["annotations"]["pulumi.com/timeoutSeconds"])
     assert of_pod == 300 + 100
-    assert of_pod < of_job < engine
+    assert of_pod < int(of_job["value"]) < engine
     assert made.container["terminationMessagePolicy"] == "FallbackToLogsOnError"
     assert made.inputs["spec"]["backoffLimit"] == 0
     assert "ttlSecondsAfterFinished" not in made.inputs["spec"]
+
+
+def test_a_pod_that_cannot_start_ends_it_before_its_own_time_limit(folder: Path) -> None:
+    """An image that nodes may not pull would be waited for as long as a migration takes."""
+    short, long = job(timeouts={"release_job": 60}), job(timeouts={"release_job": 86_400})
+    assert short.inputs["spec"]["activeDeadlineSeconds"] == 600
+    assert long.inputs["spec"]["activeDeadlineSeconds"] == 600
 
 
 @pytest.mark.parametrize(
