@@ -18,24 +18,30 @@ from astro_pulumi.generated import (
 from astro_pulumi.image import deployed_image
 from astro_pulumi.inputs import computed
 from astro_pulumi.kubernetes import (
-    accounts,
     autoscaling,
-    availability,
-    backing,
-    exposure,
     monitoring,
-    network,
     pgbouncer,
+    service_accounts,
     workloads,
 )
-from astro_pulumi.kubernetes.airflow_environment import make_environment, make_files
-from astro_pulumi.kubernetes.embedded import make_broker, make_database
+from astro_pulumi.kubernetes.config_maps_and_secrets import (
+    AirflowEnvironment,
+    make_environment,
+    make_files,
+)
+from astro_pulumi.kubernetes.disruption_budgets import disruption_budgets
+from astro_pulumi.kubernetes.embedded_services import make_broker, make_database, replicas_warning
 from astro_pulumi.kubernetes.interrupted_destroy import replacement_trigger
-from astro_pulumi.kubernetes.metadata import Manifest
+from astro_pulumi.kubernetes.labels import Manifest
 from astro_pulumi.kubernetes.namespace import make_namespace
-from astro_pulumi.kubernetes.objects import Objects
-from astro_pulumi.kubernetes.pods import AirflowEnvironment
-from astro_pulumi.kubernetes.resources import KubernetesObject
+from astro_pulumi.kubernetes.network_policies import network_policies
+from astro_pulumi.kubernetes.pulumi_resources import KubernetesObject, Objects
+from astro_pulumi.kubernetes.services_and_ingress import (
+    webserver_ingress,
+    webserver_route,
+    webserver_service,
+    webserver_url,
+)
 from astro_pulumi.naming import PGBOUNCER, PYTEST, RELEASE_JOB, ROLLOUT, STATSD
 from astro_pulumi.project.tests import missing_tests
 from astro_pulumi.pulumi_version import require_pulumi
@@ -92,7 +98,7 @@ class Deployment(pulumi.ComponentResource):
             self.namespace = self._find_or_make_namespace(name, spec.namespace)
         self._objects = Objects(name, self.namespace, self)
         pull_secret = self._find_or_make_pull_secret()
-        for component, policy in network.network_policies(spec).items():
+        for component, policy in network_policies(spec).items():
             self._objects.make(component, policy)
         checked = check_database_change(spec, decisions.database_change, self)
         urls = service_urls(spec, passwords, self.namespace, checked)
@@ -100,13 +106,13 @@ class Deployment(pulumi.ComponentResource):
             spec, self._objects, self.image, passwords, urls, pull_secret
         )
         account = self._objects.make(
-            "services", accounts.services_account(spec, pull_secret)
+            "services", service_accounts.services_account(spec, pull_secret)
         ).object_name
-        computed(self._warn, backing.warning(spec))
+        computed(self._warn, replicas_warning(spec))
         database = make_database(spec, self._objects, passwords["postgresql"], account)
         broker = make_broker(spec, self._objects, passwords["redis"], account)
-        self._watch_rights = self._objects.make_rights(
-            ROLLOUT, rollout.rollout_rights(spec, pull_secret)
+        self._rollout_role = self._objects.make_service_account_with_role(
+            ROLLOUT, rollout.rollout_role(spec, pull_secret)
         )
         pool = self._pool_connections(urls["plain_database_url"], account, database, environment)
         for manifest in monitoring.metrics_export(spec, account):
@@ -179,7 +185,7 @@ class Deployment(pulumi.ComponentResource):
             return None
         return self._objects.make_secret(
             "registry",
-            {".dockerconfigjson": accounts.docker_config(registry)},
+            {".dockerconfigjson": service_accounts.docker_config(registry)},
             type="kubernetes.io/dockerconfigjson",
         )
 
@@ -210,14 +216,12 @@ class Deployment(pulumi.ComponentResource):
     def _expose_webserver(self) -> pulumi.Output[str]:
         """Make the Service, Ingress and HTTPRoute of the webserver. Return its URL."""
         spec = self._spec
-        service = self._objects.make("webserver", exposure.webserver_service(spec))
+        service = self._objects.make("webserver", webserver_service(spec))
         if spec.exposure.ingress:
-            self._objects.make("webserver", exposure.webserver_ingress(spec, spec.exposure.ingress))
+            self._objects.make("webserver", webserver_ingress(spec, spec.exposure.ingress))
         if spec.exposure.http_route:
-            self._objects.make(
-                "webserver", exposure.webserver_route(spec, spec.exposure.http_route)
-            )
-        return exposure.webserver_url(spec, service.status, self.namespace)
+            self._objects.make("webserver", webserver_route(spec, spec.exposure.http_route))
+        return webserver_url(spec, service.status, self.namespace)
 
     def _run_tests(
         self, environment: AirflowEnvironment, account: pulumi.Output[str]
@@ -243,8 +247,8 @@ class Deployment(pulumi.ComponentResource):
         rollback: Rollback | None,
         after: list[KubernetesObject],
     ) -> KubernetesObject:
-        rights = self._objects.make_rights(
-            RELEASE_JOB, release_job.release_job_rights(self._spec, pull_secret)
+        rights = self._objects.make_service_account_with_role(
+            RELEASE_JOB, release_job.release_job_role(self._spec, pull_secret)
         )
         consents = self._decisions.job_annotations(is_rollback=rollback is not None)
         manifest = release_job.release_job(self._spec, environment, content, consents)
@@ -337,7 +341,7 @@ class Deployment(pulumi.ComponentResource):
         when the Job that watches the turn before has ended well.
         """
         spec = self._spec
-        for component, budget in availability.disruption_budgets(spec).items():
+        for component, budget in disruption_budgets(spec).items():
             self._objects.make(component, budget)
         is_upgrade = findings.apply(lambda found: bool(found.get("airflowChanged")))
         trigger = replacement_trigger(spec.name, "workloads", after, self)
@@ -368,7 +372,7 @@ class Deployment(pulumi.ComponentResource):
         return self._objects.make(
             f"{ROLLOUT}-{turn}",
             rollout.rollout_job(self._spec, environment, manifests),
-            depends_on=[*workloads, *self._watch_rights],
+            depends_on=[*workloads, *self._rollout_role],
         )
 
     def _warn(self, text: str | None) -> None:

@@ -1,1 +1,1 @@
-"""Pure builders of Kubernetes manifests: a `DeploymentSpec` in, plain data out. Nothing here acts."""
+"""Kubernetes objects: pure builders of manifests, and their registration as Pulumi resources."""

@@ -5,7 +5,7 @@ from typing import Any, Final
 from astro_pulumi.airflow.secrets import KEDA_CONNECTION
 from astro_pulumi.airflow.urls import existing_login
 from astro_pulumi.inputs import computed, formatted
-from astro_pulumi.kubernetes.metadata import SKIP_AWAIT, Manifest, labels
+from astro_pulumi.kubernetes.labels import SKIP_AWAIT, Manifest, labels
 from astro_pulumi.kubernetes.workloads import queue_label, worker_name
 from astro_pulumi.naming import AIRFLOW_CONTAINER, object_name
 from astro_pulumi.spec import DeploymentSpec, ExternalDatabase, ValueFrom, WorkerQueue

@@ -7,8 +7,8 @@ from typing import Any
 import pulumi
 
 from astro_pulumi.inputs import computed
-from astro_pulumi.kubernetes.metadata import Manifest, labels
-from astro_pulumi.kubernetes.pods import airflow_template
+from astro_pulumi.kubernetes.airflow_pods import airflow_template
+from astro_pulumi.kubernetes.labels import Manifest, labels
 from astro_pulumi.naming import object_name
 from astro_pulumi.spec import DeploymentSpec
 

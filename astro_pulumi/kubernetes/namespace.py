@@ -4,8 +4,8 @@ import pulumi
 import pulumi_random as random
 
 from astro_pulumi.kubernetes.interrupted_destroy import replacement_trigger
-from astro_pulumi.kubernetes.metadata import labels
-from astro_pulumi.kubernetes.resources import KubernetesObject
+from astro_pulumi.kubernetes.labels import labels
+from astro_pulumi.kubernetes.pulumi_resources import KubernetesObject
 from astro_pulumi.naming import object_name
 
 

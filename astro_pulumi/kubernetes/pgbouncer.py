@@ -14,18 +14,17 @@ from astro_pulumi.airflow.endpoints import PGBOUNCER_PORT, POOLED_DATABASE
 from astro_pulumi.airflow.urls import existing_login
 from astro_pulumi.errors import ArgumentError
 from astro_pulumi.inputs import computed
-from astro_pulumi.kubernetes.metadata import Manifest, selector
+from astro_pulumi.kubernetes.config_maps_and_secrets import file_source, variable_from
+from astro_pulumi.kubernetes.labels import Manifest, selector
 from astro_pulumi.kubernetes.pods import (
     container_security,
-    deployment,
-    file_source,
     mount_files,
     resources,
     service_pod,
     spread,
-    variable_from,
 )
-from astro_pulumi.kubernetes.service import port, service
+from astro_pulumi.kubernetes.services_and_ingress import port, service
+from astro_pulumi.kubernetes.workloads import deployment
 from astro_pulumi.naming import PGBOUNCER
 from astro_pulumi.pod_files.astro_urls import login_variable
 from astro_pulumi.spec import DeploymentSpec, PgBouncer, ValueFrom

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, Final
 
 import pulumi
@@ -11,22 +12,16 @@ from astro_pulumi.airflow.facts import LOGS, SIMPLE_AUTH_PASSWORDS, Process, Scr
 from astro_pulumi.airflow.file_sets import FILES
 from astro_pulumi.airflow.secrets import ADMIN
 from astro_pulumi.inputs import formatted
-from astro_pulumi.kubernetes.metadata import Manifest, selector
-from astro_pulumi.kubernetes.pods import (
-    AirflowEnvironment,
-    airflow_pod,
-    airflow_template,
-    container_security,
-    deployment,
-    resources,
-    spread,
-)
+from astro_pulumi.kubernetes.airflow_pods import airflow_pod, airflow_template
+from astro_pulumi.kubernetes.config_maps_and_secrets import AirflowEnvironment
+from astro_pulumi.kubernetes.labels import NOT_AWAITED, Manifest, labels, selector
+from astro_pulumi.kubernetes.pod_lifecycle import process_grace_period, worker_grace_period
+from astro_pulumi.kubernetes.pods import container_security, resources, spread
 from astro_pulumi.naming import object_name
 from astro_pulumi.pod_files import astro_names
 from astro_pulumi.pod_template import FILES_VOLUME, GROOMER, SIMPLE_AUTH
 from astro_pulumi.spec import DeploymentSpec, Placement, Resources, WorkerQueue
 
-_DEFAULT_GRACE_PERIOD: Final = 30
 _WRITE_PASSWORDS: Final = f"""
 import json, os
 with open({SIMPLE_AUTH_PASSWORDS!r}, "w") as file:
@@ -68,7 +63,7 @@ def process_workload(
     """Build the webserver, scheduler, triggerer or dag-processor. `title` is for the webserver's pages."""
     workload = spec.workloads[process.component]
     pod = airflow_pod(spec, process, workload.resources, workload.placement, environment)
-    pod["terminationGracePeriodSeconds"] = _DEFAULT_GRACE_PERIOD + process.drain_seconds
+    pod |= process_grace_period(process)
     if process.component == "webserver" and spec.auth.manager == "simple":
         _add_simple_auth_passwords(pod, environment)
     _add_settings(pod, process_settings(spec, process, title))
@@ -87,7 +82,7 @@ def worker_workload(
     process = _for_queue(spec, queue)
     pod = airflow_pod(spec, process, queue.resources, queue.placement, environment)
     _add_settings(pod, process_settings(spec, process))
-    pod["terminationGracePeriodSeconds"] = queue.termination_grace_period_seconds
+    pod |= worker_grace_period(queue)
     replicas = None if queue.is_scaled else queue.min_count
     name = f"worker-{queue.name}"
     made = _workload(spec, name, "worker", replicas, queue.placement, pod, queue_label(queue))
@@ -102,6 +97,45 @@ def worker_name(spec: DeploymentSpec, queue: WorkerQueue) -> str:
 def queue_label(queue: WorkerQueue) -> dict[str, str]:
     """Return the label that distinguishes the workers of the queues."""
     return {astro_names.QUEUE: queue.name}
+
+
+def deployment(
+    spec: DeploymentSpec,
+    component: str,
+    pod: Manifest,
+    replicas: pulumi.Input[int] | None,
+    *,
+    name: str | None = None,
+    more: Mapping[str, str] = MappingProxyType({}),
+) -> Manifest:
+    """Build a Deployment whose roll-out a Job of this package watches.
+
+    Args:
+        spec: The Deployment of Airflow.
+        component: The component.
+        pod: The pod's spec.
+        replicas: None leaves the number to an autoscaler.
+        name: Suffix of its name. Default: the component.
+        more: Labels that distinguish it from other workloads of the component.
+    """
+    own_labels = labels(spec.name, component, **more)
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {
+            "name": object_name(spec.name, name or component),
+            "labels": own_labels,
+            "annotations": dict(NOT_AWAITED),
+        },
+        "spec": {
+            **({} if replicas is None else {"replicas": replicas}),
+            "selector": {"matchLabels": selector(spec.name, component, **more)},
+            # All new pods start at once, and the old pods stay until the new ones are ready.
+            "strategy": {"rollingUpdate": {"maxSurge": "100%", "maxUnavailable": 0}},
+            "progressDeadlineSeconds": spec.rollout_timeout,
+            "template": {"metadata": {"labels": own_labels}, "spec": pod},
+        },
+    }
 
 
 def _for_queue(spec: DeploymentSpec, queue: WorkerQueue) -> Process:

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import pulumi
 
-from astro_pulumi.kubernetes.metadata import Manifest, labels
+from astro_pulumi.kubernetes.labels import Manifest, labels
 from astro_pulumi.pod_files import astro_names
 from astro_pulumi.project.summary import Summary, summarize
 from astro_pulumi.pulumi_version import supports_hooks

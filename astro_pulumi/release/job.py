@@ -9,11 +9,12 @@ import pulumi
 from astro_pulumi.airflow.database_needs import database_needs
 from astro_pulumi.airflow.image_needs import image_needs
 from astro_pulumi.inputs import computed
-from astro_pulumi.kubernetes import backing
+from astro_pulumi.kubernetes import embedded_services
+from astro_pulumi.kubernetes.airflow_pods import airflow_pod
+from astro_pulumi.kubernetes.config_maps_and_secrets import AirflowEnvironment
 from astro_pulumi.kubernetes.jobs import job, job_deadline
-from astro_pulumi.kubernetes.metadata import Manifest
-from astro_pulumi.kubernetes.pods import AirflowEnvironment, airflow_pod
-from astro_pulumi.kubernetes.rights import rights
+from astro_pulumi.kubernetes.labels import Manifest
+from astro_pulumi.kubernetes.roles import service_account_with_role
 from astro_pulumi.naming import RELEASE_JOB, object_name
 from astro_pulumi.pod_files import astro_names
 from astro_pulumi.spec import DeploymentSpec
@@ -92,7 +93,7 @@ def release_job(
         **_IMAGE_SWITCHES,
     }
     if spec.backup_before_downgrade:
-        values[astro_names.BACKUP_CLAIM] = object_name(spec.name, backing.BACKUPS)
+        values[astro_names.BACKUP_CLAIM] = object_name(spec.name, embedded_services.BACKUPS)
     pod["containers"][0]["env"] += [
         *({"name": name, "value": value} for name, value in values.items()),
         # Set by Kubernetes on every pod of a Job.
@@ -109,9 +110,9 @@ def _as_json(needs: dict[str, Any]) -> pulumi.Input[str]:
     return text
 
 
-def release_job_rights(spec: DeploymentSpec, pull_secret: Any | None) -> list[Manifest]:
+def release_job_role(spec: DeploymentSpec, pull_secret: Any | None) -> list[Manifest]:
     """Build ServiceAccount, Role and RoleBinding of the release Job."""
     rules = [*_RULES, *([_BACKUP_RULE] if spec.backup_before_downgrade else [])]
     # It parses the DAGs, which may read a secrets backend of the cloud, as Airflow's processes do.
     identity = spec.service_account_annotations
-    return rights(spec, RELEASE_JOB, rules, pull_secret, identity)
+    return service_account_with_role(spec, RELEASE_JOB, rules, pull_secret, identity)

@@ -14,7 +14,7 @@ from typing import Any, Final
 import pulumi
 
 from astro_pulumi.errors import ReleaseError
-from astro_pulumi.kubernetes.metadata import Manifest, labels
+from astro_pulumi.kubernetes.labels import Manifest, labels
 from astro_pulumi.pod_files import astro_names
 
 COMPONENT: Final = astro_names.RELEASE

@@ -15,7 +15,7 @@ from astro_pulumi import stack_config
 from astro_pulumi.airflow.version import AirflowVersion
 from astro_pulumi.args import DeploymentArgs
 from astro_pulumi.errors import ArgumentError, ReleaseError
-from astro_pulumi.kubernetes.resources import VERSION
+from astro_pulumi.kubernetes.pulumi_resources import VERSION
 from astro_pulumi.pulumi_internals import wait_for
 from astro_pulumi.release import origin
 from astro_pulumi.release.choice import Ledger, choose

@@ -15,11 +15,13 @@ import pulumi
 from astro_pulumi.airflow.facts import Process
 from astro_pulumi.airflow.file_sets import FILES, ROLLOUT_FILES
 from astro_pulumi.inputs import computed
+from astro_pulumi.kubernetes.airflow_pods import airflow_pod
+from astro_pulumi.kubernetes.config_maps_and_secrets import AirflowEnvironment
 from astro_pulumi.kubernetes.jobs import job
-from astro_pulumi.kubernetes.metadata import Manifest
-from astro_pulumi.kubernetes.pods import AirflowEnvironment, airflow_pod, mount_files
-from astro_pulumi.kubernetes.resources import KubernetesObject
-from astro_pulumi.kubernetes.rights import rights
+from astro_pulumi.kubernetes.labels import Manifest
+from astro_pulumi.kubernetes.pods import mount_files
+from astro_pulumi.kubernetes.pulumi_resources import KubernetesObject
+from astro_pulumi.kubernetes.roles import service_account_with_role
 from astro_pulumi.naming import ROLLOUT
 from astro_pulumi.pod_files import astro_names
 from astro_pulumi.spec import DeploymentSpec, Resources
@@ -93,9 +95,9 @@ def _dump(workloads: Sequence[Manifest], replace_output: Callable[[Any], Any]) -
     return json.dumps(list(workloads), sort_keys=True, default=replace_output)
 
 
-def rollout_rights(spec: DeploymentSpec, pull_secret: Any | None) -> list[Manifest]:
+def rollout_role(spec: DeploymentSpec, pull_secret: Any | None) -> list[Manifest]:
     """Build ServiceAccount, Role and RoleBinding of the Jobs: they read, and only what they judge by."""
-    return rights(spec, ROLLOUT, _RULES, pull_secret)
+    return service_account_with_role(spec, ROLLOUT, _RULES, pull_secret)
 
 
 def begins_after(

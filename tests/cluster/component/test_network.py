@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 import pytest
 
-from astro_pulumi.kubernetes.network import network_policies
+from astro_pulumi.kubernetes.network_policies import network_policies
 from local.platform import Platform
 from tests.cluster.kube import Kube, Object, is_ready, wait_until
 from tests.specs import spec
-from tests.unit.kubernetes.test_network import ALLOWED_2, ALLOWED_3, PORTS, labels_of
+from tests.unit.kubernetes.test_network_policies import ALLOWED_2, ALLOWED_3, PORTS, labels_of
 
 CLOSED_PORT = 1
 SETTLED_SECONDS = 15.0

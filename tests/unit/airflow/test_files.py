@@ -7,7 +7,7 @@ import pytest
 
 from astro_pulumi.airflow.facts import AIRFLOW, Process, ScriptProbe
 from astro_pulumi.airflow.file_sets import FILES, ROLLOUT_FILES
-from astro_pulumi.kubernetes.pods import pod_files
+from astro_pulumi.kubernetes.config_maps_and_secrets import pod_files
 
 PROCESSES = [
     (f"{major}-{process.component}", process)

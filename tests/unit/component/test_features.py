@@ -6,7 +6,7 @@ import pulumi
 import pytest
 
 import astro_pulumi as astro
-from astro_pulumi.kubernetes import backing, exposure
+from astro_pulumi.kubernetes import embedded_services, services_and_ingress
 from tests.mock_engine import RELEASE_JOB_FOUND, Program, deploy, run
 from tests.specs import IMAGE, arguments, everything, spec
 
@@ -30,7 +30,7 @@ def kinds(program: Program) -> set[tuple[str, str]]:
     ],
 )
 def test_embedded_services_are_for_small_use(given: dict[str, Any], warned: str) -> None:
-    said = backing.warning(spec(**given))
+    said = embedded_services.replicas_warning(spec(**given))
     assert isinstance(said, str) or said is None
     assert warned in said if said else not warned
 
@@ -139,7 +139,7 @@ def test_ingress(featured: Program) -> None:
     ],
 )
 def test_a_load_balancer_has_a_name_or_an_address(ingress: dict[str, str], url: str) -> None:
-    assert exposure.load_balancer_url({"loadBalancer": {"ingress": [ingress]}}) == url
+    assert services_and_ingress.load_balancer_url({"loadBalancer": {"ingress": [ingress]}}) == url
 
 
 def test_the_url_is_that_of_the_load_balancer() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from astro_pulumi.kubernetes.pods import pod_files
+from astro_pulumi.kubernetes.config_maps_and_secrets import pod_files
 from tests.mock_engine import deploy
 from tests.specs import FERNET_KEY, arguments
 
@@ -157,6 +157,8 @@ def test_a_comment_in_a_file_rolls_only_what_reads_it(
     files = pod_files()
     old = declared(given, JOBS)
     changed = {**files, file: f"{files[file]}# a comment\n"}
-    monkeypatch.setattr("astro_pulumi.kubernetes.airflow_environment.pod_files", lambda: changed)
+    monkeypatch.setattr(
+        "astro_pulumi.kubernetes.config_maps_and_secrets.pod_files", lambda: changed
+    )
     new = declared(given, JOBS)
     assert {name for name in old if old[name] != new[name]} == expected

@@ -6,8 +6,8 @@ import pulumi
 import pytest
 
 from astro_pulumi.kubernetes.autoscaling import autoscalers
-from astro_pulumi.kubernetes.availability import disruption_budgets
-from astro_pulumi.kubernetes.pods import AirflowEnvironment
+from astro_pulumi.kubernetes.config_maps_and_secrets import AirflowEnvironment
+from astro_pulumi.kubernetes.disruption_budgets import disruption_budgets
 from astro_pulumi.kubernetes.workloads import worker_workload
 from astro_pulumi.spec import DeploymentSpec
 from tests.specs import spec

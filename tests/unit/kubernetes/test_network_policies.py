@@ -11,8 +11,8 @@ from typing import Any
 import pulumi
 import pytest
 
-from astro_pulumi.kubernetes.metadata import selector
-from astro_pulumi.kubernetes.network import network_policies
+from astro_pulumi.kubernetes.labels import selector
+from astro_pulumi.kubernetes.network_policies import network_policies
 from astro_pulumi.spec import DeploymentSpec
 from astro_pulumi.validation import specify
 from tests.mock_engine import UNKNOWN, deploy

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import pulumi
 
-from astro_pulumi.kubernetes.metadata import Manifest, labels
+from astro_pulumi.kubernetes.labels import Manifest, labels
 from astro_pulumi.naming import object_name
 from astro_pulumi.spec import DeploymentSpec, Registry
 

@@ -1,4 +1,4 @@
-"""Names and labels of a Deployment's objects."""
+"""Labels and annotations of a Deployment's objects."""
 
 from typing import Any, Final
 
@@ -23,11 +23,6 @@ ADOPTED: Final = {"pulumi.com/patchForce": "true"}
 # A change of its value replaces the object. Not Pulumi's option `replacement_trigger`: with it a transform
 # that returns the options it got fails (pulumi 3.272, `_transformation_resource_options`).
 REPLACED_WITH: Final = astro_names.PREFIX + "replaced-with"
-
-
-def object_name(deployment: str, component: str) -> str:
-    """Return the name of an object that others find by name, and of its Pulumi resource."""
-    return f"{deployment}-{component}"
 
 
 def selector(deployment: str, component: str, **more: str) -> dict[str, str]:

@@ -1,17 +1,42 @@
-"""Access to the webserver for people and tasks: Service, Ingress, HTTPRoute."""
+"""Services, and the ways to the webserver from outside: its Service, Ingress and HTTPRoute."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pulumi
 
 from astro_pulumi.airflow.endpoints import WEBSERVER_PORT
-from astro_pulumi.kubernetes.metadata import SKIP_AWAIT, Manifest, labels
-from astro_pulumi.kubernetes.service import port, service
+from astro_pulumi.kubernetes.labels import SKIP_AWAIT, Manifest, labels, selector
 from astro_pulumi.naming import WEBSERVER, object_name
 from astro_pulumi.spec import DeploymentSpec, HttpRoute, Ingress
 
 # Wait for an address only, not for pods behind it, as with every Service here.
 _HAS_ADDRESS = {"pulumi.com/waitFor": "jsonpath={.status.loadBalancer.ingress[0]}"}
+
+
+def service(
+    spec: DeploymentSpec,
+    component: str,
+    *ports: Manifest,
+    annotations: Mapping[str, Any] = SKIP_AWAIT,
+    **more: Any,
+) -> Manifest:
+    """Build the Service of a component's pods. `more` has further fields of its `spec`."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {
+            "name": object_name(spec.name, component),
+            "labels": labels(spec.name, component),
+            "annotations": dict(annotations),
+        },
+        "spec": {**more, "selector": selector(spec.name, component), "ports": list(ports)},
+    }
+
+
+def port(name: str, number: int, **more: Any) -> Manifest:
+    """Build a port of a Service, for the container's port of the same name."""
+    return {"name": name, "port": number, "targetPort": name, **more}
 
 
 def url_is_of_load_balancer(spec: DeploymentSpec) -> bool:

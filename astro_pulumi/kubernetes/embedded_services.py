@@ -11,10 +11,11 @@ from astro_pulumi.airflow.endpoints import (
     REDIS_PORT,
 )
 from astro_pulumi.inputs import computed
-from astro_pulumi.kubernetes.metadata import SKIP_AWAIT, Manifest, labels, selector
+from astro_pulumi.kubernetes.labels import SKIP_AWAIT, Manifest, labels, selector
 from astro_pulumi.kubernetes.pods import container_security, resources, service_pod
-from astro_pulumi.kubernetes.service import port, service
-from astro_pulumi.naming import object_name
+from astro_pulumi.kubernetes.pulumi_resources import KubernetesObject, Objects
+from astro_pulumi.kubernetes.services_and_ingress import port, service
+from astro_pulumi.naming import POSTGRESQL, REDIS, object_name
 from astro_pulumi.spec import BackingService, DeploymentSpec
 
 BACKUPS: Final = "backups"
@@ -29,7 +30,7 @@ until printf "ALTER ROLE %s PASSWORD '%s'" "$POSTGRES_USER" "$(cat "$POSTGRES_PA
 _PGDATA: Final = "/var/lib/postgresql/data/pgdata"  # a sub-folder: volumes contain lost+found
 
 
-def warning(spec: DeploymentSpec) -> pulumi.Input[str | None]:
+def replicas_warning(spec: DeploymentSpec) -> pulumi.Input[str | None]:
     """Return a warning if workloads have several replicas and an embedded service has one; otherwise None."""
     services = {
         "database": isinstance(spec.database, BackingService),
@@ -48,6 +49,40 @@ def warning(spec: DeploymentSpec) -> pulumi.Input[str | None]:
         lambda *known: text if max(known) > 1 else None, *counts
     )
     return advice
+
+
+def make_database(
+    spec: DeploymentSpec,
+    objects: Objects,
+    password: pulumi.Output[str],
+    account: pulumi.Output[str],
+) -> list[KubernetesObject]:
+    """Run PostgreSQL. Return its workload, nothing for a database of the user."""
+    if not isinstance(spec.database, BackingService):
+        return []
+    secret = objects.make_secret(POSTGRESQL, {"password": password})
+    objects.make(POSTGRESQL, postgresql_service(spec))
+    manifest = postgresql(spec, spec.database, secret, account)
+    made = [objects.make(POSTGRESQL, manifest)]
+    if spec.backup_before_downgrade:
+        # Without an owner: Kubernetes' garbage collection must not delete dumps.
+        objects.make(BACKUPS, backup_claim(spec, spec.database), owned=False)
+    return made
+
+
+def make_broker(
+    spec: DeploymentSpec,
+    objects: Objects,
+    password: pulumi.Output[str],
+    account: pulumi.Output[str],
+) -> list[KubernetesObject]:
+    """Run Redis. Return its workload, nothing for a broker of the user."""
+    if not isinstance(spec.broker, BackingService):
+        return []
+    file = password.apply(redis_configuration)
+    secret = objects.make_secret(REDIS, {"redis.conf": file})
+    objects.make(REDIS, redis_service(spec))
+    return [objects.make(REDIS, redis(spec, spec.broker, secret, account))]
 
 
 def postgresql(

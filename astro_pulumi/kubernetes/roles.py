@@ -3,15 +3,15 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from astro_pulumi.kubernetes.accounts import service_account
-from astro_pulumi.kubernetes.metadata import Manifest, labels
+from astro_pulumi.kubernetes.labels import Manifest, labels
+from astro_pulumi.kubernetes.service_accounts import service_account
 from astro_pulumi.naming import object_name
 from astro_pulumi.spec import DeploymentSpec
 
 _GROUP: Final = "rbac.authorization.k8s.io"
 
 
-def rights(
+def service_account_with_role(
     spec: DeploymentSpec,
     component: str,
     rules: list[Manifest],

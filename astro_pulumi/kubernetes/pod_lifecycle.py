@@ -1,0 +1,74 @@
+"""How a container starts and ends: probes, `preStop`, and the termination grace period of its pod."""
+
+from typing import Any, Final
+
+from astro_pulumi.airflow.facts import HttpProbe, Process, ScriptProbe
+from astro_pulumi.airflow.file_sets import FILES
+from astro_pulumi.inputs import formatted
+from astro_pulumi.kubernetes.labels import Manifest
+from astro_pulumi.spec import WorkerQueue
+
+_DEFAULT_GRACE_PERIOD: Final = 30
+# Seconds that one run of a startup probe waits for success.
+_STARTUP_WAIT: Final = 60
+
+
+def process_grace_period(process: Process) -> Manifest:
+    """Return the grace period of a process, in which its `preStop` command runs before SIGTERM."""
+    return {"terminationGracePeriodSeconds": _DEFAULT_GRACE_PERIOD + process.drain_seconds}
+
+
+def worker_grace_period(queue: WorkerQueue) -> Manifest:
+    """Return the grace period of a worker, in which its running tasks may finish."""
+    return {"terminationGracePeriodSeconds": queue.termination_grace_period_seconds}
+
+
+def pre_stop(process: Process) -> Manifest:
+    """Return the command that keeps a container serving while its pod leaves the Service."""
+    if not process.drain_seconds:
+        return {}
+    command = ["sleep", str(process.drain_seconds)]
+    return {"lifecycle": {"preStop": {"exec": {"command": command}}}}
+
+
+def probes(probe: HttpProbe | ScriptProbe | None, base_path: Any) -> Manifest:
+    """Return the startup, readiness and liveness probe of a container, if it has one."""
+    if probe is None:
+        return {}
+    if isinstance(probe, HttpProbe):
+        prefix = base_path if probe.under_base_url else ""
+        path = formatted("{prefix}{path}", prefix=prefix, path=probe.path)
+        action: Manifest = {"httpGet": {"path": path, "port": probe.port}}
+        # A short period, so that a deploy does not wait for the probe.
+        startup = {**action, "periodSeconds": 1, "timeoutSeconds": 10, "failureThreshold": 300}
+        ready, alive = 5, 30
+    else:
+        script = ["python", f"{FILES}/{probe.script}", *probe.arguments]
+        action = {"exec": {"command": script}}
+        # One process that waits for success: each process costs 0.1 to 0.5 s of CPU, which starting pods
+        # need.
+        startup = {
+            "exec": {"command": [*script, str(_STARTUP_WAIT)]},
+            "periodSeconds": 1,
+            "timeoutSeconds": _STARTUP_WAIT + 30,
+            "failureThreshold": 5,
+        }
+        # No traffic depends on the readiness of these pods.
+        ready, alive = 60, 60
+    return {
+        "startupProbe": startup,  # for five minutes at most
+        "readinessProbe": {
+            **action,
+            "periodSeconds": ready,
+            "timeoutSeconds": 10,
+            "failureThreshold": 3,
+        },
+        "livenessProbe": {
+            **action,
+            # A process that has just started is alive, and a probe would take CPU from other starting pods.
+            "initialDelaySeconds": alive,
+            "periodSeconds": alive,
+            "timeoutSeconds": 20,
+            "failureThreshold": 5,
+        },
+    }
