@@ -7,8 +7,8 @@ from typing import Any, cast
 
 import pulumi
 
-from astro_pulumi.airflow.secrets import ADMIN, admin_password
-from astro_pulumi.airflow.urls import service_urls
+from astro_pulumi.airflow.database_and_broker_urls import service_urls
+from astro_pulumi.airflow.secret_groups import ADMIN, admin_password
 from astro_pulumi.args import DeploymentArgs
 from astro_pulumi.generated import (
     check_database_change,
@@ -45,8 +45,7 @@ from astro_pulumi.kubernetes.services_and_ingress import (
 from astro_pulumi.naming import PGBOUNCER, PYTEST, RELEASE_JOB, ROLLOUT, STATSD
 from astro_pulumi.project.tests import missing_tests
 from astro_pulumi.pulumi_version import require_pulumi
-from astro_pulumi.release import changes, configuration, ledger, rollout, tests_job
-from astro_pulumi.release import job as release_job
+from astro_pulumi.release import changes, configuration, ledger, release_job, rollout, tests_job
 from astro_pulumi.release import rollback as rollbacks
 from astro_pulumi.release.one_time import OneTimeDecisions
 from astro_pulumi.release.rollback import (

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from enum import Enum
 from typing import Any, Final
 
-from astro_pulumi.airflow.environment import check_environment_name
+from astro_pulumi.airflow.environment_variables import check_environment_name
 from astro_pulumi.errors import ArgumentError
 from astro_pulumi.naming import AIRFLOW_CONTAINER, OWN_LABELS, OWN_PREFIX
 from astro_pulumi.strategic_merge import PatchError, merge

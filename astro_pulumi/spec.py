@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 
 import pulumi
 
-from astro_pulumi.airflow.facts import AirflowFacts, Process
-from astro_pulumi.airflow.file_sets import ROLLOUT_FILES, FileSet
+from astro_pulumi.airflow.mounted_pod_files import ROLLOUT_FILES, FileSet
 from astro_pulumi.airflow.version import AirflowVersion
+from astro_pulumi.airflow.version_differences import AirflowFacts, Process
 from astro_pulumi.inputs import computed
 from astro_pulumi.project import Project
 

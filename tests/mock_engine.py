@@ -19,8 +19,8 @@ from pulumi.runtime.config import set_all_config
 from pulumi.runtime.proto import source_pb2
 
 import astro_pulumi as astro
-from astro_pulumi.airflow.secrets import secret_groups
-from astro_pulumi.airflow.urls import service_urls
+from astro_pulumi.airflow.database_and_broker_urls import service_urls
+from astro_pulumi.airflow.secret_groups import secret_groups
 from astro_pulumi.args import DeploymentArgs
 from astro_pulumi.generated import PASSWORDS
 from astro_pulumi.release.ledger import FINDINGS

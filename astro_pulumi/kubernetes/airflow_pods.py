@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from astro_pulumi.airflow.facts import CERTIFICATES, LOGS, Process
-from astro_pulumi.airflow.file_sets import FILES
+from astro_pulumi.airflow.mounted_pod_files import FILES
+from astro_pulumi.airflow.version_differences import CERTIFICATES, LOGS, Process
 from astro_pulumi.kubernetes.config_maps_and_secrets import AirflowEnvironment
 from astro_pulumi.kubernetes.labels import Manifest
 from astro_pulumi.kubernetes.pod_lifecycle import pre_stop, probes

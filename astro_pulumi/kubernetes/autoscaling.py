@@ -2,8 +2,8 @@
 
 from typing import Any, Final
 
-from astro_pulumi.airflow.secrets import KEDA_CONNECTION
-from astro_pulumi.airflow.urls import existing_login
+from astro_pulumi.airflow.database_and_broker_urls import existing_login
+from astro_pulumi.airflow.secret_groups import KEDA_CONNECTION
 from astro_pulumi.inputs import computed, formatted
 from astro_pulumi.kubernetes.labels import SKIP_AWAIT, Manifest, labels
 from astro_pulumi.kubernetes.workloads import queue_label, worker_name

@@ -8,10 +8,10 @@ from typing import Any, Final
 
 import pulumi
 
-from astro_pulumi.airflow.environment import settings
-from astro_pulumi.airflow.file_sets import FileSet
-from astro_pulumi.airflow.secrets import references, secret_groups
-from astro_pulumi.airflow.urls import certificates
+from astro_pulumi.airflow.database_and_broker_urls import certificates
+from astro_pulumi.airflow.environment_variables import settings
+from astro_pulumi.airflow.mounted_pod_files import FileSet
+from astro_pulumi.airflow.secret_groups import references, secret_groups
 from astro_pulumi.kubernetes.labels import Manifest
 from astro_pulumi.kubernetes.pulumi_resources import Objects
 from astro_pulumi.kubernetes.service_accounts import airflow_account

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import pulumi
 
-from astro_pulumi.airflow.endpoints import (
+from astro_pulumi.airflow.ports import (
     DATABASE_NAME,
     DATABASE_USER,
     POSTGRESQL_PORT,

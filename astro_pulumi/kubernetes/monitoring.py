@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from astro_pulumi.airflow.endpoints import METRICS_PORT, STATSD_PORT
+from astro_pulumi.airflow.ports import METRICS_PORT, STATSD_PORT
 from astro_pulumi.kubernetes.labels import Manifest, labels, selector
 from astro_pulumi.kubernetes.pods import container_security, resources, service_pod
 from astro_pulumi.kubernetes.services_and_ingress import port, service

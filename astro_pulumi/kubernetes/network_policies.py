@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 
 import pulumi
 
-from astro_pulumi.airflow.endpoints import (
+from astro_pulumi.airflow.environment_variables import PROXIES
+from astro_pulumi.airflow.ports import (
     METRICS_PORT,
     PGBOUNCER_PORT,
     POSTGRESQL_PORT,
@@ -20,8 +21,7 @@ from astro_pulumi.airflow.endpoints import (
     STATSD_PORT,
     WEBSERVER_PORT,
 )
-from astro_pulumi.airflow.environment import PROXIES
-from astro_pulumi.airflow.facts import Process
+from astro_pulumi.airflow.version_differences import Process
 from astro_pulumi.inputs import computed, has_output
 from astro_pulumi.kubernetes.labels import Manifest, labels, selector
 from astro_pulumi.naming import (

@@ -10,8 +10,8 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 import pulumi
 
-from astro_pulumi.airflow.endpoints import PGBOUNCER_PORT, POOLED_DATABASE
-from astro_pulumi.airflow.urls import existing_login
+from astro_pulumi.airflow.database_and_broker_urls import existing_login
+from astro_pulumi.airflow.ports import PGBOUNCER_PORT, POOLED_DATABASE
 from astro_pulumi.errors import ArgumentError
 from astro_pulumi.inputs import computed
 from astro_pulumi.kubernetes.config_maps_and_secrets import file_source, variable_from

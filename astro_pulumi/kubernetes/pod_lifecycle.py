@@ -2,8 +2,8 @@
 
 from typing import Any, Final
 
-from astro_pulumi.airflow.facts import HttpProbe, Process, ScriptProbe
-from astro_pulumi.airflow.file_sets import FILES
+from astro_pulumi.airflow.mounted_pod_files import FILES
+from astro_pulumi.airflow.version_differences import HttpProbe, Process, ScriptProbe
 from astro_pulumi.inputs import formatted
 from astro_pulumi.kubernetes.labels import Manifest
 from astro_pulumi.spec import WorkerQueue

@@ -5,7 +5,7 @@ from typing import Any
 
 import pulumi
 
-from astro_pulumi.airflow.endpoints import WEBSERVER_PORT
+from astro_pulumi.airflow.ports import WEBSERVER_PORT
 from astro_pulumi.kubernetes.labels import SKIP_AWAIT, Manifest, labels, selector
 from astro_pulumi.naming import WEBSERVER, object_name
 from astro_pulumi.spec import DeploymentSpec, HttpRoute, Ingress

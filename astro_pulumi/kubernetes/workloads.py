@@ -7,10 +7,15 @@ from typing import Any, Final
 
 import pulumi
 
-from astro_pulumi.airflow.environment import process_settings
-from astro_pulumi.airflow.facts import LOGS, SIMPLE_AUTH_PASSWORDS, Process, ScriptProbe
-from astro_pulumi.airflow.file_sets import FILES
-from astro_pulumi.airflow.secrets import ADMIN
+from astro_pulumi.airflow.environment_variables import process_settings
+from astro_pulumi.airflow.mounted_pod_files import FILES
+from astro_pulumi.airflow.secret_groups import ADMIN
+from astro_pulumi.airflow.version_differences import (
+    LOGS,
+    SIMPLE_AUTH_PASSWORDS,
+    Process,
+    ScriptProbe,
+)
 from astro_pulumi.inputs import formatted
 from astro_pulumi.kubernetes.airflow_pods import airflow_pod, airflow_template
 from astro_pulumi.kubernetes.config_maps_and_secrets import AirflowEnvironment

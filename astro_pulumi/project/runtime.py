@@ -2,8 +2,8 @@
 
 import re
 
-from astro_pulumi.airflow.facts import AIRFLOW
 from astro_pulumi.airflow.version import AirflowVersion, version_in_image
+from astro_pulumi.airflow.version_differences import AIRFLOW
 from astro_pulumi.project.dockerfile import BaseImage
 
 _PYTHON = re.compile(r"-python-?(\d+)\.(\d+)(?=-|$)")

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import pulumi
 
-from astro_pulumi.airflow.facts import Process
-from astro_pulumi.airflow.file_sets import FILES, ROLLOUT_FILES
+from astro_pulumi.airflow.mounted_pod_files import FILES, ROLLOUT_FILES
+from astro_pulumi.airflow.version_differences import Process
 from astro_pulumi.inputs import computed
 from astro_pulumi.kubernetes.airflow_pods import airflow_pod
 from astro_pulumi.kubernetes.config_maps_and_secrets import AirflowEnvironment

@@ -6,7 +6,7 @@ from typing import Final
 import pulumi
 
 from astro_pulumi import spec
-from astro_pulumi.airflow.facts import AUTH_MANAGER_CLASSES, AirflowFacts
+from astro_pulumi.airflow.version_differences import AUTH_MANAGER_CLASSES, AirflowFacts
 from astro_pulumi.args.choices import ServiceType
 from astro_pulumi.args.reader import Arguments
 from astro_pulumi.errors import ArgumentError

@@ -5,7 +5,7 @@ from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
 from astro_pulumi import spec
-from astro_pulumi.airflow.environment import SCHEMA
+from astro_pulumi.airflow.environment_variables import SCHEMA
 from astro_pulumi.args.choices import SslMode
 from astro_pulumi.args.reader import Arguments
 from astro_pulumi.errors import ArgumentError

@@ -3,7 +3,7 @@
 from typing import Final
 
 from astro_pulumi import spec
-from astro_pulumi.airflow.facts import AIRFLOW
+from astro_pulumi.airflow.version_differences import AIRFLOW
 from astro_pulumi.args import DeploymentArgs
 from astro_pulumi.args.choices import DatabaseDowngrade
 from astro_pulumi.args.reader import Arguments, check_label

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 import pulumi
 
 from astro_pulumi import spec
-from astro_pulumi.airflow.environment import check_environment_name, check_open_name
+from astro_pulumi.airflow.environment_variables import check_environment_name, check_open_name
 from astro_pulumi.args.reader import Arguments
 from astro_pulumi.errors import ArgumentError
 from astro_pulumi.validation.existing import read_reference, read_value, read_value_from

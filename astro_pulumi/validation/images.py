@@ -5,8 +5,8 @@ from pathlib import Path
 import pulumi
 
 from astro_pulumi import spec
-from astro_pulumi.airflow.facts import AIRFLOW
 from astro_pulumi.airflow.version import AirflowVersion
+from astro_pulumi.airflow.version_differences import AIRFLOW
 from astro_pulumi.args import ProjectImageArgs
 from astro_pulumi.args.reader import Arguments
 from astro_pulumi.errors import ArgumentError

@@ -3,7 +3,7 @@
 from typing import Final
 
 from astro_pulumi import spec
-from astro_pulumi.airflow.facts import AirflowFacts
+from astro_pulumi.airflow.version_differences import AirflowFacts
 from astro_pulumi.args.choices import AutoscalingType
 from astro_pulumi.args.reader import Arguments, check_label
 from astro_pulumi.errors import ArgumentError

@@ -17,7 +17,7 @@ FOLDERS: Final = ("astro_pulumi", "bench", "local", "tools")
 LAYERS: Final = (
     "errors naming stack_config strategic_merge pulumi_internals",
     "args inputs pulumi_version run_cache schema user_errors",
-    "airflow.endpoints airflow.facts airflow.file_sets airflow.version",
+    "airflow.mounted_pod_files airflow.ports airflow.version airflow.version_differences",
     "project",
     "spec",
     "airflow",

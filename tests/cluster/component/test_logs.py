@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from astro_pulumi.airflow.facts import LOGS
+from astro_pulumi.airflow.version_differences import LOGS
 from astro_pulumi.kubernetes.autoscaling import autoscalers
 from local.airflow_api import Airflow
 from tests.cluster.component.conftest import Pair

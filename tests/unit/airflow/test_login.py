@@ -7,7 +7,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from astro_pulumi.airflow.environment import check_environment_name
+from astro_pulumi.airflow.environment_variables import check_environment_name
 from astro_pulumi.errors import ArgumentError
 from tests.mock_engine import Program, deploy
 from tests.specs import FERNET_KEY, arguments, spec

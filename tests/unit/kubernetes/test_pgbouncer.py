@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from astro_pulumi.airflow.urls import pooled_url
+from astro_pulumi.airflow.database_and_broker_urls import pooled_url
 from astro_pulumi.errors import ArgumentError
 from astro_pulumi.kubernetes.pgbouncer import configuration_file
 from tests.mock_engine import Program, deploy, secrets

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import astro_pulumi
-from astro_pulumi.airflow.file_sets import FILES
+from astro_pulumi.airflow.mounted_pod_files import FILES
 from tests.mock_engine import deploy
 from tests.specs import arguments
 

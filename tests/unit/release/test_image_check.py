@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from astro_pulumi.airflow.image_needs import image_needs
+from astro_pulumi.release.release_job import image_needs
 from tests.specs import spec
 from tests.unit.release.pod_file import load
 

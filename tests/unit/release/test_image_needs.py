@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from astro_pulumi.airflow.image_needs import image_needs
+from astro_pulumi.release.release_job import image_needs
 from astro_pulumi.validation import specify
 from tests.mock_engine import deploy, write_project
 from tests.specs import IMAGE, VERSIONS, spec

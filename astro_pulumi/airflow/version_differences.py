@@ -6,8 +6,7 @@ No other module decides by Airflow version.
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from astro_pulumi.airflow.endpoints import WEBSERVER_PORT
-from astro_pulumi.airflow.file_sets import (
+from astro_pulumi.airflow.mounted_pod_files import (
     FILES,
     JOB_PROBE_FILES,
     PROCESS_FILES,
@@ -17,6 +16,7 @@ from astro_pulumi.airflow.file_sets import (
     WORKER_FILES,
     FileSet,
 )
+from astro_pulumi.airflow.ports import WEBSERVER_PORT
 from astro_pulumi.airflow.version import AirflowVersion
 from astro_pulumi.naming import PYTEST, RELEASE_JOB
 

@@ -8,13 +8,13 @@ from typing import Any
 import pulumi
 import pytest
 
-from astro_pulumi.airflow.environment import (
+from astro_pulumi.airflow.environment_variables import (
     check_environment_name,
     connections_and_variables,
     process_settings,
     settings,
 )
-from astro_pulumi.airflow.facts import AIRFLOW
+from astro_pulumi.airflow.version_differences import AIRFLOW
 from astro_pulumi.errors import ArgumentError
 from tests.mock_engine import Program, deploy, secrets
 from tests.specs import VERSIONS, arguments, spec

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from astro_pulumi.airflow.database_needs import database_needs
+from astro_pulumi.release.release_job import database_needs
 from tests.specs import spec
 
 PGBOUNCER = {"image": "p:1", "pool_size": 20, "max_client_connections": 100, "replicas": 2}

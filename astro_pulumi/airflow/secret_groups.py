@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import pulumi
 
-from astro_pulumi.airflow.environment import connections_and_variables, secret_settings
-from astro_pulumi.airflow.urls import composing_command, existing_login
+from astro_pulumi.airflow.database_and_broker_urls import composing_command, existing_login
+from astro_pulumi.airflow.environment_variables import connections_and_variables, secret_settings
 from astro_pulumi.pod_files import astro_names
 from astro_pulumi.pod_files.astro_urls import login_variable
 from astro_pulumi.spec import DeploymentSpec, ValueFrom

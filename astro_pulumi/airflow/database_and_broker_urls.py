@@ -6,7 +6,8 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 import pulumi
 
-from astro_pulumi.airflow.endpoints import (
+from astro_pulumi.airflow.mounted_pod_files import FILES
+from astro_pulumi.airflow.ports import (
     DATABASE_NAME,
     DATABASE_USER,
     PGBOUNCER_PORT,
@@ -14,8 +15,7 @@ from astro_pulumi.airflow.endpoints import (
     POSTGRESQL_PORT,
     REDIS_PORT,
 )
-from astro_pulumi.airflow.facts import CERTIFICATES
-from astro_pulumi.airflow.file_sets import FILES
+from astro_pulumi.airflow.version_differences import CERTIFICATES
 from astro_pulumi.inputs import computed
 from astro_pulumi.naming import PGBOUNCER, POSTGRESQL, REDIS, object_name
 from astro_pulumi.spec import (

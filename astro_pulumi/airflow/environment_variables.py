@@ -21,8 +21,8 @@ from typing import Any, Final
 
 import pulumi
 
-from astro_pulumi.airflow.endpoints import STATSD_PORT
-from astro_pulumi.airflow.facts import Process
+from astro_pulumi.airflow.ports import STATSD_PORT
+from astro_pulumi.airflow.version_differences import Process
 from astro_pulumi.errors import ArgumentError
 from astro_pulumi.inputs import computed, formatted
 from astro_pulumi.naming import STATSD, WEBSERVER, object_name

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from astro_pulumi.airflow.facts import AIRFLOW, Process, ScriptProbe
-from astro_pulumi.airflow.file_sets import FILES, ROLLOUT_FILES
+from astro_pulumi.airflow.mounted_pod_files import FILES, ROLLOUT_FILES
+from astro_pulumi.airflow.version_differences import AIRFLOW, Process, ScriptProbe
 from astro_pulumi.kubernetes.config_maps_and_secrets import pod_files
 
 PROCESSES = [
