@@ -35,7 +35,7 @@ if TYPE_CHECKING:
         ValueFromArgs,
         WorkerQueueArgs,
     )
-    from astro_pulumi.args.choices import (
+    from astro_pulumi.args.enums import (
         AutoscalingType,
         DatabaseDowngrade,
         ServiceType,
@@ -85,12 +85,12 @@ __all__ = [
 _MODULES = {
     "Deployment": "deployment",
     "ProjectImage": "image",
-    "AutoscalingType": "args.choices",
-    "DatabaseDowngrade": "args.choices",
-    "ServiceType": "args.choices",
-    "SslMode": "args.choices",
-    "TaintEffect": "args.choices",
-    "TolerationOperator": "args.choices",
+    "AutoscalingType": "args.enums",
+    "DatabaseDowngrade": "args.enums",
+    "ServiceType": "args.enums",
+    "SslMode": "args.enums",
+    "TaintEffect": "args.enums",
+    "TolerationOperator": "args.enums",
 }
 
 

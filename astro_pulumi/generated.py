@@ -8,7 +8,7 @@ import pulumi_random as random
 from astro_pulumi.errors import ArgumentError
 from astro_pulumi.naming import object_name
 from astro_pulumi.release import one_time
-from astro_pulumi.spec import BackingService, DeploymentSpec
+from astro_pulumi.spec import DeploymentSpec, EmbeddedService
 from astro_pulumi.user_errors import shown_to_the_user
 
 PASSWORDS: Final = ("fernet", "jwt", "api", "postgresql", "redis", "admin")
@@ -76,4 +76,4 @@ def check_database_change(
 
 def database_kind(spec: DeploymentSpec) -> str:
     """Return the kind of the database: `embedded`, or `external` for one of the user's."""
-    return "embedded" if isinstance(spec.database, BackingService) else "external"
+    return "embedded" if isinstance(spec.database, EmbeddedService) else "external"

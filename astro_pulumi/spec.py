@@ -128,7 +128,7 @@ class Autoscaling:
 
 
 @dataclass(frozen=True, slots=True)
-class BackingService:
+class EmbeddedService:
     """Embedded PostgreSQL or Redis."""
 
     image: pulumi.Input[str]
@@ -315,10 +315,10 @@ class DeploymentSpec:
     variables: dict[str, pulumi.Input[str]]
     variables_from: dict[str, ValueFrom]
     fernet_key: pulumi.Input[str] | ValueFrom | None  # None: generated
-    database: BackingService | ExternalDatabase
+    database: EmbeddedService | ExternalDatabase
     pgbouncer: PgBouncer | None
     backup_before_downgrade: bool  # only of an embedded database
-    broker: BackingService | ExternalBroker
+    broker: EmbeddedService | ExternalBroker
     exposure: Exposure
     auth: Auth
     network_policies: NetworkPolicies

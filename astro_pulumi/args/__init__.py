@@ -6,18 +6,12 @@ the schema for YAML, TypeScript, Go, C# and Java of them. The analyser decides t
 that is a `pulumi.Input` may be an Output; any other field must be known when the program runs.
 """
 
-from astro_pulumi.args.access import (
-    AuthArgs,
-    HttpRouteArgs,
-    IngressArgs,
-    NetworkPolicyArgs,
-    ServiceArgs,
-)
+from astro_pulumi.args.auth import AuthArgs
 from astro_pulumi.args.broker import BrokerArgs
 from astro_pulumi.args.connections import ConnectionArgs
 from astro_pulumi.args.database import DatabaseArgs, PgBouncerArgs
 from astro_pulumi.args.deployment import DeploymentArgs, TimeoutArgs
-from astro_pulumi.args.existing import (
+from astro_pulumi.args.existing_secrets import (
     EnvironmentFromArgs,
     LoginFromArgs,
     SecretFromArgs,
@@ -25,7 +19,13 @@ from astro_pulumi.args.existing import (
 )
 from astro_pulumi.args.images import ProjectImageArgs, RegistryArgs
 from astro_pulumi.args.monitoring import MetricsArgs, RemoteLoggingArgs
-from astro_pulumi.args.pods import PlacementArgs, ResourcesArgs, TolerationArgs
+from astro_pulumi.args.networking import (
+    HttpRouteArgs,
+    IngressArgs,
+    NetworkPolicyArgs,
+    ServiceArgs,
+)
+from astro_pulumi.args.resources_and_placement import PlacementArgs, ResourcesArgs, TolerationArgs
 from astro_pulumi.args.workloads import AutoscalingArgs, ProcessArgs, WorkerQueueArgs
 
 __all__ = [

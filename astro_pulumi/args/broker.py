@@ -4,8 +4,8 @@ from typing import NotRequired, TypedDict
 
 import pulumi
 
-from astro_pulumi.args.existing import LoginFromArgs, ValueFromArgs
-from astro_pulumi.args.pods import PlacementArgs, ResourcesArgs
+from astro_pulumi.args.existing_secrets import LoginFromArgs, ValueFromArgs
+from astro_pulumi.args.resources_and_placement import PlacementArgs, ResourcesArgs
 
 
 class BrokerArgs(TypedDict):

@@ -4,7 +4,7 @@ from typing import NotRequired, TypedDict
 
 import pulumi
 
-from astro_pulumi.args.existing import ValueFromArgs
+from astro_pulumi.args.existing_secrets import ValueFromArgs
 
 
 class ConnectionArgs(TypedDict):

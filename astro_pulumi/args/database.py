@@ -5,9 +5,9 @@ from typing import NotRequired, TypedDict
 
 import pulumi
 
-from astro_pulumi.args.choices import Choice, SslMode
-from astro_pulumi.args.existing import LoginFromArgs, ValueFromArgs
-from astro_pulumi.args.pods import PlacementArgs, ResourcesArgs
+from astro_pulumi.args.enums import Choice, SslMode
+from astro_pulumi.args.existing_secrets import LoginFromArgs, ValueFromArgs
+from astro_pulumi.args.resources_and_placement import PlacementArgs, ResourcesArgs
 
 
 class DatabaseArgs(TypedDict):

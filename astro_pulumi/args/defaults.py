@@ -19,7 +19,7 @@ def _unsent(value: str | int | bool) -> Default:
     return Default(value, in_schema=False)
 
 
-# Resources have defaults by component, in `validation/pods.py`.
+# Resources have defaults by component, in `validation/resources_and_placement.py`.
 DEFAULTS: Final[Mapping[str, Mapping[str, Default]]] = {
     "AuthArgs": {"manager": Default("fab")},
     "AutoscalingArgs": {

@@ -5,21 +5,21 @@ from typing import Any, NotRequired, TypedDict
 
 import pulumi
 
-from astro_pulumi.args.access import (
-    AuthArgs,
+from astro_pulumi.args.auth import AuthArgs
+from astro_pulumi.args.broker import BrokerArgs
+from astro_pulumi.args.connections import ConnectionArgs
+from astro_pulumi.args.database import DatabaseArgs, PgBouncerArgs
+from astro_pulumi.args.enums import Choice, DatabaseDowngrade
+from astro_pulumi.args.existing_secrets import EnvironmentFromArgs, SecretFromArgs, ValueFromArgs
+from astro_pulumi.args.images import RegistryArgs
+from astro_pulumi.args.monitoring import MetricsArgs, RemoteLoggingArgs
+from astro_pulumi.args.networking import (
     HttpRouteArgs,
     IngressArgs,
     NetworkPolicyArgs,
     ServiceArgs,
 )
-from astro_pulumi.args.broker import BrokerArgs
-from astro_pulumi.args.choices import Choice, DatabaseDowngrade
-from astro_pulumi.args.connections import ConnectionArgs
-from astro_pulumi.args.database import DatabaseArgs, PgBouncerArgs
-from astro_pulumi.args.existing import EnvironmentFromArgs, SecretFromArgs, ValueFromArgs
-from astro_pulumi.args.images import RegistryArgs
-from astro_pulumi.args.monitoring import MetricsArgs, RemoteLoggingArgs
-from astro_pulumi.args.pods import PlacementArgs
+from astro_pulumi.args.resources_and_placement import PlacementArgs
 from astro_pulumi.args.workloads import AutoscalingArgs, ProcessArgs, WorkerQueueArgs
 
 

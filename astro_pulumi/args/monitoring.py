@@ -4,7 +4,7 @@ from typing import NotRequired, TypedDict
 
 import pulumi
 
-from astro_pulumi.args.pods import PlacementArgs, ResourcesArgs
+from astro_pulumi.args.resources_and_placement import PlacementArgs, ResourcesArgs
 
 
 class RemoteLoggingArgs(TypedDict):

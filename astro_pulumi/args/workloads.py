@@ -5,8 +5,8 @@ from typing import Any, NotRequired, TypedDict
 
 import pulumi
 
-from astro_pulumi.args.choices import AutoscalingType, Choice
-from astro_pulumi.args.pods import PlacementArgs, ResourcesArgs
+from astro_pulumi.args.enums import AutoscalingType, Choice
+from astro_pulumi.args.resources_and_placement import PlacementArgs, ResourcesArgs
 
 
 class ProcessArgs(TypedDict):

@@ -16,7 +16,7 @@ from astro_pulumi.kubernetes.pods import container_security, resources, service_
 from astro_pulumi.kubernetes.pulumi_resources import KubernetesObject, Objects
 from astro_pulumi.kubernetes.services_and_ingress import port, service
 from astro_pulumi.naming import POSTGRESQL, REDIS, object_name
-from astro_pulumi.spec import BackingService, DeploymentSpec
+from astro_pulumi.spec import DeploymentSpec, EmbeddedService
 
 BACKUPS: Final = "backups"
 _UID: Final = 999  # `postgres` and `redis` in the official images
@@ -33,8 +33,8 @@ _PGDATA: Final = "/var/lib/postgresql/data/pgdata"  # a sub-folder: volumes cont
 def replicas_warning(spec: DeploymentSpec) -> pulumi.Input[str | None]:
     """Return a warning if workloads have several replicas and an embedded service has one; otherwise None."""
     services = {
-        "database": isinstance(spec.database, BackingService),
-        "broker": isinstance(spec.broker, BackingService),
+        "database": isinstance(spec.database, EmbeddedService),
+        "broker": isinstance(spec.broker, EmbeddedService),
     }
     embedded = [f"`{name}`" for name, is_embedded in services.items() if is_embedded]
     if not embedded:
@@ -58,7 +58,7 @@ def make_database(
     account: pulumi.Output[str],
 ) -> list[KubernetesObject]:
     """Run PostgreSQL. Return its workload, nothing for a database of the user."""
-    if not isinstance(spec.database, BackingService):
+    if not isinstance(spec.database, EmbeddedService):
         return []
     secret = objects.make_secret(POSTGRESQL, {"password": password})
     objects.make(POSTGRESQL, postgresql_service(spec))
@@ -77,7 +77,7 @@ def make_broker(
     account: pulumi.Output[str],
 ) -> list[KubernetesObject]:
     """Run Redis. Return its workload, nothing for a broker of the user."""
-    if not isinstance(spec.broker, BackingService):
+    if not isinstance(spec.broker, EmbeddedService):
         return []
     file = password.apply(redis_configuration)
     secret = objects.make_secret(REDIS, {"redis.conf": file})
@@ -87,7 +87,7 @@ def make_broker(
 
 def postgresql(
     spec: DeploymentSpec,
-    service: BackingService,
+    service: EmbeddedService,
     password_secret: Any,
     account: Any,
 ) -> Manifest:
@@ -127,7 +127,7 @@ def postgresql(
     return _stateful_set(spec, "postgresql", service, container, volumes, account)
 
 
-def backup_claim(spec: DeploymentSpec, service: BackingService) -> Manifest:
+def backup_claim(spec: DeploymentSpec, service: EmbeddedService) -> Manifest:
     """Build the claim of the volume for dumps of PostgreSQL. No pod mounts it until a dump is made."""
     return {
         "apiVersion": "v1",
@@ -144,7 +144,7 @@ def backup_claim(spec: DeploymentSpec, service: BackingService) -> Manifest:
 
 def redis(
     spec: DeploymentSpec,
-    service: BackingService,
+    service: EmbeddedService,
     configuration_secret: Any,
     account: Any,
 ) -> Manifest:
@@ -207,7 +207,7 @@ def _probes(command: list[str]) -> Manifest:
 def _stateful_set(
     spec: DeploymentSpec,
     component: str,
-    service: BackingService,
+    service: EmbeddedService,
     container: Manifest,
     volumes: list[Manifest],
     account: Any,
@@ -248,7 +248,7 @@ def _stateful_set(
     }
 
 
-def _claim(service: BackingService) -> Manifest:
+def _claim(service: EmbeddedService) -> Manifest:
     claim: Manifest = {
         "accessModes": ["ReadWriteOnce"],
         "resources": {"requests": {"storage": service.storage_size}},

@@ -34,7 +34,7 @@ from astro_pulumi.naming import (
     WEBSERVER,
     object_name,
 )
-from astro_pulumi.spec import BackingService, DeploymentSpec, ExternalService
+from astro_pulumi.spec import DeploymentSpec, EmbeddedService, ExternalService
 
 Port = tuple[int, str]  # number and protocol
 
@@ -73,9 +73,9 @@ def connections(spec: DeploymentSpec) -> list[Connection]:
     for client, process in _clients(spec).items():
         if spec.pgbouncer and _reads_database(process) and client != RELEASE_JOB:
             allowed.append(Connection(client, PGBOUNCER, PGBOUNCER_PORT))
-        if _reaches_database(spec, process) and isinstance(spec.database, BackingService):
+        if _reaches_database(spec, process) and isinstance(spec.database, EmbeddedService):
             allowed.append(Connection(client, POSTGRESQL, POSTGRESQL_PORT))
-        if "broker" in process.reads and isinstance(spec.broker, BackingService):
+        if "broker" in process.reads and isinstance(spec.broker, EmbeddedService):
             allowed.append(Connection(client, REDIS, REDIS_PORT))
         if process.calls_webserver:
             allowed.append(Connection(client, WEBSERVER, WEBSERVER_PORT))
@@ -83,7 +83,7 @@ def connections(spec: DeploymentSpec) -> list[Connection]:
             allowed.append(Connection(client, STATSD, STATSD_PORT, "UDP"))
         if "logs" in process.ports:  # the webserver shows the logs of running tasks
             allowed.append(Connection(WEBSERVER, client, process.ports["logs"]))
-    if spec.pgbouncer and isinstance(spec.database, BackingService):
+    if spec.pgbouncer and isinstance(spec.database, EmbeddedService):
         allowed.append(Connection(PGBOUNCER, POSTGRESQL, POSTGRESQL_PORT))
     return allowed
 
@@ -97,8 +97,8 @@ def network_policies(spec: DeploymentSpec) -> dict[str, Manifest]:
         *clients,
         ROLLOUT,
         *([PGBOUNCER] if spec.pgbouncer else []),
-        *([POSTGRESQL] if isinstance(spec.database, BackingService) else []),
-        *([REDIS] if isinstance(spec.broker, BackingService) else []),
+        *([POSTGRESQL] if isinstance(spec.database, EmbeddedService) else []),
+        *([REDIS] if isinstance(spec.broker, EmbeddedService) else []),
         *([STATSD] if spec.metrics.exporter_image is not None else []),
     ]
     return {

@@ -3,9 +3,14 @@
 from typing import Final
 
 from astro_pulumi import spec
-from astro_pulumi.args.reader import Arguments
-from astro_pulumi.validation import existing
-from astro_pulumi.validation.backing import is_external, read_address, read_embedded, url_check
+from astro_pulumi.validation import existing_secrets
+from astro_pulumi.validation.argument_reader import Arguments
+from astro_pulumi.validation.embedded_or_external import (
+    is_external,
+    read_address,
+    read_embedded,
+    url_check,
+)
 
 _EXTERNAL_ONLY: Final = (
     *("port", "database", "username", "password", "login_from", "tls"),
@@ -16,13 +21,13 @@ _CHECK_URL: Final = url_check(r"^rediss?://\S+$", "rediss://:password@host:6379/
 
 def read_broker(
     args: Arguments, placement: spec.Placement
-) -> spec.BackingService | spec.ExternalBroker:
+) -> spec.EmbeddedService | spec.ExternalBroker:
     """Return the user's Redis, or the embedded one."""
     if not is_external(args, _EXTERNAL_ONLY):
         return read_embedded(args, "redis", placement)
     return spec.ExternalBroker(
         **read_address(args, _CHECK_URL),
-        login_from=existing.read_login(args, needs_user=False),
+        login_from=existing_secrets.read_login(args, needs_user=False),
         database=args.number("database", 0, 1000),
         tls=args.flag("tls"),
     )

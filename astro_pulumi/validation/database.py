@@ -6,13 +6,18 @@ from urllib.parse import parse_qsl, urlsplit
 
 from astro_pulumi import spec
 from astro_pulumi.airflow.environment_variables import SCHEMA
-from astro_pulumi.args.choices import SslMode
-from astro_pulumi.args.reader import Arguments
+from astro_pulumi.args.enums import SslMode
 from astro_pulumi.errors import ArgumentError
-from astro_pulumi.validation import existing
-from astro_pulumi.validation.backing import is_external, read_address, read_embedded, url_check
+from astro_pulumi.validation import existing_secrets
+from astro_pulumi.validation.argument_reader import Arguments
+from astro_pulumi.validation.embedded_or_external import (
+    is_external,
+    read_address,
+    read_embedded,
+    url_check,
+)
 from astro_pulumi.validation.images import check_image
-from astro_pulumi.validation.pods import read_placement, read_resources
+from astro_pulumi.validation.resources_and_placement import read_placement, read_resources
 
 _EXTERNAL_ONLY: Final = (
     *("port", "name", "username", "password", "login_from", "ssl_mode"),
@@ -35,7 +40,7 @@ _FIXED_SETTINGS: Final = {
 
 def read_database(
     args: Arguments, placement: spec.Placement
-) -> spec.BackingService | spec.ExternalDatabase:
+) -> spec.EmbeddedService | spec.ExternalDatabase:
     """Return the user's PostgreSQL, or the embedded one."""
     if not is_external(args, _EXTERNAL_ONLY):
         return read_embedded(args, "postgresql", placement)
@@ -47,7 +52,7 @@ def read_database(
                 )
     return spec.ExternalDatabase(
         **read_address(args, _check_database_url),
-        login_from=existing.read_login(args, needs_user=True),
+        login_from=existing_secrets.read_login(args, needs_user=True),
         name=args.text("name"),
         ssl_mode=args.choice("ssl_mode", SslMode)
         if args.has("ssl_mode") or args.has("host")

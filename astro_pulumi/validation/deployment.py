@@ -1,25 +1,27 @@
 """Read all arguments of a `Deployment`."""
 
+import base64
 from typing import Final
 
+import pulumi
+
 from astro_pulumi import spec
+from astro_pulumi.airflow.environment_variables import check_environment_name, check_open_name
 from astro_pulumi.airflow.version_differences import AIRFLOW
 from astro_pulumi.args import DeploymentArgs
-from astro_pulumi.args.choices import DatabaseDowngrade
-from astro_pulumi.args.reader import Arguments, check_label
+from astro_pulumi.args.enums import DatabaseDowngrade
 from astro_pulumi.errors import ArgumentError
 from astro_pulumi.pod_template import Scope
-from astro_pulumi.validation.access import read_auth, read_exposure, read_network_policies
+from astro_pulumi.validation.argument_reader import Arguments, check_label
+from astro_pulumi.validation.auth import read_auth
 from astro_pulumi.validation.broker import read_broker
-from astro_pulumi.validation.database import read_database, read_pgbouncer
-from astro_pulumi.validation.environment import (
+from astro_pulumi.validation.connections import (
     read_connections,
-    read_environment,
-    read_fernet_key,
     read_variables,
     read_variables_from,
 )
-from astro_pulumi.validation.existing import read_environment_from
+from astro_pulumi.validation.database import read_database, read_pgbouncer
+from astro_pulumi.validation.existing_secrets import read_environment_from, read_value
 from astro_pulumi.validation.images import (
     check_image,
     read_airflow_version,
@@ -28,12 +30,14 @@ from astro_pulumi.validation.images import (
     read_registry,
 )
 from astro_pulumi.validation.monitoring import read_metrics, read_remote_logging
-from astro_pulumi.validation.pods import read_placement, read_pod_template
+from astro_pulumi.validation.networking import read_exposure, read_network_policies
+from astro_pulumi.validation.resources_and_placement import read_placement, read_pod_template
 from astro_pulumi.validation.workloads import read_autoscaling, read_processes, read_worker_queues
 
 # Kubernetes names end at 63 characters; the longest suffix is "-dag-processor-" plus what a ReplicaSet
 # and a pod add (10 + 1 + 5).
 _LONGEST_NAME: Final = 30
+_FERNET_KEY_BYTES: Final = 32
 
 
 def specify(name: str, args: DeploymentArgs, *, may_lack_dags: bool = False) -> spec.DeploymentSpec:
@@ -56,7 +60,7 @@ def specify(name: str, args: DeploymentArgs, *, may_lack_dags: bool = False) -> 
     timeouts = given.section("timeouts")
     placement = read_placement(given)
     database = given.section("database")
-    environment, secret_environment = read_environment(given)
+    environment, secret_environment = _read_environment(given)
     return spec.DeploymentSpec(
         name=name,
         source=source,
@@ -74,7 +78,7 @@ def specify(name: str, args: DeploymentArgs, *, may_lack_dags: bool = False) -> 
         connections=read_connections(given),
         variables=read_variables(given),
         variables_from=read_variables_from(given),
-        fernet_key=read_fernet_key(given),
+        fernet_key=_read_fernet_key(given),
         database=read_database(database, placement),
         pgbouncer=read_pgbouncer(given, placement) if given.has("pgbouncer") else None,
         backup_before_downgrade=database.plain_flag("backup_before_downgrade"),
@@ -106,3 +110,37 @@ def _read_source(given: Arguments, may_lack_dags: bool) -> spec.ImageSource | No
         return read_image_source(given, frozenset({"AP501"}) if may_lack_dags else frozenset())
     read_build_secrets(given)  # checked even though nothing is built
     return None
+
+
+def _read_environment(
+    given: Arguments,
+) -> tuple[dict[str, pulumi.Input[str]], dict[str, pulumi.Input[str]]]:
+    """Return the arguments `environment` and `secret_environment`."""
+    plain = given.strings("environment", check_open_name)
+    secret = given.strings("secret_environment", check_environment_name)
+    for key in secret:
+        if key in plain:
+            raise ArgumentError(f"secret_environment[{key!r}]", "is given in `environment` as well")
+    return plain, secret
+
+
+def _read_fernet_key(given: Arguments) -> pulumi.Input[str] | spec.ValueFrom | None:
+    """Return the Fernet key, or where it is. None if it is to be generated."""
+    return read_value(given, "fernet_key", _check_fernet_key)
+
+
+def _check_fernet_key(text: str, path: str) -> str:
+    """Refuse what Airflow cannot use. The message does not show the key."""
+    for key in text.split(","):
+        try:
+            size = len(base64.b64decode(key.strip(), altchars=b"-_", validate=True))
+        except ValueError:
+            size = 0
+        if size != _FERNET_KEY_BYTES:
+            raise ArgumentError(
+                path,
+                "must be a Fernet key, 32 bytes in url-safe base64, or two with a comma between them, the "
+                "new one first. To make one: "
+                'python -c "import base64, os; print(base64.urlsafe_b64encode(os.urandom(32)).decode())"',
+            )
+    return text

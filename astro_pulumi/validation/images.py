@@ -8,12 +8,12 @@ from astro_pulumi import spec
 from astro_pulumi.airflow.version import AirflowVersion
 from astro_pulumi.airflow.version_differences import AIRFLOW
 from astro_pulumi.args import ProjectImageArgs
-from astro_pulumi.args.reader import Arguments
 from astro_pulumi.errors import ArgumentError
 from astro_pulumi.inputs import computed
 from astro_pulumi.project import build_secrets, read_project, runtime
 from astro_pulumi.project.dockerfile import BaseImage
 from astro_pulumi.run_cache import cached_per_run
+from astro_pulumi.validation.argument_reader import Arguments
 
 _read_project = cached_per_run(read_project)
 

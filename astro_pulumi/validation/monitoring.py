@@ -3,10 +3,10 @@
 import re
 
 from astro_pulumi import spec
-from astro_pulumi.args.reader import Arguments
 from astro_pulumi.errors import ArgumentError
+from astro_pulumi.validation.argument_reader import Arguments
 from astro_pulumi.validation.images import check_image
-from astro_pulumi.validation.pods import read_placement, read_resources
+from astro_pulumi.validation.resources_and_placement import read_placement, read_resources
 
 _LOG_FOLDER = re.compile(r"^(s3|gs|wasb|cloudwatch|stackdriver|oss|hdfs)://\S+$")
 

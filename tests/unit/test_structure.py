@@ -120,3 +120,8 @@ def test_names_of_the_package_and_of_pod_files_are_in_one_module() -> None:
         and shared.fullmatch(node.value)
     }
     assert elsewhere == set()
+
+
+@pytest.mark.parametrize("name", astro_pulumi.__all__)
+def test_every_public_name_can_be_imported(name: str) -> None:
+    assert getattr(astro_pulumi, name).__name__ == name

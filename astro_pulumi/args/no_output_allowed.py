@@ -10,7 +10,7 @@ _OBJECTS: Final = "decides which objects exist"
 
 _MERGED: Final = "is merged into the pod template by its keys; the values in it may be Outputs"
 
-PLAIN: Final[Mapping[str, str]] = {
+NO_OUTPUT_ALLOWED: Final[Mapping[str, str]] = {
     "project": "is read when the program runs: its content decides the image and what is previewed",
     "platform": "is in the hash of the image's content",
     "airflow_version": "decides which processes there are, and their settings",

@@ -1,12 +1,11 @@
-"""Access to the webserver, from the network and by login, and between pods."""
+"""The network: how the webserver is reached, and which pods may talk to which."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NotRequired, TypedDict
 
 import pulumi
 
-from astro_pulumi.args.choices import Choice, ServiceType
-from astro_pulumi.args.existing import SecretFromArgs
+from astro_pulumi.args.enums import Choice, ServiceType
 
 
 class ServiceArgs(TypedDict):
@@ -54,20 +53,6 @@ class HttpRouteArgs(TypedDict):
     """Path of the UI. Default: `/`."""
     tls: NotRequired[pulumi.Input[bool]]
     """Whether the Gateway serves `host` with TLS. Default: true."""
-
-
-class AuthArgs(TypedDict):
-    """Who may log in. With `fab` and `simple` there is a user `admin`; others have their own users."""
-
-    manager: NotRequired[str]
-    """`fab`: users and roles in the database; its provider must be in the image. `simple`: only the
-    user `admin`, for trial, with Airflow 3. Or the class path of another auth manager in the image, with its
-    settings in `environment` and `secret_environment`:
-    `airflow.providers.keycloak.auth_manager.keycloak_auth_manager.KeycloakAuthManager`. Default: `fab`."""
-    admin_password: NotRequired[pulumi.Input[str]]
-    """Password of the user `admin`. Kept secret. Default: generated once."""
-    admin_password_from: NotRequired[SecretFromArgs]
-    """The same, in an existing Secret. Then there is no output `admin_password`."""
 
 
 class NetworkPolicyArgs(TypedDict):

@@ -5,7 +5,7 @@ from typing import Any, NotRequired, TypedDict
 
 import pulumi
 
-from astro_pulumi.args.choices import Choice, TaintEffect, TolerationOperator
+from astro_pulumi.args.enums import Choice, TaintEffect, TolerationOperator
 
 
 class ResourcesArgs(TypedDict):

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from astro_pulumi.args.plain import PLAIN
+from astro_pulumi.args.no_output_allowed import NO_OUTPUT_ALLOWED
 from astro_pulumi.plugin import schema
 
 
@@ -29,7 +29,9 @@ def test_every_plain_argument_has_a_reason() -> None:
     package = json.loads(schema())
     for component in package["resources"].values():
         found = set(leaves(package, component["inputProperties"], ""))
-        assert found <= set(PLAIN), "make it an Input, or give the reason in args/plain.py"
+        assert found <= set(NO_OUTPUT_ALLOWED), (
+            "make it an Input, or give the reason in args/no_output_allowed.py"
+        )
     deployment = package["resources"]["astro:index:Deployment"]["inputProperties"]
-    assert set(leaves(package, deployment, "")) == set(PLAIN)
-    assert len(PLAIN) <= 25
+    assert set(leaves(package, deployment, "")) == set(NO_OUTPUT_ALLOWED)
+    assert len(NO_OUTPUT_ALLOWED) <= 25

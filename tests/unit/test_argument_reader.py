@@ -7,10 +7,10 @@ from typing import Any, NotRequired, TypedDict
 import pulumi
 import pytest
 
-from astro_pulumi.args import reader
 from astro_pulumi.args.defaults import Default
-from astro_pulumi.args.reader import Arguments, Check
 from astro_pulumi.errors import ArgumentError
+from astro_pulumi.validation import argument_reader
+from astro_pulumi.validation.argument_reader import Arguments, Check
 from tests.mock_engine import run
 
 
@@ -152,7 +152,7 @@ def test_what_must_be_known_is_no_output(name: str) -> None:
 def test_an_output_without_a_value(monkeypatch: pytest.MonkeyPatch) -> None:
     nothing = lambda: pulumi.Output.from_input(None)  # noqa: E731
     with monkeypatch.context() as patch:
-        patch.setattr(reader, "DEFAULTS", {"AnyArgs": {"a": Default(7)}})
+        patch.setattr(argument_reader, "DEFAULTS", {"AnyArgs": {"a": Default(7)}})
         assert opened(READERS["number"][0], nothing) == [7, False]
         assert Arguments({}, AnyArgs).number("a", 1, 9) == 7
         assert Arguments({"a": None}, AnyArgs).plain_number("a", 1, 9) == 7

@@ -1,32 +1,17 @@
-"""Read what Airflow and DAGs get: environment variables, Connections, Variables and the Fernet key."""
+"""Read the arguments of Airflow's Connections and Variables."""
 
-import base64
 import json
 import re
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import pulumi
 
 from astro_pulumi import spec
-from astro_pulumi.airflow.environment_variables import check_environment_name, check_open_name
-from astro_pulumi.args.reader import Arguments
 from astro_pulumi.errors import ArgumentError
-from astro_pulumi.validation.existing import read_reference, read_value, read_value_from
+from astro_pulumi.validation.argument_reader import Arguments
+from astro_pulumi.validation.existing_secrets import read_reference, read_value_from
 
 T = TypeVar("T")
-_FERNET_KEY_BYTES: Final = 32
-
-
-def read_environment(
-    given: Arguments,
-) -> tuple[dict[str, pulumi.Input[str]], dict[str, pulumi.Input[str]]]:
-    """Return the arguments `environment` and `secret_environment`."""
-    plain = given.strings("environment", check_open_name)
-    secret = given.strings("secret_environment", check_environment_name)
-    for key in secret:
-        if key in plain:
-            raise ArgumentError(f"secret_environment[{key!r}]", "is given in `environment` as well")
-    return plain, secret
 
 
 def read_connections(given: Arguments) -> dict[str, spec.Connection]:
@@ -101,25 +86,3 @@ def _check_variable_key(key: Any, path: str) -> None:
     """Refuse a key that cannot be a part of an environment variable's name."""
     if not isinstance(key, str) or not re.fullmatch(r"[A-Za-z0-9_]+", key):
         raise ArgumentError(path, "must have a name of letters, digits and _ only")
-
-
-def read_fernet_key(given: Arguments) -> pulumi.Input[str] | spec.ValueFrom | None:
-    """Return the Fernet key, or where it is. None if it is to be generated."""
-    return read_value(given, "fernet_key", _check_fernet_key)
-
-
-def _check_fernet_key(text: str, path: str) -> str:
-    """Refuse what Airflow cannot use. The message does not show the key."""
-    for key in text.split(","):
-        try:
-            size = len(base64.b64decode(key.strip(), altchars=b"-_", validate=True))
-        except ValueError:
-            size = 0
-        if size != _FERNET_KEY_BYTES:
-            raise ArgumentError(
-                path,
-                "must be a Fernet key, 32 bytes in url-safe base64, or two with a comma between them, the "
-                "new one first. To make one: "
-                'python -c "import base64, os; print(base64.urlsafe_b64encode(os.urandom(32)).decode())"',
-            )
-    return text

@@ -4,11 +4,11 @@ import re
 from typing import Any, Final
 
 from astro_pulumi import spec
-from astro_pulumi.args.reader import Arguments, Check
 from astro_pulumi.errors import ArgumentError
-from astro_pulumi.validation import existing
+from astro_pulumi.validation import existing_secrets
+from astro_pulumi.validation.argument_reader import Arguments, Check
 from astro_pulumi.validation.images import check_image
-from astro_pulumi.validation.pods import read_placement, read_resources
+from astro_pulumi.validation.resources_and_placement import read_placement, read_resources
 
 _EMBEDDED_ONLY: Final = (
     *("image", "storage_size", "storage_class", "resources", "placement"),
@@ -45,16 +45,16 @@ def read_address(args: Arguments, check_url: Check[str]) -> dict[str, Any]:
     return {
         "url": args.optional_text("url", check_url),
         **{key: args.optional_text(key) for key in texts},
-        "ca_certificate": existing.read_value(args, "ca_certificate"),
+        "ca_certificate": existing_secrets.read_value(args, "ca_certificate"),
         "port": args.number("port", 1, 65535),
     }
 
 
 def read_embedded(
     args: Arguments, component: str, placement: spec.Placement
-) -> spec.BackingService:
+) -> spec.EmbeddedService:
     """Read the arguments of an embedded service."""
-    return spec.BackingService(
+    return spec.EmbeddedService(
         image=args.text("image", check_image),
         storage_size=args.quantity("storage_size"),
         storage_class=args.optional_text("storage_class"),
