@@ -43,7 +43,7 @@ from astro_pulumi.kubernetes.services_and_ingress import (
     webserver_url,
 )
 from astro_pulumi.naming import PGBOUNCER, PYTEST, RELEASE_JOB, ROLLOUT, STATSD
-from astro_pulumi.project.tests import missing_tests
+from astro_pulumi.project.tests_archive import missing_tests
 from astro_pulumi.pulumi_version import require_pulumi
 from astro_pulumi.release import changes, configuration, ledger, release_job, rollout, tests_job
 from astro_pulumi.release import rollback as rollbacks

@@ -9,7 +9,7 @@ from astro_pulumi.args import ProjectImageArgs
 from astro_pulumi.inputs import computed
 from astro_pulumi.naming import object_name
 from astro_pulumi.project import build_secrets
-from astro_pulumi.project.context import write_build_context
+from astro_pulumi.project.build_context import write_build_context
 from astro_pulumi.spec import DeploymentSpec, ImageSource, Registry
 from astro_pulumi.user_errors import shown_to_the_user
 from astro_pulumi.validation import specify_image

@@ -14,9 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from astro_pulumi.project.files import ProjectFile, list_files
+from astro_pulumi.project.astro_project import digest_of, hash_files
+from astro_pulumi.project.image_files import ProjectFile, list_files
 from astro_pulumi.project.lint import lint
-from astro_pulumi.project.reader import digest_of, hash_files
 
 DOCKERFILE = "FROM astrocrpublic.azurecr.io/runtime:3.1-5\n"
 DOCKERIGNORE = "astro\n.git\n.env\nairflow_settings.yaml\nlogs/\n.venv\nairflow.db\nairflow.cfg\n"

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Final
 from unittest import mock
 
-from astro_pulumi.project.findings import Finding
 from astro_pulumi.project.lint import RULES, lint
+from astro_pulumi.project.lint.findings import Finding
 from tests.unit.project.broken_projects import BROKEN, Broken
 from tests.unit.project.projects import write_project
 

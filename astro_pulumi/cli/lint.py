@@ -13,7 +13,7 @@ import typer
 from astro_pulumi.cli.options import Json
 
 if TYPE_CHECKING:
-    from astro_pulumi.project.findings import Finding
+    from astro_pulumi.project.lint.findings import Finding
 
 
 def lint(

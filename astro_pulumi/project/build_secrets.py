@@ -13,11 +13,11 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
-from astro_pulumi.project.files import REQUIREMENTS
+from astro_pulumi.project.image_files import REQUIREMENTS
 from astro_pulumi.project.requirements import logical_lines
 
 if TYPE_CHECKING:
-    from astro_pulumi.project.lint.subject import Subject
+    from astro_pulumi.project.lint.lint_context import LintContext
 
 CARRIER: Final = "FTP_PROXY"
 _MARK: Final = "astro-pulumi:"  # distinguishes the secrets from a proxy that a base image sets
@@ -41,19 +41,19 @@ def pack(secrets: Mapping[str, str]) -> str:
     return _MARK + base64.b64encode(json.dumps(secrets).encode()).decode()
 
 
-def why_no_secrets(subject: "Subject") -> str | None:
+def why_no_secrets(context: "LintContext") -> str | None:
     """Return the reason why the build of a project cannot take secrets, with the remedy; None if it can."""
-    if REQUIREMENTS not in subject.listing.by_path:
+    if REQUIREMENTS not in context.listing.by_path:
         return "only the installation of requirements.txt gets them, and there is no such file"
-    if f"COPY {REQUIREMENTS}" not in subject.build_steps:
-        return _why_no_step(subject)
-    for instruction in subject.dockerfile.built:
+    if f"COPY {REQUIREMENTS}" not in context.build_steps:
+        return _why_no_step(context)
+    for instruction in context.dockerfile.built:
         if instruction.keyword == "ARG" and CARRIER in dict(instruction.assignments):
             return (
                 f"the Dockerfile declares `ARG {CARRIER}` (line {instruction.line}), which carries them, and "
                 "Docker writes declared arguments into the image's history. Remove the line"
             )
-    for line in logical_lines(subject.listing.text(REQUIREMENTS) or ""):
+    for line in logical_lines(context.listing.text(REQUIREMENTS) or ""):
         if _KEPT_CLONE.search(line.text):
             return (
                 f"{REQUIREMENTS}:{line.number}: the image keeps the clone of an editable requirement, and "
@@ -62,14 +62,14 @@ def why_no_secrets(subject: "Subject") -> str | None:
     return None
 
 
-def _why_no_step(subject: "Subject") -> str:
-    base = subject.base
-    if base is not None and subject.has_onbuild:
+def _why_no_step(context: "LintContext") -> str:
+    base = context.base
+    if base is not None and context.has_onbuild:
         return (
             f"{base.reference} installs requirements.txt itself (ONBUILD), without build secrets. "
             f"Write FROM {base.name}:{base.tag}-base; the build then gets the same steps"
         )
-    if subject.installs(REQUIREMENTS):
+    if context.installs(REQUIREMENTS):
         return (
             "the Dockerfile installs requirements.txt itself, without build secrets. Remove its "
             "COPY and RUN of that file; the build then gets steps with them"

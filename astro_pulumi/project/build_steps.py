@@ -9,10 +9,10 @@ import re
 from collections.abc import Collection
 from typing import Final
 
-from astro_pulumi.project import runtime
+from astro_pulumi.project import base_image_tag
 from astro_pulumi.project.build_secrets import PIP_WITH_SECRETS
 from astro_pulumi.project.dockerfile import BaseImage, Dockerfile, Instruction
-from astro_pulumi.project.files import PACKAGES, REQUIREMENTS
+from astro_pulumi.project.image_files import PACKAGES, REQUIREMENTS
 
 _HEAD: Final = """
 # Added by astro_pulumi, since the base image does not do it: install and copy the project.
@@ -59,7 +59,7 @@ def missing_build_steps(dockerfile: Dockerfile, base: BaseImage, files: Collecti
         files: Paths of all files in the build context. Steps for missing files are left out.
     """
     if (
-        runtime.installs_project(base) is not False
+        base_image_tag.installs_project(base) is not False
         or dockerfile.frontend_installs_project
         or brings_other_dags(dockerfile, files)
         or any(map(_copies_own_dags, dockerfile.final_stage))

@@ -10,7 +10,7 @@ from astro_pulumi.airflow.version_differences import AIRFLOW
 from astro_pulumi.args import ProjectImageArgs
 from astro_pulumi.errors import ArgumentError
 from astro_pulumi.inputs import computed
-from astro_pulumi.project import build_secrets, read_project, runtime
+from astro_pulumi.project import base_image_tag, build_secrets, read_project
 from astro_pulumi.project.dockerfile import BaseImage
 from astro_pulumi.run_cache import cached_per_run
 from astro_pulumi.validation.argument_reader import Arguments
@@ -111,7 +111,7 @@ def read_airflow_version(given: Arguments, source: spec.ImageSource | None) -> A
         )
     else:
         version = source.project.airflow_version
-    if not runtime.is_supported(version):
+    if not base_image_tag.is_supported(version):
         known = " and ".join(f"{major}.{AIRFLOW[major].oldest_minor}" for major in AIRFLOW)
         raise ArgumentError(
             "airflow_version", f"{version} cannot be deployed; Airflow from {known} on can"

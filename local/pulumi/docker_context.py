@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
-from astro_pulumi.project.ignore import DockerIgnore
+from astro_pulumi.project.dockerignore_patterns import DockerIgnore
 from local.pulumi.plugin import ResourceError
 
 # Time stamp of every file in the archive, so that equal projects give equal bytes. Not 1970, since zip files

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Final
 
 from astro_pulumi.project.dockerfile import parse_dockerfile
-from astro_pulumi.project.files import DOCKERFILE, Listing, content_of, decode, list_files
-from astro_pulumi.project.findings import Finding, in_reading_order
+from astro_pulumi.project.image_files import DOCKERFILE, Listing, content_of, decode, list_files
 from astro_pulumi.project.lint.dags import check_dags
 from astro_pulumi.project.lint.dockerfile import check_dockerfile, check_from
+from astro_pulumi.project.lint.findings import Finding, in_reading_order
 from astro_pulumi.project.lint.layout import check_layout, why_not_a_project
+from astro_pulumi.project.lint.lint_context import LintContext
 from astro_pulumi.project.lint.requirements import check_packages, check_requirements
 from astro_pulumi.project.lint.rules import RULES
 from astro_pulumi.project.lint.secrets import check_secrets
-from astro_pulumi.project.lint.subject import Subject
 
 __all__ = ["RULES", "inspect", "lint", "why_not_a_project"]
 
@@ -32,15 +32,15 @@ def lint(directory: Path) -> list[Finding]:
     return [problem] if problem else inspect(list_files(directory))[1]
 
 
-def inspect(listing: Listing) -> tuple[Subject, list[Finding]]:
+def inspect(listing: Listing) -> tuple[LintContext, list[Finding]]:
     """Return the parsed project, and the findings about it."""
     dockerfile = parse_dockerfile(listing.text(DOCKERFILE) or "")
     base, findings = check_from(dockerfile)
-    subject = Subject(listing, dockerfile, base)
+    context = LintContext(listing, dockerfile, base)
     for check in _CHECKS:
-        findings.extend(check(subject))
+        findings.extend(check(context))
     findings.extend(_check_contents(listing))
-    return subject, list(_without_allowed(in_reading_order(findings), listing))
+    return context, list(_without_allowed(in_reading_order(findings), listing))
 
 
 def _check_contents(listing: Listing) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from astro_pulumi.project.ignore import compile_quietly
+from astro_pulumi.project.dockerignore_patterns import compile_quietly
 
 NAME: Final = ".airflowignore"
 

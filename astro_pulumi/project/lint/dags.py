@@ -11,13 +11,13 @@ import warnings
 from collections.abc import Iterator
 from typing import Final
 
-from astro_pulumi.project import runtime
+from astro_pulumi.project import base_image_tag
 from astro_pulumi.project.build_steps import DAG_FOLDER_SETTINGS, brings_other_dags
-from astro_pulumi.project.files import content_of, decode
-from astro_pulumi.project.findings import Finding
+from astro_pulumi.project.image_files import content_of, decode
 from astro_pulumi.project.lint import airflowignore, rules
+from astro_pulumi.project.lint.findings import Finding
 from astro_pulumi.project.lint.layout import other_projects
-from astro_pulumi.project.lint.subject import Subject
+from astro_pulumi.project.lint.lint_context import LintContext
 
 _DAGS: Final = "dags/"
 _PLUGINS: Final = "plugins/"
@@ -39,11 +39,11 @@ _NEWER_SYNTAX: Final = (
 )
 
 
-def check_dags(subject: Subject) -> Iterator[Finding]:
+def check_dags(context: LintContext) -> Iterator[Finding]:
     """Check that there are DAGs, and that Python code can be compiled."""
-    ignored = _airflow_ignore(subject)
-    is_elsewhere = any(name in subject.dockerfile.environment for name in DAG_FOLDER_SETTINGS)
-    for file in subject.listing.files:
+    ignored = _airflow_ignore(context)
+    is_elsewhere = any(name in context.dockerfile.environment for name in DAG_FOLDER_SETTINGS)
+    for file in context.listing.files:
         if file.is_link or not file.path.endswith(".py") or not file.path.startswith(_CODE):
             continue
         try:
@@ -54,29 +54,31 @@ def check_dags(subject: Subject) -> Iterator[Finding]:
             file.path.startswith(_DAGS)
             and not is_elsewhere
             and not ignored.ignores(file.path.removeprefix(_DAGS))
-            and _might_hold_dag(content, subject)
+            and _might_hold_dag(content, context)
         ) or file.path.startswith(_PLUGINS)
-        yield from _check_code(subject, file.path, content, is_read)
-    yield from _no_dags(subject)
+        yield from _check_code(context, file.path, content, is_read)
+    yield from _no_dags(context)
 
 
-def _airflow_ignore(subject: Subject) -> airflowignore.AirflowIgnore:
+def _airflow_ignore(context: LintContext) -> airflowignore.AirflowIgnore:
     return airflowignore.AirflowIgnore(
         (file.path.removeprefix(_DAGS).rpartition("/")[0], decode(content_of(file)))
-        for file in subject.listing.files
+        for file in context.listing.files
         if file.path.startswith(_DAGS) and file.path.endswith(f"/{airflowignore.NAME}")
     )
 
 
-def _might_hold_dag(content: bytes, subject: Subject) -> bool:
+def _might_hold_dag(content: bytes, context: LintContext) -> bool:
     """Return whether Airflow imports the file (`might_contain_dag` in Airflow)."""
-    if any(name in subject.dockerfile.environment for name in _UNSAFE):
+    if any(name in context.dockerfile.environment for name in _UNSAFE):
         return True
     lower = content.lower()
     return b"dag" in lower and b"airflow" in lower
 
 
-def _check_code(subject: Subject, path: str, content: bytes, is_read: bool) -> Iterator[Finding]:
+def _check_code(
+    context: LintContext, path: str, content: bytes, is_read: bool
+) -> Iterator[Finding]:
     """Compile `content`. `is_read` tells whether Airflow imports the file by itself."""
     try:
         with warnings.catch_warnings():
@@ -86,7 +88,7 @@ def _check_code(subject: Subject, path: str, content: bytes, is_read: bool) -> I
     except (SyntaxError, ValueError) as error:
         text = decode(content)
         line, column, problem = _explain(text, error)
-        if _may_be_newer(subject, text, line, problem) or (
+        if _may_be_newer(context, text, line, problem) or (
             not is_read and _TEMPLATE.search(content)
         ):
             return
@@ -110,9 +112,9 @@ def _explain(text: str, error: SyntaxError | ValueError) -> tuple[int, int, str]
     return 1, 1, f"Python cannot compile it: {error}"
 
 
-def _may_be_newer(subject: Subject, text: str, line: int, problem: str) -> bool:
+def _may_be_newer(context: LintContext, text: str, line: int, problem: str) -> bool:
     """Return whether the error is about syntax that only the image's Python knows."""
-    python = runtime.python_version(subject.base) if subject.base else None
+    python = base_image_tag.python_version(context.base) if context.base else None
     lines = text.splitlines()
     code = lines[line - 1] if line <= len(lines) else ""
     return any(
@@ -124,13 +126,13 @@ def _may_be_newer(subject: Subject, text: str, line: int, problem: str) -> bool:
     )
 
 
-def _no_dags(subject: Subject) -> Iterator[Finding]:
-    listing = subject.listing
+def _no_dags(context: LintContext) -> Iterator[Finding]:
+    listing = context.listing
     has_dags = any(
         f"{file.path}/".startswith(_DAGS) and (file.is_link or file.path.endswith((".py", ".zip")))
         for file in listing.files
     )
-    if has_dags or brings_other_dags(subject.dockerfile, listing.by_path):
+    if has_dags or brings_other_dags(context.dockerfile, listing.by_path):
         return
     folder = listing.directory / "dags"
     remedy = (

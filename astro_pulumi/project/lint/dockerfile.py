@@ -4,7 +4,7 @@ import posixpath
 import re
 from collections.abc import Iterator
 
-from astro_pulumi.project import runtime
+from astro_pulumi.project import base_image_tag
 from astro_pulumi.project.dockerfile import (
     INSTRUCTIONS,
     BaseImage,
@@ -12,11 +12,11 @@ from astro_pulumi.project.dockerfile import (
     FromError,
     base_image,
 )
-from astro_pulumi.project.files import DOCKERFILE, LOCAL_ONLY, Listing
-from astro_pulumi.project.findings import Finding
-from astro_pulumi.project.ignore import DockerIgnore
+from astro_pulumi.project.dockerignore_patterns import DockerIgnore
+from astro_pulumi.project.image_files import DOCKERFILE, LOCAL_ONLY, Listing
 from astro_pulumi.project.lint import rules
-from astro_pulumi.project.lint.subject import EXAMPLE_FROM, Subject
+from astro_pulumi.project.lint.findings import Finding
+from astro_pulumi.project.lint.lint_context import EXAMPLE_FROM, LintContext
 
 _UNPREDICTABLE = re.compile(r"[$*?\[\\]|^<<|://|^git@")  # only the build knows these sources
 
@@ -57,7 +57,7 @@ def _bad_from(error: FromError) -> Finding:
 
 
 def _check_base(base: BaseImage) -> Iterator[Finding]:
-    version = runtime.airflow_version(base)
+    version = base_image_tag.airflow_version(base)
     if not base.is_valid:
         yield rules.BAD_FROM.broken_by(
             DOCKERFILE,
@@ -65,12 +65,14 @@ def _check_base(base: BaseImage) -> Iterator[Finding]:
             f"Write registry/repository:tag in lower case, for example: {EXAMPLE_FROM}",
             base.line,
         )
-    elif runtime.is_certified(base) or (version and not runtime.is_supported(version)):
+    elif base_image_tag.is_certified(base) or (
+        version and not base_image_tag.is_supported(version)
+    ):
         what = f"carries Airflow {version}" if version else "is Astronomer Certified"
         yield rules.UNSUPPORTED_AIRFLOW.broken_by(
             DOCKERFILE,
             f"{base.reference} {what}, which cannot be deployed",
-            f"Build on an image with {runtime.supported_versions()}, for example: {EXAMPLE_FROM}",
+            f"Build on an image with {base_image_tag.supported_versions()}, for example: {EXAMPLE_FROM}",
             base.line,
         )
     elif version is None:
@@ -82,10 +84,10 @@ def _check_base(base: BaseImage) -> Iterator[Finding]:
         )
 
 
-def check_dockerfile(subject: Subject) -> Iterator[Finding]:
+def check_dockerfile(context: LintContext) -> Iterator[Finding]:
     """Check all instructions except FROM."""
-    if not subject.dockerfile.has_own_frontend:
-        for instruction in subject.dockerfile.instructions[1:]:  # `check_from` reads the first
+    if not context.dockerfile.has_own_frontend:
+        for instruction in context.dockerfile.instructions[1:]:  # `check_from` reads the first
             if instruction.keyword not in INSTRUCTIONS:
                 yield rules.UNKNOWN_INSTRUCTION.broken_by(
                     DOCKERFILE,
@@ -93,13 +95,13 @@ def check_dockerfile(subject: Subject) -> Iterator[Finding]:
                     "If the line continues the one above, end that one with a backslash.",
                     instruction.line,
                 )
-    for instruction in subject.dockerfile.built:
+    for instruction in context.dockerfile.built:
         if instruction.keyword not in ("COPY", "ADD") or instruction.flag("from") is not None:
             continue
         for source in instruction.words[:-1]:
             path = posixpath.normpath(f"/{source}").lstrip("/")
-            if not _UNPREDICTABLE.search(source) and not _is_there(path, subject.listing):
-                problem, remedy = _why_not_there(path, subject.listing)
+            if not _UNPREDICTABLE.search(source) and not _is_there(path, context.listing):
+                problem, remedy = _why_not_there(path, context.listing)
                 yield rules.NOTHING_TO_COPY.broken_by(
                     DOCKERFILE,
                     f"{instruction.keyword} of {source}: {problem}",

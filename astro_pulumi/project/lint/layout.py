@@ -5,10 +5,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from astro_pulumi.project.files import DOCKERFILE, PACKAGES, REQUIREMENTS, Listing
-from astro_pulumi.project.findings import Finding, printable
+from astro_pulumi.project.image_files import DOCKERFILE, PACKAGES, REQUIREMENTS, Listing
 from astro_pulumi.project.lint import rules
-from astro_pulumi.project.lint.subject import EXAMPLE_FROM, Subject
+from astro_pulumi.project.lint.findings import Finding, printable
+from astro_pulumi.project.lint.lint_context import EXAMPLE_FROM, LintContext
 
 _HIDDEN = re.compile(r"/(?:\.|dags/|node_modules/|site-packages/)")
 
@@ -61,9 +61,9 @@ def _is_project(directory: Path) -> bool:
     )
 
 
-def check_layout(subject: Subject) -> Iterator[Finding]:
+def check_layout(context: LintContext) -> Iterator[Finding]:
     """Check required files, ignore patterns and links."""
-    listing = subject.listing
+    listing = context.listing
     for error in listing.ignore_file.invalid:
         yield rules.BAD_IGNORE_PATTERN.broken_by(
             listing.ignore_file.name,
@@ -77,7 +77,7 @@ def check_layout(subject: Subject) -> Iterator[Finding]:
             f"it cannot be read: {reason}",
             "Make it readable for the user who deploys, or add it to .dockerignore.",
         )
-    if subject.has_onbuild:
+    if context.has_onbuild:
         yield from _needed_files(listing)
     yield from _dead_links(listing)
 

@@ -5,18 +5,18 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from astro_pulumi.airflow.version import AirflowVersion
-from astro_pulumi.project import runtime
-from astro_pulumi.project.addresses import hidden
-from astro_pulumi.project.files import PACKAGES, REQUIREMENTS
-from astro_pulumi.project.findings import Finding
+from astro_pulumi.project import base_image_tag
+from astro_pulumi.project.image_files import PACKAGES, REQUIREMENTS
 from astro_pulumi.project.lint import rules
-from astro_pulumi.project.lint.subject import Subject
+from astro_pulumi.project.lint.findings import Finding
+from astro_pulumi.project.lint.lint_context import LintContext
 from astro_pulumi.project.requirements import (
     Line,
     is_legacy_requirement,
     logical_lines,
     parse_requirement,
 )
+from astro_pulumi.project.url_redaction import hidden
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
@@ -36,15 +36,15 @@ _DEBIAN_PACKAGE = re.compile(
 _DEBIAN_FILE = re.compile(r"^(?:\.{0,2}/)\S+\.deb$")
 
 
-def check_requirements(subject: Subject) -> Iterator[Finding]:
+def check_requirements(context: LintContext) -> Iterator[Finding]:
     """Check requirements.txt if the build installs it."""
-    for line in logical_lines(_read(subject, REQUIREMENTS)):
-        yield from _check_line(subject, Line(line.number, _VARIABLE.sub("x", line.text)))
+    for line in logical_lines(_read(context, REQUIREMENTS)):
+        yield from _check_line(context, Line(line.number, _VARIABLE.sub("x", line.text)))
 
 
-def check_packages(subject: Subject) -> Iterator[Finding]:
+def check_packages(context: LintContext) -> Iterator[Finding]:
     """Check packages.txt if the build installs it."""
-    for number, line in enumerate(_read(subject, PACKAGES).splitlines(), 1):
+    for number, line in enumerate(_read(context, PACKAGES).splitlines(), 1):
         for match in re.finditer(r"\S+", line.partition("#")[0]):
             name = match[0]
             is_option = name.startswith("-")  # for apt-get
@@ -59,11 +59,11 @@ def check_packages(subject: Subject) -> Iterator[Finding]:
             )
 
 
-def _read(subject: Subject, path: str) -> str:
+def _read(context: LintContext, path: str) -> str:
     """Return the text of a file that the build installs; empty if it is missing or not installed."""
-    if path not in subject.listing.by_path or not subject.installs(path):
+    if path not in context.listing.by_path or not context.installs(path):
         return ""
-    return subject.listing.text(path) or ""
+    return context.listing.text(path) or ""
 
 
 def _package_remedy(name: str) -> str:
@@ -74,19 +74,19 @@ def _package_remedy(name: str) -> str:
     return "Write one name per line, in lower case, as `apt-get install` takes it."
 
 
-def _check_line(subject: Subject, line: Line) -> Iterator[Finding]:
+def _check_line(context: LintContext, line: Line) -> Iterator[Finding]:
     text = line.text
     if option := _FILE_OPTION.match(text):
-        yield from _check_path(subject, line, option["path"])
+        yield from _check_path(context, line, option["path"])
     elif text.startswith("-") or _URL.match(text):
         return
     elif _PATH.match(text):
-        yield from _check_path(subject, line, re.split(r"[\[#;\s]", text)[0])
+        yield from _check_path(context, line, re.split(r"[\[#;\s]", text)[0])
     elif requirement := parse_requirement(text):
-        version = subject.base and runtime.airflow_version(subject.base)
+        version = context.base and base_image_tag.airflow_version(context.base)
         if (
             version
-            and (subject.has_onbuild or f"COPY {REQUIREMENTS}" in subject.build_steps)
+            and (context.has_onbuild or f"COPY {REQUIREMENTS}" in context.build_steps)
             and requirement.marker is None
             and re.fullmatch(r"apache[-_.]+airflow", requirement.name, re.IGNORECASE)
             and not _allows(requirement, version)
@@ -112,9 +112,9 @@ def _allows(requirement: "Requirement", version: AirflowVersion) -> bool:
     return any(map(requirement.specifier.contains, numbers))
 
 
-def _check_path(subject: Subject, line: Line, path: str) -> Iterator[Finding]:
+def _check_path(context: LintContext, line: Line, path: str) -> Iterator[Finding]:
     # An absolute path may be in the base image.
-    if not subject.installs_first or _URL.match(path) or path.startswith(("/", "x/")):
+    if not context.installs_first or _URL.match(path) or path.startswith(("/", "x/")):
         return
     yield rules.REQUIRED_FILE_MISSING.broken_by(
         REQUIREMENTS,

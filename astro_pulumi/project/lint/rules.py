@@ -7,7 +7,7 @@ The first digit of a code is the topic: 1 the whole project, 2 the Dockerfile, 3
 from functools import partial
 from typing import Final
 
-from astro_pulumi.project.findings import Rule, Severity
+from astro_pulumi.project.lint.findings import Rule, Severity
 
 _CODES: dict[str, Rule] = {}
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from astro_pulumi.project import read_project
-from astro_pulumi.project.context import write_build_context
+from astro_pulumi.project.build_context import write_build_context
 from tests.mock_engine import write_project
 
 

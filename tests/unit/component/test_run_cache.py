@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 import astro_pulumi as astro
-from astro_pulumi.project import lint, reader
-from astro_pulumi.project.files import Listing
+from astro_pulumi.project import astro_project, lint
+from astro_pulumi.project.image_files import Listing
 from tests.mock_engine import Program, run, write_project
 
 
@@ -26,7 +26,7 @@ def test_a_project_of_two_deployments_is_read_once_in_each_run(
         reads.append(listing)
         return lint.inspect(listing)
 
-    monkeypatch.setattr(reader, "inspect", inspect)
+    monkeypatch.setattr(astro_project, "inspect", inspect)
 
     def program() -> None:
         for name in ("one", "two"):

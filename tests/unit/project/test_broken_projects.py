@@ -11,8 +11,8 @@ import pytest
 
 from astro_pulumi.errors import ProjectError
 from astro_pulumi.project import read_project
-from astro_pulumi.project.findings import Severity
 from astro_pulumi.project.lint import RULES, lint
+from astro_pulumi.project.lint.findings import Severity
 from tests.unit.project.broken_projects import BROKEN, SECRETS, Broken
 from tests.unit.project.projects import write_project
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from astro_pulumi.project import Project, read_project
-from astro_pulumi.project.context import write_build_context
+from astro_pulumi.project.build_context import write_build_context
 from tests.unit.project.projects import HEALTHY, Changes, Link, Script, write_project
 
 FILES: Changes = {

@@ -2,8 +2,8 @@
 
 import pytest
 
+from astro_pulumi.project.base_image_tag import airflow_version, installs_project, python_version
 from astro_pulumi.project.dockerfile import BaseImage, FromError, base_image, parse_dockerfile
-from astro_pulumi.project.runtime import airflow_version, installs_project, python_version
 
 
 def instructions(text: str) -> list[tuple[int, str, str]]:

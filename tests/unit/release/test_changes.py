@@ -8,7 +8,7 @@ import pytest
 
 from astro_pulumi.args import DeploymentArgs
 from astro_pulumi.project import read_project
-from astro_pulumi.project.summary import Summary, summarize
+from astro_pulumi.project.content_summary import Summary, summarize
 from astro_pulumi.release.changes import (
     Content,
     Report,

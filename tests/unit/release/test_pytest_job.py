@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from astro_pulumi.errors import ProjectError
-from astro_pulumi.project.reader import read_project
-from astro_pulumi.project.tests import missing_tests
+from astro_pulumi.project.astro_project import read_project
+from astro_pulumi.project.tests_archive import missing_tests
 from tests.mock_engine import Program, deploy, write_project
 from tests.specs import arguments
 from tests.unit.release.pod_file import load

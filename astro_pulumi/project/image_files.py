@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from astro_pulumi.project.ignore import DockerIgnore, InvalidPatternError, Verdict
+from astro_pulumi.project.dockerignore_patterns import DockerIgnore, InvalidPatternError, Verdict
 
 DOCKERFILE: Final = "Dockerfile"
 REQUIREMENTS: Final = "requirements.txt"

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from astro_pulumi.project.files import list_files
-from astro_pulumi.project.ignore import DockerIgnore, InvalidPatternError
+from astro_pulumi.project.dockerignore_patterns import DockerIgnore, InvalidPatternError
+from astro_pulumi.project.image_files import list_files
 from tests.unit.project.ignore_cases import CASES, FILES, Case
 from tests.unit.project.projects import write_project
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from astro_pulumi.airflow.version import AirflowVersion
 from astro_pulumi.errors import ProjectError
-from astro_pulumi.project import runtime
+from astro_pulumi.project import base_image_tag
 from astro_pulumi.project.build_secrets import why_no_secrets
 from astro_pulumi.project.dockerfile import BaseImage
-from astro_pulumi.project.files import ProjectFile, content_of, list_files
-from astro_pulumi.project.findings import Finding
+from astro_pulumi.project.image_files import ProjectFile, content_of, list_files
 from astro_pulumi.project.lint import inspect, why_not_a_project
+from astro_pulumi.project.lint.findings import Finding
 
 
 @dataclass(frozen=True)
@@ -78,20 +78,20 @@ def read_project(directory: Path, accept: Collection[str] = ()) -> Project:
     if problem:
         raise ProjectError(f"{problem.code} {directory}: {problem.message}. {problem.remedy}")
     listing = list_files(directory)
-    subject, findings = inspect(listing)
+    context, findings = inspect(listing)
     errors = [each for each in findings if each.is_error and each.code not in accept]
     if errors:
         raise ProjectError(_explain(directory, errors))
-    if subject.base is None:  # only if the error about it is accepted
+    if context.base is None:  # only if the error about it is accepted
         raise ProjectError(f"{directory / 'Dockerfile'}: there is no FROM to build on.")
     return Project(
         directory=directory,
-        base_image=subject.base,
-        airflow_version=runtime.airflow_version(subject.base),
+        base_image=context.base,
+        airflow_version=base_image_tag.airflow_version(context.base),
         files=listing.files,
         findings=tuple(findings),
-        build_steps=subject.build_steps,
-        no_build_secrets=why_no_secrets(subject),
+        build_steps=context.build_steps,
+        no_build_secrets=why_no_secrets(context),
     )
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from astro_pulumi.project.lint.secret_values import (
+from astro_pulumi.project.lint.secrets import (
     PRIVATE_KEY,
     credentials,
     is_secret_name,

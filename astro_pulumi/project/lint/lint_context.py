@@ -4,16 +4,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
-from astro_pulumi.project import runtime
+from astro_pulumi.project import base_image_tag
 from astro_pulumi.project.build_steps import installs, missing_build_steps
 from astro_pulumi.project.dockerfile import BaseImage, Dockerfile
-from astro_pulumi.project.files import REQUIREMENTS, Listing
+from astro_pulumi.project.image_files import REQUIREMENTS, Listing
 
 EXAMPLE_FROM: Final = "FROM astrocrpublic.azurecr.io/runtime:3.1-5"
 
 
 @dataclass(frozen=True)
-class Subject:
+class LintContext:
     """A project with a Dockerfile."""
 
     listing: Listing
@@ -30,7 +30,7 @@ class Subject:
     @cached_property
     def has_onbuild(self) -> bool:
         """Whether the base image installs the project before any instruction of the Dockerfile."""
-        return self.base is not None and bool(runtime.installs_project(self.base))
+        return self.base is not None and bool(base_image_tag.installs_project(self.base))
 
     @cached_property
     def installs_first(self) -> bool:

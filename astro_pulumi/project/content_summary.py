@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from astro_pulumi.project import addresses
-from astro_pulumi.project.files import PACKAGES, REQUIREMENTS, ProjectFile, decode
-from astro_pulumi.project.findings import printable
-from astro_pulumi.project.reader import Project
+from astro_pulumi.project import url_redaction
+from astro_pulumi.project.astro_project import Project
+from astro_pulumi.project.image_files import PACKAGES, REQUIREMENTS, ProjectFile, decode
+from astro_pulumi.project.lint.findings import printable
 from astro_pulumi.project.requirements import logical_lines, split_requirement
 
 _HASH = re.compile(r"\s--hash[ =]\S+")
@@ -66,7 +66,7 @@ def _text(project: Project, path: str) -> str:
 def _requirements(text: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for line in logical_lines(text):
-        name, rest = split_requirement(addresses.fingerprinted(_HASH.sub("", line.text)))
+        name, rest = split_requirement(url_redaction.fingerprinted(_HASH.sub("", line.text)))
         # One package may be listed for several versions of Python.
         found[name] = f"{found[name]}, {rest}" if found.get(name) else rest
     return found

@@ -6,9 +6,9 @@ import tarfile
 from typing import Final
 
 from astro_pulumi.errors import ProjectError
-from astro_pulumi.project.files import LOCAL_ONLY
-from astro_pulumi.project.ignore import DockerIgnore
-from astro_pulumi.project.reader import Project
+from astro_pulumi.project.astro_project import Project
+from astro_pulumi.project.dockerignore_patterns import DockerIgnore
+from astro_pulumi.project.image_files import LOCAL_ONLY
 
 _FOLDER: Final = "tests"
 # A ConfigMap holds 1 MiB, and base64 turns three bytes into four.

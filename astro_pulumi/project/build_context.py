@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 from typing import Final
 
-from astro_pulumi.project.files import DOCKERFILE, content_of
-from astro_pulumi.project.reader import Project
+from astro_pulumi.project.astro_project import Project
+from astro_pulumi.project.image_files import DOCKERFILE, content_of
 
 _FOLDER: Final = Path(".astro-pulumi") / "contexts"
 _KEPT_SECONDS: Final = 24 * 3600
