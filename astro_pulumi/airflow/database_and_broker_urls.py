@@ -83,8 +83,8 @@ def existing_login(spec: DeploymentSpec, url: str) -> tuple[str, LoginFrom] | No
 
 
 def composing_command(service: str, url: str) -> str:
-    """Return the command that prints `url` with the login of `service`: see `pod_files/astro_urls.py`."""
-    return shlex.join(["python", "-IS", f"{FILES}/astro_urls.py", service, url])
+    """Return the command that prints `url` with the login of `service`."""
+    return shlex.join(["python", "-IS", f"{FILES}/astro_urls_with_login.py", service, url])
 
 
 def pooled_url(spec: DeploymentSpec, url: str) -> str:

@@ -26,8 +26,8 @@ from astro_pulumi.airflow.version_differences import Process
 from astro_pulumi.errors import ArgumentError
 from astro_pulumi.inputs import computed, formatted
 from astro_pulumi.naming import STATSD, WEBSERVER, object_name
-from astro_pulumi.pod_files import astro_names
-from astro_pulumi.pod_files.astro_urls import login_variable
+from astro_pulumi.pod_files import astro_shared_names
+from astro_pulumi.pod_files.astro_urls_with_login import login_variable
 from astro_pulumi.spec import Connection, DeploymentSpec, Metrics, RemoteLogging
 
 _NAME = re.compile(r"^[A-Z_][A-Z0-9_]*$")
@@ -75,30 +75,30 @@ _REFUSED: Final = {
     "AIRFLOW__WEBSERVER__BASE_URL": _USE + "`service.base_url`, `ingress` or `http_route`",
     "AIRFLOW__SCHEDULER__STANDALONE_DAG_PROCESSOR": _USE + "`dag_processor`",
     # Variables of the Jobs of a deploy.
-    astro_names.ADMIN_PASSWORD: _USE + "`admin_password` in `auth`",
-    astro_names.BACKUP_CLAIM: _USE + "`backup_before_downgrade` in `database`",
-    astro_names.DATABASE_DOWNGRADE: _USE + "`database_downgrade`",
-    astro_names.HISTORY_LIMIT: _USE + "`history_limit`",
-    astro_names.LEASE_PATIENCE: _USE + "`timeouts.release_job`",
-    astro_names.JOB_DEADLINE: _USE + "`timeouts.release_job`",
-    astro_names.ROLLOUT_TIMEOUT: _USE + "`timeouts.rollout`",
+    astro_shared_names.ADMIN_PASSWORD: _USE + "`admin_password` in `auth`",
+    astro_shared_names.BACKUP_CLAIM: _USE + "`backup_before_downgrade` in `database`",
+    astro_shared_names.DATABASE_DOWNGRADE: _USE + "`database_downgrade`",
+    astro_shared_names.HISTORY_LIMIT: _USE + "`history_limit`",
+    astro_shared_names.LEASE_PATIENCE: _USE + "`timeouts.release_job`",
+    astro_shared_names.JOB_DEADLINE: _USE + "`timeouts.release_job`",
+    astro_shared_names.ROLLOUT_TIMEOUT: _USE + "`timeouts.rollout`",
     **dict.fromkeys(
         (
-            astro_names.ADMIN_USERNAME,
+            astro_shared_names.ADMIN_USERNAME,
             *(
                 login_variable(service, part)
                 for service in ("BROKER", "DATABASE")
                 for part in ("PASSWORD", "USERNAME")
             ),
-            astro_names.DATABASE_NEEDS,
-            astro_names.DEPLOYMENT,
-            astro_names.DOWNGRADES_FOR,
-            astro_names.HEADS,
-            astro_names.IMAGE_NEEDS,
-            astro_names.JOB,
-            astro_names.RELEASE_CONTENT,
-            astro_names.TARGET_AIRFLOW,
-            astro_names.WORKLOADS,
+            astro_shared_names.DATABASE_NEEDS,
+            astro_shared_names.DEPLOYMENT,
+            astro_shared_names.DOWNGRADES_FOR,
+            astro_shared_names.HEADS,
+            astro_shared_names.IMAGE_NEEDS,
+            astro_shared_names.JOB,
+            astro_shared_names.RELEASE_CONTENT,
+            astro_shared_names.TARGET_AIRFLOW,
+            astro_shared_names.WORKLOADS,
             "AIRFLOW_CONFIG",
             "AIRFLOW_HOME",
             "AIRFLOW__API__PORT",

@@ -25,54 +25,54 @@ class FileSet:
 
 
 PROCESS_FILES: Final = FileSet(
-    "files", frozenset({"airflow.cfg", "airflow_start.py", "astro_urls.py", "log_groomer.py"})
+    "files",
+    frozenset({"airflow.cfg", "airflow_start.py", "astro_urls_with_login.py", "log_groomer.py"}),
 )
-JOB_PROBE_FILES: Final = replace(PROCESS_FILES, name="files-job-probe").with_files(
-    "job_probe.py", "astro_probe.py"
+HEARTBEAT_PROBE_FILES: Final = replace(PROCESS_FILES, name="files-job-probe").with_files(
+    "heartbeat_probe.py", "astro_probe_retry.py"
 )
 WORKER_FILES: Final = replace(PROCESS_FILES, name="files-worker").with_files(
-    "worker_probe.py", "astro_probe.py"
+    "worker_probe.py", "astro_probe_retry.py"
 )
 RELEASE_JOB_FILES: Final = FileSet(
     "files-release-job",
     frozenset(
         {
             "airflow.cfg",
-            "astro_admin.py",
-            "astro_backup.py",
-            "astro_cluster.py",
-            "astro_connect.py",
-            "astro_consents.py",
-            "astro_database.py",
-            "astro_downgrade.py",
-            "astro_image.py",
-            "astro_jobs.py",
-            "astro_migrations.py",
-            "astro_names.py",
-            "astro_parse.py",
-            "astro_pods.py",
-            "astro_records.py",
-            "astro_refusal.py",
-            "astro_urls.py",
-            "astro_workloads.py",
+            "astro_admin_user.py",
+            "astro_child_jobs.py",
+            "astro_dag_check.py",
+            "astro_database_backup.py",
+            "astro_database_check.py",
+            "astro_database_connection.py",
+            "astro_image_check.py",
+            "astro_kubernetes_client.py",
+            "astro_migrate_or_downgrade.py",
+            "astro_parse_dags.py",
+            "astro_pod_problems.py",
+            "astro_release_records.py",
+            "astro_shared_names.py",
+            "astro_stop_database_clients.py",
+            "astro_termination_message.py",
+            "astro_urls_with_login.py",
             "release_job.py",
         }
     ),
 )
 TESTS_FILES: Final = FileSet(
-    "files-pytest", frozenset({"airflow.cfg", "astro_refusal.py", "pytest_job.py"})
+    "files-pytest", frozenset({"airflow.cfg", "astro_termination_message.py", "pytest_job.py"})
 )
 ROLLOUT_FILES: Final = FileSet(
     "files-rollout",
     frozenset(
         {
-            "astro_cluster.py",
-            "astro_filter.py",
-            "astro_names.py",
-            "astro_pods.py",
-            "astro_refusal.py",
-            "astro_rollout.py",
-            "astro_workloads.py",
+            "astro_kubernetes_client.py",
+            "astro_pod_problems.py",
+            "astro_rollout_failure.py",
+            "astro_rollout_status.py",
+            "astro_secret_filter.py",
+            "astro_shared_names.py",
+            "astro_termination_message.py",
             "rollout_job.py",
         }
     ),

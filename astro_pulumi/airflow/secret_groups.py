@@ -9,8 +9,8 @@ import pulumi
 
 from astro_pulumi.airflow.database_and_broker_urls import composing_command, existing_login
 from astro_pulumi.airflow.environment_variables import connections_and_variables, secret_settings
-from astro_pulumi.pod_files import astro_names
-from astro_pulumi.pod_files.astro_urls import login_variable
+from astro_pulumi.pod_files import astro_shared_names
+from astro_pulumi.pod_files.astro_urls_with_login import login_variable
 from astro_pulumi.spec import DeploymentSpec, ValueFrom
 
 ADMIN: Final = "admin"
@@ -47,8 +47,8 @@ def secret_groups(
         password = admin_password(spec, passwords)
         groups[_admin_group(spec)] = {
             # Without a name the release Job creates no user.
-            **({astro_names.ADMIN_USERNAME: ADMIN} if _admin_group(spec) == "admin" else {}),
-            **({} if password is None else {astro_names.ADMIN_PASSWORD: password}),
+            **({astro_shared_names.ADMIN_USERNAME: ADMIN} if _admin_group(spec) == "admin" else {}),
+            **({} if password is None else {astro_shared_names.ADMIN_PASSWORD: password}),
         }
     if spec.keda_counts_tasks and existing_login(spec, "keda_database_url") is None:
         groups["keda"] = {KEDA_CONNECTION: values["keda_database_url"]}
@@ -72,7 +72,7 @@ def references(spec: DeploymentSpec) -> dict[str, dict[str, ValueFrom]]:
         name: value for name, value in given.items() if value is not None and name not in own
     }
     if isinstance(spec.auth.admin_password, ValueFrom):
-        groups[_admin_group(spec)] = {astro_names.ADMIN_PASSWORD: spec.auth.admin_password}
+        groups[_admin_group(spec)] = {astro_shared_names.ADMIN_PASSWORD: spec.auth.admin_password}
     return {group: content for group, content in groups.items() if content}
 
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from astro_pulumi.airflow.mounted_pod_files import (
     FILES,
-    JOB_PROBE_FILES,
+    HEARTBEAT_PROBE_FILES,
     PROCESS_FILES,
     RELEASE_JOB_FILES,
     TESTS_FILES,
@@ -120,18 +120,18 @@ _AIRFLOW: Final = ("python", f"{FILES}/airflow_start.py")
 _TRIGGERER: Final = Process(
     component="triggerer",
     arguments=(*_AIRFLOW, "triggerer"),
-    probe=ScriptProbe("job_probe.py", ("TriggererJob",)),
+    probe=ScriptProbe("heartbeat_probe.py", ("TriggererJob",)),
     reads=("metadata", "api", "connections"),
-    files=JOB_PROBE_FILES,
+    files=HEARTBEAT_PROBE_FILES,
     ports={"logs": 8794},
     runs_dag_code=True,
 )
 _DAG_PROCESSOR: Final = Process(
     component="dag-processor",
     arguments=(*_AIRFLOW, "dag-processor"),
-    probe=ScriptProbe("job_probe.py", ("DagProcessorJob",)),
+    probe=ScriptProbe("heartbeat_probe.py", ("DagProcessorJob",)),
     reads=("metadata", "connections"),
-    files=JOB_PROBE_FILES,
+    files=HEARTBEAT_PROBE_FILES,
     runs_dag_code=True,
 )
 # Settings that must be the same for a worker and the scheduler.
@@ -227,15 +227,17 @@ _AIRFLOW_2: Final = AirflowFacts(
             # Not the health server: it is forked from the scheduler with a database connection that both
             # processes then use. One reads the other's answer, and the scheduler waits for ever. Since
             # Airflow 3 a fork drops its connections (`clean_in_fork` in airflow/settings.py).
-            probe=ScriptProbe("job_probe.py", ("SchedulerJob",)),
+            probe=ScriptProbe("heartbeat_probe.py", ("SchedulerJob",)),
             reads=("metadata", "broker", "connections"),
-            files=JOB_PROBE_FILES.with_files(WEBSERVER_CONFIG),
+            files=HEARTBEAT_PROBE_FILES.with_files(WEBSERVER_CONFIG),
             settings=_SCHEDULER_SETTINGS,
             runs_dag_code=True,
         ),
-        replace(_TRIGGERER, files=JOB_PROBE_FILES.with_files(WEBSERVER_CONFIG)),
+        replace(_TRIGGERER, files=HEARTBEAT_PROBE_FILES.with_files(WEBSERVER_CONFIG)),
         replace(
-            _DAG_PROCESSOR, files=JOB_PROBE_FILES.with_files(WEBSERVER_CONFIG), on_request=True
+            _DAG_PROCESSOR,
+            files=HEARTBEAT_PROBE_FILES.with_files(WEBSERVER_CONFIG),
+            on_request=True,
         ),
     ),
     # An Airflow 2 task writes to the database itself.

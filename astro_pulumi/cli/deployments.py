@@ -12,15 +12,15 @@ from astro_pulumi.cli.cluster import Cluster, Object
 from astro_pulumi.cli.options import is_terminal
 from astro_pulumi.errors import ArgumentError, ClusterError, PulumiError, ReleaseError
 from astro_pulumi.naming import AIRFLOW_CONTAINER
-from astro_pulumi.pod_files import astro_names
+from astro_pulumi.pod_files import astro_shared_names
 
 if TYPE_CHECKING:
     from astro_pulumi.release.ledger import Release
 
 COMPONENTS: Final = ("webserver", "scheduler", "triggerer", "dag-processor", "worker")
-_COMPONENT: Final = astro_names.COMPONENT_LABEL
-_INSTANCE: Final = astro_names.INSTANCE_LABEL
-_MANAGED: Final = {astro_names.MANAGED_BY_LABEL: astro_names.MANAGER}
+_COMPONENT: Final = astro_shared_names.COMPONENT_LABEL
+_INSTANCE: Final = astro_shared_names.INSTANCE_LABEL
+_MANAGED: Final = {astro_shared_names.MANAGED_BY_LABEL: astro_shared_names.MANAGER}
 
 Name = Annotated[
     str | None,

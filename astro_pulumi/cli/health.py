@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from astro_pulumi.cli.cluster import Object
-from astro_pulumi.pod_files import astro_pods
-from astro_pulumi.pod_files.astro_pods import Container, Seen
+from astro_pulumi.pod_files import astro_pod_problems
+from astro_pulumi.pod_files.astro_pod_problems import Container, Seen
 
 # States that every healthy pod passes through.
-_PASSING: Final = (astro_pods.STARTING, astro_pods.NOT_READY)
+_PASSING: Final = (astro_pod_problems.STARTING, astro_pod_problems.NOT_READY)
 # Kubernetes resets the back-off of a container after this time without a crash.
 _RECENT: Final = timedelta(minutes=10)
 _REPEATED: Final = 2
@@ -21,13 +21,15 @@ def workload_problem(
 ) -> str | None:
     """Return the problem of a workload or of one of its pods; None if there is none."""
     time = now or datetime.now(UTC)
-    refused = astro_pods.refusal(workload)
+    refused = astro_pod_problems.refusal(workload)
     found = [refused] if refused else (text for pod in pods for text in _pod_problems(pod, time))
     return next((_short(text) for text in found), None)
 
 
 def _pod_problems(pod: Object, now: datetime) -> Iterator[str]:
-    for problem in astro_pods.problems(pod, (), Seen({}, {}), lambda one: _is_well(one, now)):
+    for problem in astro_pod_problems.problems(
+        pod, (), Seen({}, {}), lambda one: _is_well(one, now)
+    ):
         if problem.kind not in _PASSING:
             yield problem.cause
 

@@ -21,9 +21,9 @@ from astro_pulumi.cli.deployments import (
 from astro_pulumi.cli.health import workload_problem
 from astro_pulumi.cli.options import Json, StackName, console, table
 from astro_pulumi.errors import ClusterError
-from astro_pulumi.pod_files import astro_names
+from astro_pulumi.pod_files import astro_shared_names
 
-_QUEUE: Final = astro_names.QUEUE
+_QUEUE: Final = astro_shared_names.QUEUE
 
 
 @dataclass(frozen=True)
@@ -211,7 +211,7 @@ def when(time: str) -> str:
 
 
 def _component(item: dict[str, Any]) -> str:
-    return str(item["metadata"]["labels"].get(astro_names.COMPONENT_LABEL))
+    return str(item["metadata"]["labels"].get(astro_shared_names.COMPONENT_LABEL))
 
 
 def _queue(workload: dict[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from astro_pulumi.pod_files import astro_names
+from astro_pulumi.pod_files import astro_shared_names
 
 Manifest = dict[str, Any]
 
@@ -22,15 +22,15 @@ NOT_AWAITED: Final = {"pulumi.com/waitFor": "condition=Progressing"}
 ADOPTED: Final = {"pulumi.com/patchForce": "true"}
 # A change of its value replaces the object. Not Pulumi's option `replacement_trigger`: with it a transform
 # that returns the options it got fails (pulumi 3.272, `_transformation_resource_options`).
-REPLACED_WITH: Final = astro_names.PREFIX + "replaced-with"
+REPLACED_WITH: Final = astro_shared_names.PREFIX + "replaced-with"
 
 
 def selector(deployment: str, component: str, **more: str) -> dict[str, str]:
     """Return the labels that select the pods of a workload. Immutable after creation."""
     return {
-        astro_names.NAME_LABEL: astro_names.AIRFLOW,
-        astro_names.INSTANCE_LABEL: deployment,
-        astro_names.COMPONENT_LABEL: component,
+        astro_shared_names.NAME_LABEL: astro_shared_names.AIRFLOW,
+        astro_shared_names.INSTANCE_LABEL: deployment,
+        astro_shared_names.COMPONENT_LABEL: component,
         **more,
     }
 
@@ -39,6 +39,6 @@ def labels(deployment: str, component: str, **more: str) -> dict[str, str]:
     """Return the labels of every object of a Deployment."""
     return {
         **selector(deployment, component, **more),
-        astro_names.MANAGED_BY_LABEL: astro_names.MANAGER,
+        astro_shared_names.MANAGED_BY_LABEL: astro_shared_names.MANAGER,
         "app.kubernetes.io/part-of": deployment,
     }

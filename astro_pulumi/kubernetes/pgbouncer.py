@@ -26,7 +26,7 @@ from astro_pulumi.kubernetes.pods import (
 from astro_pulumi.kubernetes.services_and_ingress import port, service
 from astro_pulumi.kubernetes.workloads import deployment
 from astro_pulumi.naming import PGBOUNCER
-from astro_pulumi.pod_files.astro_urls import login_variable
+from astro_pulumi.pod_files.astro_urls_with_login import login_variable
 from astro_pulumi.spec import DeploymentSpec, PgBouncer, ValueFrom
 
 _FOLDER: Final = "/etc/pgbouncer"

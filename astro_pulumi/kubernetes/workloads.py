@@ -23,14 +23,14 @@ from astro_pulumi.kubernetes.labels import NOT_AWAITED, Manifest, labels, select
 from astro_pulumi.kubernetes.pod_lifecycle import process_grace_period, worker_grace_period
 from astro_pulumi.kubernetes.pods import container_security, resources, spread
 from astro_pulumi.naming import object_name
-from astro_pulumi.pod_files import astro_names
+from astro_pulumi.pod_files import astro_shared_names
 from astro_pulumi.pod_template import FILES_VOLUME, GROOMER, SIMPLE_AUTH
 from astro_pulumi.spec import DeploymentSpec, Placement, Resources, WorkerQueue
 
 _WRITE_PASSWORDS: Final = f"""
 import json, os
 with open({SIMPLE_AUTH_PASSWORDS!r}, "w") as file:
-    json.dump({{{ADMIN!r}: os.environ[{astro_names.ADMIN_PASSWORD!r}]}}, file)
+    json.dump({{{ADMIN!r}: os.environ[{astro_shared_names.ADMIN_PASSWORD!r}]}}, file)
 """
 # Resources of sidecars, which no argument changes.
 _COPY: Final = Resources(
@@ -101,7 +101,7 @@ def worker_name(spec: DeploymentSpec, queue: WorkerQueue) -> str:
 
 def queue_label(queue: WorkerQueue) -> dict[str, str]:
     """Return the label that distinguishes the workers of the queues."""
-    return {astro_names.QUEUE: queue.name}
+    return {astro_shared_names.QUEUE: queue.name}
 
 
 def deployment(

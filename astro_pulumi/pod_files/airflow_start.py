@@ -33,7 +33,7 @@ def collect_rarely() -> None:
 
 
 if __name__ == "__main__":  # not in a process that multiprocessing spawns
-    from astro_urls import compose_urls
+    from astro_urls_with_login import compose_urls
 
     compose_urls(os.environ)
     collect_rarely()

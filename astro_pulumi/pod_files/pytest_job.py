@@ -18,7 +18,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from astro_refusal import (
+from astro_termination_message import (
     TERMINATION_BYTES,
     StoppedError,
     last_that_fit,

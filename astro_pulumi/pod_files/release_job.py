@@ -19,21 +19,25 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import astro_admin
-import astro_consents as consents
-import astro_database
-import astro_downgrade as downgrade
-import astro_image
-import astro_jobs as jobs
-import astro_migrations as migrations
-import astro_names
-import astro_parse
-import astro_records as ledger
-import astro_workloads as workloads
-from astro_cluster import Cluster, Lease
-from astro_migrations import run_airflow
-from astro_refusal import ReleaseRefusedError, StoppedError, leave_message, raise_when_stopped
-from astro_urls import compose_urls
+import astro_admin_user
+import astro_child_jobs as jobs
+import astro_dag_check
+import astro_database_check
+import astro_image_check
+import astro_migrate_or_downgrade as migrations
+import astro_parse_dags
+import astro_release_records
+import astro_shared_names
+import astro_stop_database_clients as workloads
+from astro_kubernetes_client import Cluster, Lease
+from astro_migrate_or_downgrade import run_airflow
+from astro_termination_message import (
+    ReleaseRefusedError,
+    StoppedError,
+    leave_message,
+    raise_when_stopped,
+)
+from astro_urls_with_login import compose_urls
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,20 +84,20 @@ def main() -> None:
     with phase("check image"):  # before there are threads, which a fork would lose
         check_image()
     cluster = Cluster.of_this_pod()
-    deployment, job = os.environ[astro_names.DEPLOYMENT], os.environ[astro_names.JOB]
+    deployment, job = os.environ[astro_shared_names.DEPLOYMENT], os.environ[astro_shared_names.JOB]
     # A Job that downgrades for another Job uses the other Job's lease.
-    holder = os.environ.get(astro_names.DOWNGRADES_FOR, job)
-    patience = float(os.environ[astro_names.LEASE_PATIENCE])
+    holder = os.environ.get(astro_shared_names.DOWNGRADES_FOR, job)
+    patience = float(os.environ[astro_shared_names.LEASE_PATIENCE])
     labels = {
-        **workloads.instance_labels(deployment),
-        astro_names.MANAGED_BY_LABEL: astro_names.MANAGER,
+        **astro_shared_names.instance_labels(deployment),
+        astro_shared_names.MANAGED_BY_LABEL: astro_shared_names.MANAGER,
     }
     # Until now the Job had a short deadline, for an image that cannot be pulled or a pod without a node.
-    deadline = {"activeDeadlineSeconds": int(os.environ[astro_names.JOB_DEADLINE])}
+    deadline = {"activeDeadlineSeconds": int(os.environ[astro_shared_names.JOB_DEADLINE])}
     own_job = cluster.patch(jobs.JOBS, job, {"spec": deadline})
     lease = Lease(
         cluster,
-        f"{deployment}-{astro_names.RELEASE_JOB}",
+        f"{deployment}-{astro_shared_names.RELEASE_JOB}",
         holder,
         labels,
         owners(own_job),
@@ -103,18 +107,20 @@ def main() -> None:
     with contextlib.ExitStack() as held:
         with phase("lease"):
             held.enter_context(lease)
-        if astro_names.DOWNGRADES_FOR in os.environ:
-            downgrade.carry_out(cluster, deployment, json.loads(os.environ[astro_names.HEADS]), say)
+        if astro_shared_names.DOWNGRADES_FOR in os.environ:
+            migrations.downgrade_database(
+                cluster, deployment, json.loads(os.environ[astro_shared_names.HEADS]), say
+            )
         else:
             release(cluster, deployment, own_job)
 
 
 def check_image() -> None:
     """Refuse an image that does not meet the assumptions of the Deployment's pods."""
-    if astro_names.DOWNGRADES_FOR in os.environ:
+    if astro_shared_names.DOWNGRADES_FOR in os.environ:
         return  # the image of another release, used for the downgrade only
-    needs = json.loads(os.environ[astro_names.IMAGE_NEEDS])
-    lines = astro_image.mismatches(needs, os.environ)
+    needs = json.loads(os.environ[astro_shared_names.IMAGE_NEEDS])
+    lines = astro_image_check.mismatches(needs, os.environ)
     if lines:
         raise ReleaseRefusedError(
             "\n".join(["The image does not fit the Deployment; nothing was changed.", *lines])
@@ -131,18 +137,21 @@ def release(cluster: Cluster, deployment: str, own_job: dict[str, Any]) -> None:
     """Prepare the release, phase by phase."""
     job = own_job["metadata"]["name"]
     with phase("ledger"):
-        records = ledger.read_records(cluster, deployment)
+        records = astro_release_records.read_records(cluster, deployment)
         # The consents may have changed while this Job waited for the lease.
         own_job = cluster.request("GET", jobs.JOBS, job)
-        number = ledger.next_number(
-            records, cluster.find(ledger.RECORDS, f"{deployment}-{astro_names.RELEASE}")
+        number = astro_release_records.next_number(
+            records,
+            cluster.find(
+                astro_release_records.RECORDS, f"{deployment}-{astro_shared_names.RELEASE}"
+            ),
         )
-        given = consents.Consents.read(own_job, number)
+        given = astro_dag_check.Consents.read(own_job, number)
         for text in given.void:
             say(text)
     with phase("check database"):
-        database, warnings = astro_database.check(
-            os.environ, json.loads(os.environ[astro_names.DATABASE_NEEDS])
+        database, warnings = astro_database_check.check(
+            os.environ, json.loads(os.environ[astro_shared_names.DATABASE_NEEDS])
         )
     with phase("import"):
         gc.disable()  # an import creates no garbage, and collections take a seventh of the time
@@ -152,12 +161,12 @@ def release(cluster: Cluster, deployment: str, own_job: dict[str, Any]) -> None:
         gc.freeze()
         gc.enable()
     with phase("check migrations"):
-        direction = migrations.direction()
-        astro_database.check_change(database, direction, image_airflow())
-    if direction == "create":  # nothing runs yet, and parsing may read Variables
+        change = migrations.needed_change()
+        astro_database_check.check_change(database, change, image_airflow())
+    if change == "create":  # nothing runs yet, and parsing may read Variables
         with phase("create database"):
             run_airflow("db", "migrate")
-    if direction == "downgrade" and os.environ[astro_names.DATABASE_DOWNGRADE] == "refuse":
+    if change == "downgrade" and os.environ[astro_shared_names.DATABASE_DOWNGRADE] == "refuse":
         raise ReleaseRefusedError(
             f"The database is at {migrations.described(migrations.current_heads())}, which is newer "
             'than this image\'s Airflow, and database_downgrade is "refuse"; nothing was changed.'
@@ -167,15 +176,15 @@ def release(cluster: Cluster, deployment: str, own_job: dict[str, Any]) -> None:
         with phase("parse DAGs"):
             dags = parse_dags()
         if not dags:
-            consents.refuse_without_dags(dags_folder(), given, deployment, number)
-        consents.refuse_removed_dags(records, dags, given, deployment, number)
-    if direction == "downgrade":
+            astro_dag_check.refuse_without_dags(dags_folder(), given, deployment, number)
+        astro_dag_check.refuse_removed_dags(records, dags, given, deployment, number)
+    if change == "downgrade":
         with phase("downgrade database"):
-            downgrade.have_it_done(cluster, deployment, job, records, say)
-        direction = migrations.direction()
-        if direction == "downgrade":
+            migrations.run_downgrade_job(cluster, deployment, job, records, say)
+        change = migrations.needed_change()
+        if change == "downgrade":
             raise RuntimeError("The database is still newer than this image's Airflow.")
-    if direction == "migrate":
+    if change == "migrate":
         with phase("migrate database"):
             run_airflow("db", "migrate")
     with phase("admin user"):
@@ -201,13 +210,15 @@ def report(
     started = workloads.start_again(cluster, deployment, lambda w: workloads.image(w) == own_image)
     if started:
         say(f"restarted workloads that an interrupted downgrade had stopped: {', '.join(started)}")
-    current = cluster.find(ledger.RECORDS, f"{deployment}-{astro_names.RELEASE}")
+    current = cluster.find(
+        astro_release_records.RECORDS, f"{deployment}-{astro_shared_names.RELEASE}"
+    )
     findings = {
-        "number": str(ledger.next_number(records, current)),
+        "number": str(astro_release_records.next_number(records, current)),
         "airflow": airflow.__version__,
-        "airflowChanged": ledger.is_other_version(current, airflow.__version__),
+        "airflowChanged": astro_release_records.is_other_version(current, airflow.__version__),
         "heads": migrations.current_heads(),
-        "releases": ledger.summary(records),
+        "releases": astro_release_records.summary(records),
         "warnings": warnings,
     }
     if dags is not None and len(json.dumps(dags)) <= MOST_DAG_IDS_BYTES:
@@ -216,10 +227,12 @@ def report(
     cluster.patch(
         jobs.JOBS,
         own_job["metadata"]["name"],
-        {"metadata": {"annotations": {astro_names.FINDINGS: text}}},
+        {"metadata": {"annotations": {astro_shared_names.FINDINGS: text}}},
     )
-    for record in ledger.records_to_delete(records, int(os.environ[astro_names.HISTORY_LIMIT])):
-        cluster.request("DELETE", ledger.RECORDS, record["name"])
+    for record in astro_release_records.records_to_delete(
+        records, int(os.environ[astro_shared_names.HISTORY_LIMIT])
+    ):
+        cluster.request("DELETE", astro_release_records.RECORDS, record["name"])
         say(f"forgot release {record['number']}: history_limit")
 
 
@@ -232,7 +245,7 @@ def parse_dags() -> list[str]:
     folder = dags_folder()
     if folder not in sys.path:  # as in the dag-processor
         sys.path.append(folder)
-    parsed: astro_parse.Parsed = astro_parse.parse(
+    parsed: astro_parse_dags.Parsed = astro_parse_dags.parse(
         folder,
         lambda name: leave_message(
             f"The release Job was killed while it imported {name}; no running workload was changed."
@@ -241,7 +254,7 @@ def parse_dags() -> list[str]:
     if parsed.errors:
         for name, text in parsed.errors.items():
             print(f"{name}:\n{text}", file=sys.stderr)
-        raise ReleaseRefusedError(astro_parse.explain(parsed.errors, str(Path(folder).parent)))
+        raise ReleaseRefusedError(astro_parse_dags.explain(parsed.errors, str(Path(folder).parent)))
     dag_ids = list(parsed.dag_ids)
     say(f"{len(dag_ids)} DAGs: {', '.join(dag_ids)}")
     return dag_ids
@@ -256,23 +269,23 @@ def dags_folder() -> str:
 
 def ensure_admin() -> list[str]:
     """Create the admin user if there is none, and return warnings about an existing one."""
-    if astro_names.ADMIN_USERNAME not in os.environ:
+    if astro_shared_names.ADMIN_USERNAME not in os.environ:
         return []  # the simple auth manager keeps its users in a file
     username, password = (
-        os.environ[astro_names.ADMIN_USERNAME],
-        os.environ[astro_names.ADMIN_PASSWORD],
+        os.environ[astro_shared_names.ADMIN_USERNAME],
+        os.environ[astro_shared_names.ADMIN_PASSWORD],
     )
-    is_given = json.loads(os.environ[astro_names.DATABASE_NEEDS])["admin_password_is_given"]
+    is_given = json.loads(os.environ[astro_shared_names.DATABASE_NEEDS])["admin_password_is_given"]
 
     def create() -> None:
         # The password is not in a command line, which other processes could read.
         run_airflow(
             *("users", "create", "--role", "Admin", "--username", username),
             *("--firstname", "Admin", "--lastname", "User"),
-            *("--email", astro_admin.own_email(username), "--password", password),
+            *("--email", astro_admin_user.own_email(username), "--password", password),
         )
 
-    said: list[str] = astro_admin.ensure_admin(username, password, is_given, create)
+    said: list[str] = astro_admin_user.ensure_admin(username, password, is_given, create)
     return said
 
 

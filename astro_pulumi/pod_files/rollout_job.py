@@ -16,23 +16,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import astro_filter
-import astro_names
-import astro_rollout as rollout
-from astro_cluster import ApiError, Cluster
-from astro_refusal import (
-    TERMINATION_BYTES,
-    StoppedError,
-    last_that_fit,
-    leave_message,
-    raise_when_stopped,
-)
-from astro_workloads import WORKLOADS, instance_labels
+import astro_rollout_status as rollout
+import astro_secret_filter
+import astro_shared_names
+from astro_kubernetes_client import DEPLOYMENTS, ApiError, Cluster
+from astro_rollout_failure import failure_message
+from astro_termination_message import StoppedError, leave_message, raise_when_stopped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from astro_rollout import Object, Problem
+    from astro_rollout_status import Object, Problem
 
 SECRETS = Path("/run/secrets/rollout")
 POLL = 0.5
@@ -79,15 +73,17 @@ class Watch:
                 self._look(waiting, deployments)
                 final = [one for one in self.problems if self._memory.is_final(one, now)]
                 if final or late:
-                    raise NotReadyError(self._explain(final, timeout))
+                    raise NotReadyError(
+                        failure_message(self.problems, final, timeout, self.clean, self._read_log)
+                    )
             time.sleep(POLL)
 
     def _find_workloads(self) -> dict[str, Object]:
-        found = self.cluster.list(WORKLOADS, instance_labels(self.deployment))
+        found = self.cluster.list(DEPLOYMENTS, astro_shared_names.instance_labels(self.deployment))
         return {one["metadata"]["name"]: one for one in found}
 
     def _look(self, waiting: list[str], deployments: dict[str, Object]) -> None:
-        pods = self.cluster.list("pods", instance_labels(self.deployment))
+        pods = self.cluster.list("pods", astro_shared_names.instance_labels(self.deployment))
         events = self.cluster.list("events", {}, **WARNINGS)
         self.problems = [
             rollout.find_problem(name, deployments.get(name), pods, events, self._memory)
@@ -107,28 +103,12 @@ class Watch:
         """Return the workloads that are not ready, with the reasons."""
         return "\n".join(self.clean(f"{one.workload}: {one.cause}") for one in self.problems)
 
-    def _explain(self, final: list[Problem], timeout: float) -> str:
-        """Return the reasons, and the last log lines of the first workload, within 4096 bytes."""
-        first = (final or self.problems)[0]
-        others = [one for one in self.problems if one is not first]
-        head = [f"{first.workload}: {first.cause}"]
-        if not final:
-            head.insert(0, f"Not ready after {timeout:.0f} s (timeouts.rollout).")
-        head += [f"{one.workload} is not ready either: {one.cause}" for one in others]
-        text = self.clean("\n".join(head))
-        lines = self._log_lines(first)
-        if not lines:
-            return text
-        text = f"{text}\nThe last log lines of {first.pod}, container {first.container}:"
-        room = TERMINATION_BYTES - len(text.encode())
-        return "\n".join([text, *last_that_fit(lines, room)])
-
-    def _log_lines(self, problem: Problem) -> list[str]:
+    def _read_log(self, problem: Problem) -> str:
+        """Return the last lines of the log of the container with a problem."""
         if not problem.container:
-            return []
-        log = self.cluster.log(problem.pod, problem.container, problem.previous_log, LOG_LINES)
-        # The whole log is filtered at once: a secret may have several lines.
-        return [line for line in self.clean(log).splitlines() if line.strip()]
+            return ""
+        log: str = self.cluster.log(problem.pod, problem.container, problem.previous_log, LOG_LINES)
+        return log
 
 
 def say(text: str) -> None:
@@ -145,11 +125,11 @@ def main() -> int:
             "deleted, or its node was shut down. Deploy again."
         )
     )
-    clean = astro_filter.make_filter(astro_filter.read_secrets(SECRETS))
-    names: list[str] = json.loads(os.environ[astro_names.WORKLOADS])
-    watch = Watch(Cluster.of_this_pod(), os.environ[astro_names.DEPLOYMENT], names, clean)
+    clean = astro_secret_filter.make_filter(astro_secret_filter.read_secrets(SECRETS))
+    names: list[str] = json.loads(os.environ[astro_shared_names.WORKLOADS])
+    watch = Watch(Cluster.of_this_pod(), os.environ[astro_shared_names.DEPLOYMENT], names, clean)
     try:
-        watch.wait(float(os.environ[astro_names.ROLLOUT_TIMEOUT]))
+        watch.wait(float(os.environ[astro_shared_names.ROLLOUT_TIMEOUT]))
     except NotReadyError as error:
         message = str(error)
     except StoppedError as error:

@@ -14,8 +14,8 @@ import ssl
 import sys
 from typing import TYPE_CHECKING, Any
 
-from astro_probe import answer
-from astro_urls import compose_urls
+from astro_probe_retry import answer
+from astro_urls_with_login import compose_urls
 from celery import Celery
 
 if TYPE_CHECKING:

@@ -16,15 +16,15 @@ from typing import Any, Final
 import pulumi
 
 from astro_pulumi.kubernetes.labels import Manifest, labels
-from astro_pulumi.pod_files import astro_names
+from astro_pulumi.pod_files import astro_shared_names
 from astro_pulumi.project.content_summary import Summary, summarize
 from astro_pulumi.pulumi_version import supports_hooks
 from astro_pulumi.release.ledger import AIRFLOW_VERSION, NUMBER
 from astro_pulumi.spec import DeploymentSpec
 
 COMPONENT: Final = "content"
-_PROJECT: Final = astro_names.PREFIX + "project"
-_QUEUES: Final = astro_names.PREFIX + "worker-queues"
+_PROJECT: Final = astro_shared_names.PREFIX + "project"
+_QUEUES: Final = astro_shared_names.PREFIX + "worker-queues"
 
 _READABLE_BYTES: Final = 32 << 10
 _MOST_BYTES: Final = 200 << 10  # all annotations together: 256 KiB

@@ -15,16 +15,16 @@ import pulumi
 
 from astro_pulumi.errors import ReleaseError
 from astro_pulumi.kubernetes.labels import Manifest, labels
-from astro_pulumi.pod_files import astro_names
+from astro_pulumi.pod_files import astro_shared_names
 
-COMPONENT: Final = astro_names.RELEASE
+COMPONENT: Final = astro_shared_names.RELEASE
 CURRENT_COMPONENT: Final = "current-release"
-FINDINGS: Final = astro_names.FINDINGS
-NUMBER: Final = astro_names.RELEASE_NUMBER
-RESTORES: Final = astro_names.PREFIX + "restores"
-ASKED_FOR: Final = astro_names.PREFIX + "asked-for"
-AIRFLOW_VERSION: Final = astro_names.AIRFLOW_VERSION
-RELEASES: Final = astro_names.PREFIX + "releases"
+FINDINGS: Final = astro_shared_names.FINDINGS
+NUMBER: Final = astro_shared_names.RELEASE_NUMBER
+RESTORES: Final = astro_shared_names.PREFIX + "restores"
+ASKED_FOR: Final = astro_shared_names.PREFIX + "asked-for"
+AIRFLOW_VERSION: Final = astro_shared_names.AIRFLOW_VERSION
+RELEASES: Final = astro_shared_names.PREFIX + "releases"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import pulumi
 
 from astro_pulumi import stack_config
 from astro_pulumi.errors import ArgumentError
-from astro_pulumi.pod_files import astro_names
+from astro_pulumi.pod_files import astro_shared_names
 
 DATABASE_KINDS: Final = ("embedded", "external")
 
@@ -78,11 +78,11 @@ class OneTimeDecisions:
         skip, removed = self.skip_dag_parse, self.max_removed_dags
         given = {}
         if skip is not None:
-            given[astro_names.SKIP_DAG_PARSE] = str(skip)
+            given[astro_shared_names.SKIP_DAG_PARSE] = str(skip)
         if is_rollback:  # DAGs that were added since then are meant to go
-            given[astro_names.MAX_REMOVED_DAGS] = astro_names.ANY
+            given[astro_shared_names.MAX_REMOVED_DAGS] = astro_shared_names.ANY
         elif removed is not None:
-            given[astro_names.MAX_REMOVED_DAGS] = f"{removed.release}:{removed.count}"
+            given[astro_shared_names.MAX_REMOVED_DAGS] = f"{removed.release}:{removed.count}"
         return given
 
     def warnings(self, current: int, database: str) -> list[str]:

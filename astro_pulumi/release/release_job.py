@@ -19,7 +19,7 @@ from astro_pulumi.kubernetes.jobs import job, job_deadline
 from astro_pulumi.kubernetes.labels import Manifest
 from astro_pulumi.kubernetes.roles import service_account_with_role
 from astro_pulumi.naming import RELEASE_JOB, object_name
-from astro_pulumi.pod_files import astro_names
+from astro_pulumi.pod_files import astro_shared_names
 from astro_pulumi.spec import DeploymentSpec
 
 # What the Job may do in its namespace, and what for.
@@ -95,23 +95,23 @@ def release_job(
         lambda timeout, grace: timeout + grace, spec.release_job_timeout, spec.longest_grace_period
     )
     values: dict[str, pulumi.Input[str]] = {
-        astro_names.DEPLOYMENT: spec.name,
-        astro_names.RELEASE_CONTENT: content,
-        astro_names.DATABASE_DOWNGRADE: spec.database_downgrade,
-        astro_names.HISTORY_LIMIT: computed(str, spec.history_limit),
-        astro_names.LEASE_PATIENCE: computed(lambda seconds: str(seconds // 2), deadline),
-        astro_names.JOB_DEADLINE: computed(str, job_deadline(deadline)),
-        astro_names.DATABASE_NEEDS: _as_json(database_needs(spec)),
-        astro_names.IMAGE_NEEDS: _as_json(image_needs(spec)),
+        astro_shared_names.DEPLOYMENT: spec.name,
+        astro_shared_names.RELEASE_CONTENT: content,
+        astro_shared_names.DATABASE_DOWNGRADE: spec.database_downgrade,
+        astro_shared_names.HISTORY_LIMIT: computed(str, spec.history_limit),
+        astro_shared_names.LEASE_PATIENCE: computed(lambda seconds: str(seconds // 2), deadline),
+        astro_shared_names.JOB_DEADLINE: computed(str, job_deadline(deadline)),
+        astro_shared_names.DATABASE_NEEDS: _as_json(database_needs(spec)),
+        astro_shared_names.IMAGE_NEEDS: _as_json(image_needs(spec)),
         **_IMAGE_SWITCHES,
     }
     if spec.backup_before_downgrade:
-        values[astro_names.BACKUP_CLAIM] = object_name(spec.name, embedded_services.BACKUPS)
+        values[astro_shared_names.BACKUP_CLAIM] = object_name(spec.name, embedded_services.BACKUPS)
     pod["containers"][0]["env"] += [
         *({"name": name, "value": value} for name, value in values.items()),
         # Set by Kubernetes on every pod of a Job.
         {
-            "name": astro_names.JOB,
+            "name": astro_shared_names.JOB,
             "valueFrom": {"fieldRef": {"fieldPath": "metadata.labels['job-name']"}},
         },
     ]

@@ -23,10 +23,10 @@ from astro_pulumi.kubernetes.pods import mount_files
 from astro_pulumi.kubernetes.pulumi_resources import KubernetesObject
 from astro_pulumi.kubernetes.roles import service_account_with_role
 from astro_pulumi.naming import ROLLOUT
-from astro_pulumi.pod_files import astro_names
+from astro_pulumi.pod_files import astro_shared_names
 from astro_pulumi.spec import DeploymentSpec, Resources
 
-INPUTS: Final = astro_names.PREFIX + "inputs"
+INPUTS: Final = astro_shared_names.PREFIX + "inputs"
 _SECRETS: Final = "/run/secrets/rollout"
 _RESOURCES: Final = Resources(
     requests={"cpu": "10m", "memory": "64Mi", "ephemeral-storage": "1Mi"},
@@ -58,9 +58,9 @@ def rollout_job(
     container["command"] = ["python", "-ES", f"{FILES}/rollout_job.py"]
     names = [workload["metadata"]["name"] for workload in workloads]
     container["env"] += [
-        {"name": astro_names.DEPLOYMENT, "value": spec.name},
-        {"name": astro_names.WORKLOADS, "value": json.dumps(names)},
-        {"name": astro_names.ROLLOUT_TIMEOUT, "value": computed(str, spec.rollout_timeout)},
+        {"name": astro_shared_names.DEPLOYMENT, "value": spec.name},
+        {"name": astro_shared_names.WORKLOADS, "value": json.dumps(names)},
+        {"name": astro_shared_names.ROLLOUT_TIMEOUT, "value": computed(str, spec.rollout_timeout)},
     ]
     for volume, sources in secret_volumes(environment, workloads).items():
         mount_files(pod, volume, sources, f"{_SECRETS}/{volume}")

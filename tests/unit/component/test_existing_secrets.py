@@ -14,7 +14,7 @@ from tests.mock_engine import Program, Resource, deploy
 from tests.specs import EXISTING, FERNET_KEY, arguments, spec
 from tests.unit.release.pod_file import load
 
-urls = load("astro_urls")
+urls = load("astro_urls_with_login")
 PROCESSES = ("webserver", "scheduler", "triggerer", "dag-processor")
 # What the Secrets of `EXISTING` hold.
 CONTENT: dict[tuple[str, str], str] = {

@@ -139,12 +139,12 @@ ROLLOUTS = {"rollout-webserver", "rollout-processes", "rollout-workers"}
 @pytest.mark.parametrize(
     ("file", "expected"),
     [
-        ("astro_downgrade.py", {"release-job"}),
+        ("astro_migrate_or_downgrade.py", {"release-job"}),
         ("release_job.py", {"release-job"}),
-        ("astro_rollout.py", ROLLOUTS),
-        ("astro_cluster.py", {"release-job", *ROLLOUTS}),
+        ("astro_rollout_status.py", ROLLOUTS),
+        ("astro_kubernetes_client.py", {"release-job", *ROLLOUTS}),
         ("worker_probe.py", WORKERS),
-        ("job_probe.py", PROBED),
+        ("heartbeat_probe.py", PROBED),
         ("airflow_start.py", AIRFLOW),
         ("airflow.cfg", {*AIRFLOW, "release-job"}),
         ("webserver_config.py", set()),  # of Airflow 2

@@ -30,7 +30,7 @@ def _images_packages(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setitem(sys.modules, "celery", celery)
     monkeypatch.setitem(sys.modules, "psycopg2", psycopg2)
     yield
-    for name in ("worker_probe", "job_probe"):
+    for name in ("worker_probe", "heartbeat_probe"):
         sys.modules.pop(name, None)
 
 
@@ -113,7 +113,7 @@ def test_a_configuration_in_python_is_the_workers_own(monkeypatch: pytest.Monkey
     ],
 )
 def test_a_heartbeat_counts_for_three_intervals(given: dict[str, str], seconds: float) -> None:
-    assert load("job_probe").patience(given) == seconds
+    assert load("heartbeat_probe").patience(given) == seconds
 
 
 def test_the_database_is_asked_with_the_users_arguments(
@@ -126,13 +126,13 @@ def test_the_database_is_asked_with_the_users_arguments(
         "AIRFLOW_HOME": str(tmp_path),
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONNECT_ARGS": "own_settings.ARGS",
     }
-    probe = load("job_probe")
+    probe = load("heartbeat_probe")
     assert probe.connect_arguments(given) == {"sslcert": "/c"}
     assert probe.connect_arguments({}) == {}
 
 
 def test_the_question_goes_to_the_database_of_airflow(monkeypatch: pytest.MonkeyPatch) -> None:
-    probe = load("job_probe")
+    probe = load("heartbeat_probe")
     asked: list[Any] = []
 
     class Connection:

@@ -7,7 +7,7 @@ import pytest
 
 from tests.unit.release.pod_file import load
 
-probe = load("astro_probe")
+probe = load("astro_probe_retry")
 
 
 def asked(ask: Callable[[], str | None], wait: float) -> int | str | None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from tests.unit.release.pod_file import load
 
-ApiError = load("astro_cluster").ApiError
+ApiError = load("astro_kubernetes_client").ApiError
 Object = dict[str, Any]
 
 

@@ -8,9 +8,9 @@ from cryptography.fernet import Fernet
 
 from tests.unit.release.pod_file import load
 
-connecting = load("astro_connect")
-database = load("astro_database")
-ReleaseRefusedError = load("astro_refusal").ReleaseRefusedError
+connecting = load("astro_database_connection")
+database = load("astro_database_check")
+ReleaseRefusedError = load("astro_termination_message").ReleaseRefusedError
 
 AIRFLOW_TABLES = {"alembic_version", "dag", "dag_run", "dag_version", "connection", "ab_user"}
 COUNTS = {"pools": 5, "tasks": 0, "clients": None, "servers": None, "direct_pools": 1}

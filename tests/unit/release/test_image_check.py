@@ -13,7 +13,7 @@ from astro_pulumi.release.release_job import image_needs
 from tests.specs import spec
 from tests.unit.release.pod_file import load
 
-image = load("astro_image")
+image = load("astro_image_check")
 POD_FILES = Path(image.__file__).parent
 
 COMPLETE = {
@@ -182,15 +182,15 @@ TRAPS = ("sh", "-c", "trap 'kill -TERM $child' TERM; \"$@\" & child=$!; wait $ch
 ASK = f"""
 import os, sys
 sys.path.append({str(POD_FILES)!r})
-import astro_image
-astro_image.SIGNAL_PATIENCE = 0.5
+import astro_image_check
+astro_image_check.SIGNAL_PATIENCE = 0.5
 top = int(os.environ["TOP"])
-above = astro_image.processes_above
+above = astro_image_check.processes_above
 def up_to_top(pid):
     found = above(pid)
     return found[: found.index(top)]
-astro_image.processes_above = up_to_top
-print("\\n".join(astro_image.lost_signals()))
+astro_image_check.processes_above = up_to_top
+print("\\n".join(astro_image_check.lost_signals()))
 """
 
 

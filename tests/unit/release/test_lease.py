@@ -8,19 +8,21 @@ import pytest
 from tests.unit.release.fake_cluster import FakeCluster
 from tests.unit.release.pod_file import load
 
-astro_cluster = load("astro_cluster")
+astro_kubernetes_client = load("astro_kubernetes_client")
 release_job = load("release_job")
-ReleaseRefusedError = load("astro_refusal").ReleaseRefusedError
+ReleaseRefusedError = load("astro_termination_message").ReleaseRefusedError
 NAME = "analytics-release-job"
 OWNER = {"apiVersion": "v1", "kind": "ConfigMap", "name": "analytics-owner", "uid": "u"}
 
 
 def lease(cluster: FakeCluster, holder: str, said: list[str], patience: float = 0) -> Any:
-    return astro_cluster.Lease(cluster, NAME, holder, {}, [OWNER], patience, said.append)
+    return astro_kubernetes_client.Lease(cluster, NAME, holder, {}, [OWNER], patience, said.append)
 
 
 def held(cluster: FakeCluster) -> str:
-    return str(cluster.objects[astro_cluster.Lease.RESOURCE][NAME]["spec"]["holderIdentity"])
+    return str(
+        cluster.objects[astro_kubernetes_client.Lease.RESOURCE][NAME]["spec"]["holderIdentity"]
+    )
 
 
 def test_the_first_takes_it_and_gives_it_back() -> None:
@@ -42,8 +44,8 @@ def test_the_second_says_for_whom_it_waits_and_gives_up() -> None:
 def test_a_holder_that_was_killed_loses_it() -> None:
     cluster = FakeCluster()
     lease(cluster, "one", []).__enter__()
-    spec = cluster.objects[astro_cluster.Lease.RESOURCE][NAME]["spec"]
-    long_ago = astro_cluster.utc_now() - timedelta(seconds=31)
+    spec = cluster.objects[astro_kubernetes_client.Lease.RESOURCE][NAME]["spec"]
+    long_ago = astro_kubernetes_client.utc_now() - timedelta(seconds=31)
     spec["renewTime"] = long_ago.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     with lease(cluster, "two", []):
         assert held(cluster) == "two"
@@ -58,7 +60,7 @@ def test_the_job_that_downgrades_goes_on_under_the_lease_of_the_one_it_works_for
 def test_it_goes_with_the_deployment() -> None:
     cluster = FakeCluster()
     lease(cluster, "one", []).__enter__()
-    metadata = cluster.objects[astro_cluster.Lease.RESOURCE][NAME]["metadata"]
+    metadata = cluster.objects[astro_kubernetes_client.Lease.RESOURCE][NAME]["metadata"]
     assert metadata["ownerReferences"] == [OWNER]
 
 

@@ -15,7 +15,7 @@ from tests import mock_engine
 from tests.mock_engine import RELEASE_JOB_FOUND, Program, deploy
 from tests.unit.release.pod_file import load
 
-records = load("astro_records")
+records = load("astro_release_records")
 
 ARGUMENTS: DeploymentArgs = {
     "image": "ghcr.io/acme/analytics@sha256:" + "0" * 64,

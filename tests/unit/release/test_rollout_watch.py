@@ -11,7 +11,7 @@ import pytest
 
 from tests.unit.release.fake_cluster import ApiError
 from tests.unit.release.pod_file import load
-from tests.unit.release.test_rollout_judgement import (
+from tests.unit.release.test_rollout_status import (
     NAME,
     READY,
     crashed,
@@ -68,7 +68,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 @pytest.fixture(autouse=True)
 def message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     file = tmp_path / "termination-log"
-    monkeypatch.setattr(load("astro_refusal"), "TERMINATION_MESSAGE", file)
+    monkeypatch.setattr(load("astro_termination_message"), "TERMINATION_MESSAGE", file)
     return file
 
 
@@ -169,7 +169,7 @@ def test_changes_are_told_once(clock: Clock, capsys: pytest.CaptureFixture[str])
 def test_no_secret_is_told_anywhere(
     clock: Clock, capsys: pytest.CaptureFixture[str], message: Path
 ) -> None:
-    clean = load("astro_filter").make_filter({"key": "first line\nhunter2222"})
+    clean = load("astro_secret_filter").make_filter({"key": "first line\nhunter2222"})
     failed = pod(crashed(2, message="hunter2222"))
     cluster = Cluster(([deployment()], [failed]))
     # A secret of two lines, of which the log shows both, and an event with one.
@@ -194,8 +194,8 @@ def test_a_long_log_leaves_room_for_the_reason(clock: Clock) -> None:
 
 
 def test_one_endless_line_is_cut(clock: Clock) -> None:
-    assert job.last_that_fit(["x" * 9000], 200) == ["x" * 199]
-    assert job.last_that_fit(["a", "b" * 50], 20) == []
+    assert load("astro_termination_message").last_that_fit(["x" * 9000], 200) == ["x" * 199]
+    assert load("astro_termination_message").last_that_fit(["a", "b" * 50], 20) == []
 
 
 def test_what_keeps_it_stands_in_the_message_all_the_time(clock: Clock, message: Path) -> None:

@@ -6,13 +6,13 @@ import os
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-import astro_jobs as jobs
-import astro_names
-import astro_records as ledger
-from astro_refusal import ReleaseRefusedError
+import astro_child_jobs as jobs
+import astro_release_records
+import astro_shared_names
+from astro_termination_message import ReleaseRefusedError
 
 if TYPE_CHECKING:
-    from astro_cluster import Cluster, Say
+    from astro_kubernetes_client import Cluster, Say
 
 FOLDER = "/backups"
 # A partial dump has another name. The password is in a file, as in the server's own pod.
@@ -30,16 +30,18 @@ def dump(cluster: Cluster, deployment: str, claim: str, say: Say) -> None:
     Raises:
         ReleaseRefusedError: The dump failed. The database was not changed.
     """
-    current = cluster.find(ledger.RECORDS, f"{deployment}-{astro_names.RELEASE}") or {
-        "metadata": {}
-    }
+    current = cluster.find(
+        astro_release_records.RECORDS, f"{deployment}-{astro_shared_names.RELEASE}"
+    ) or {"metadata": {}}
     number = (current["metadata"].get("annotations") or {}).get(
-        astro_names.RELEASE_NUMBER, "unknown"
+        astro_shared_names.RELEASE_NUMBER, "unknown"
     )
     now = datetime.now(timezone.utc)  # noqa: UP017 Python 3.8 as well
     file = f"{FOLDER}/release-{number}-{now:%Y%m%dT%H%M%SZ}.dump"
-    server = cluster.request("GET", "apps/statefulsets", f"{deployment}-{astro_names.POSTGRESQL}")
-    own_job = cluster.request("GET", jobs.JOBS, os.environ[astro_names.JOB])
+    server = cluster.request(
+        "GET", "apps/statefulsets", f"{deployment}-{astro_shared_names.POSTGRESQL}"
+    )
+    own_job = cluster.request("GET", jobs.JOBS, os.environ[astro_shared_names.JOB])
     say(f"writing {file} to the volume {claim}")
     try:
         job = jobs.run(
@@ -66,7 +68,7 @@ def backup_job(
     container = {
         key: value for key, value in template["containers"][0].items() if not key.endswith("Probe")
     }
-    container["args"] = ["sh", "-c", COMMAND, f"{deployment}-{astro_names.POSTGRESQL}", file]
+    container["args"] = ["sh", "-c", COMMAND, f"{deployment}-{astro_shared_names.POSTGRESQL}", file]
     container["terminationMessagePolicy"] = "FallbackToLogsOnError"
     container["volumeMounts"] = [
         *(mount for mount in container["volumeMounts"] if mount["name"] != "data"),

@@ -1,7 +1,7 @@
 """Probe: the Airflow job of this pod sent a heartbeat recently.
 
 `airflow jobs check` answers the same question, but imports Airflow: 2.8 s of CPU against 0.1 s here.
-Usage: job_probe.py JOB_TYPE [SECONDS TO WAIT FOR THE FIRST]
+Usage: heartbeat_probe.py JOB_TYPE [SECONDS TO WAIT FOR THE FIRST]
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
-from astro_probe import answer
-from astro_urls import compose_urls
+from astro_probe_retry import answer
+from astro_urls_with_login import compose_urls
 
 try:
     import psycopg2 as driver

@@ -11,7 +11,7 @@ from tests.mock_engine import secrets
 from tests.specs import everything
 from tests.unit.release.pod_file import load
 
-astro_filter = load("astro_filter")
+astro_secret_filter = load("astro_secret_filter")
 
 PASSWORD = "p/w d'ä\"1"
 URL = (
@@ -20,7 +20,9 @@ URL = (
 
 
 def cleaned(text: str, *values: str) -> str:
-    clean = astro_filter.make_filter({str(number): value for number, value in enumerate(values)})
+    clean = astro_secret_filter.make_filter(
+        {str(number): value for number, value in enumerate(values)}
+    )
     result: str = clean(text)
     return result
 
@@ -79,7 +81,7 @@ def test_what_helps_to_understand_a_line_stays(text: str) -> None:
         "ASTRO_ADMIN_USERNAME": "admin",
         "short": "1",
     }
-    assert astro_filter.make_filter(values)(text) == text
+    assert astro_secret_filter.make_filter(values)(text) == text
 
 
 def test_the_longest_value_is_removed_as_a_whole() -> None:
@@ -100,8 +102,8 @@ def test_secrets_are_read_as_kubernetes_mounts_them(tmp_path: Path) -> None:
     (mounted / "..2026" / "password").write_text("hunter2")
     (mounted / "..data").symlink_to("..2026")
     (mounted / "password").symlink_to("..data/password")
-    assert astro_filter.read_secrets(tmp_path) == {"secret-0/password": "hunter2"}
-    assert astro_filter.read_secrets(tmp_path / "none") == {}
+    assert astro_secret_filter.read_secrets(tmp_path) == {"secret-0/password": "hunter2"}
+    assert astro_secret_filter.read_secrets(tmp_path / "none") == {}
 
 
 def test_every_value_of_a_deployment_with_every_feature_is_removed() -> None:
@@ -111,7 +113,7 @@ def test_every_value_of_a_deployment_with_every_feature_is_removed() -> None:
     values = {
         f"{group}/{name}": value for group, of in groups.items() for name, value in of.items()
     }
-    clean = astro_filter.make_filter(values)
+    clean = astro_secret_filter.make_filter(values)
     for name, value in values.items():
         if not name.endswith("USERNAME"):
             assert value not in clean(f"a line with {value} in it"), name

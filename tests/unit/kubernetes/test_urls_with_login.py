@@ -12,8 +12,8 @@ import pytest
 import astro_pulumi
 from tests.unit.release.pod_file import load
 
-urls = load("astro_urls")
-SCRIPT = Path(astro_pulumi.__file__).parent / "pod_files" / "astro_urls.py"
+urls = load("astro_urls_with_login")
+SCRIPT = Path(astro_pulumi.__file__).parent / "pod_files" / "astro_urls_with_login.py"
 TEMPLATE = "postgresql+psycopg2://[fd00::1]:5432/airflow?sslmode=require&a='b'"
 NAME = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
 LOGIN = {"ASTRO_DATABASE_USERNAME": "us/er", "ASTRO_DATABASE_PASSWORD": "p:@/?#% $HOME'\"ü"}
@@ -72,7 +72,9 @@ def test_airflow_in_a_shell_gets_the_same_from_the_command() -> None:
     assert printed == variables[NAME]
 
 
-@pytest.mark.parametrize("script", ["airflow_start", "job_probe", "worker_probe", "release_job"])
+@pytest.mark.parametrize(
+    "script", ["airflow_start", "heartbeat_probe", "worker_probe", "release_job"]
+)
 def test_everything_that_reads_a_url_composes_it_first(script: str) -> None:
     text = SCRIPT.with_name(f"{script}.py").read_text()
     assert "compose_urls(os.environ)" in text

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import astro_names
-import astro_records as ledger
-from astro_refusal import ReleaseRefusedError
+import astro_release_records
+import astro_shared_names
+from astro_termination_message import ReleaseRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,15 +28,15 @@ class Consents(NamedTuple):
     def read(cls, own_job: dict[str, Any], number: int) -> Consents:
         """Return the consents of the release Job for the release `number`."""
         annotations: dict[str, str] = own_job["metadata"].get("annotations") or {}
-        skip = annotations.get(astro_names.SKIP_DAG_PARSE, "")
-        removed, _, count = annotations.get(astro_names.MAX_REMOVED_DAGS, "").partition(":")
+        skip = annotations.get(astro_shared_names.SKIP_DAG_PARSE, "")
+        removed, _, count = annotations.get(astro_shared_names.MAX_REMOVED_DAGS, "").partition(":")
         given = {"astro:skipDagParse": skip, "astro:maxRemovedDags": removed}
         void = (
             f"{key} is for release {release}, and this is release {number}: it is ignored."
             for key, release in given.items()
-            if release not in ("", astro_names.ANY, str(number))
+            if release not in ("", astro_shared_names.ANY, str(number))
         )
-        limits = {str(number): count, astro_names.ANY: str(2**31 - 1)}
+        limits = {str(number): count, astro_shared_names.ANY: str(2**31 - 1)}
         limit = int(limits[removed]) if removed in limits else None
         return cls(skip == str(number), limit, tuple(void))
 
@@ -56,7 +56,7 @@ def refuse_removed_dags(
     number: int,
 ) -> None:
     """Refuse a release that lacks more DAGs of the last release than the user allows."""
-    before = ledger.last_dags(list(records))
+    before = astro_release_records.last_dags(list(records))
     removed = sorted(set(before) - set(dags))
     allowed = consents.max_removed_dags
     limit = len(before) - 1 if allowed is None else allowed

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from astro_refusal import ReleaseRefusedError
+from astro_termination_message import ReleaseRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     Say = Callable[[str], None]
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+DEPLOYMENTS = "apps/deployments"
 LOG_BYTES = 256 << 10
 
 

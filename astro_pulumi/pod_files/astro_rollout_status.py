@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import astro_pods
+import astro_pod_problems
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     Object = dict[str, Any]
 
 PATIENCE = {
-    astro_pods.INVALID_IMAGE: 0.0,
-    astro_pods.PULL: 60.0,  # a registry may be unavailable for a moment
-    astro_pods.CONFIG: 10.0,  # the kubelet may not know a new Secret yet
+    astro_pod_problems.INVALID_IMAGE: 0.0,
+    astro_pod_problems.PULL: 60.0,  # a registry may be unavailable for a moment
+    astro_pod_problems.CONFIG: 10.0,  # the kubelet may not know a new Secret yet
 }
 MOUNT_PATIENCE = 20.0  # the same; the kubelet retries a volume after some seconds
 GONE_PATIENCE = 10.0  # this Job starts after Pulumi has created its workloads
@@ -51,9 +51,9 @@ class Memory:
 
     since: dict[tuple[str, ...], float] = field(default_factory=dict)
     # Restarts of containers that were ready at the first look are older than this roll-out.
-    seen: astro_pods.Seen = field(default_factory=lambda: astro_pods.Seen({}, {}))
+    seen: astro_pod_problems.Seen = field(default_factory=lambda: astro_pod_problems.Seen({}, {}))
 
-    def is_ready(self, container: astro_pods.Container) -> bool:
+    def is_ready(self, container: astro_pod_problems.Container) -> bool:
         """Return whether a container is ready, and remember its restarts at the first look."""
         ready: bool = container.is_ready
         self.seen.restarts.setdefault(container.key, container.restarts if ready else 0)
@@ -114,7 +114,7 @@ def find_problem(
     found = [
         problem for pod in new for problem in _pod_problems(name, pod, _about(pod, events), memory)
     ]
-    if refused := astro_pods.refusal(deployment):
+    if refused := astro_pod_problems.refusal(deployment):
         found.append(Problem(name, refused))
     if not found:
         # Its pods are ready, and it is not: old pods have to go.
@@ -133,7 +133,9 @@ def new_pods(deployment: Object, pods: list[Object]) -> list[Object]:
         if selected <= pod["metadata"].get("labels", {}).items()
         and not pod["metadata"].get("deletionTimestamp")
     ]
-    match = REPLICA_SET.search(astro_pods.condition(deployment, "Progressing").get("message", ""))
+    match = REPLICA_SET.search(
+        astro_pod_problems.condition(deployment, "Progressing").get("message", "")
+    )
     if match:
         return [pod for pod in own if _replica_set(pod) == match[1]]
     if not own:
@@ -170,7 +172,7 @@ def _time(event: Object) -> str:
 def _pod_problems(
     name: str, pod: Object, warnings: list[Object], memory: Memory
 ) -> Iterator[Problem]:
-    for found in astro_pods.problems(pod, warnings, memory.seen, memory.is_ready):
+    for found in astro_pod_problems.problems(pod, warnings, memory.seen, memory.is_ready):
         yield Problem(
             name,
             found.cause,
@@ -182,10 +184,10 @@ def _pod_problems(
         )
 
 
-def _patience(found: astro_pods.Problem) -> float | None:
+def _patience(found: astro_pod_problems.Problem) -> float | None:
     """Return the seconds after which a problem is final; None if it may resolve itself."""
-    if found.kind == astro_pods.CRASH:
+    if found.kind == astro_pod_problems.CRASH:
         return 0 if found.crashes >= MOST_CRASHES else None
-    if found.kind == astro_pods.MOUNT:
+    if found.kind == astro_pod_problems.MOUNT:
         return MOUNT_PATIENCE if MISSING.search(found.cause) else None
     return PATIENCE.get(found.kind)

@@ -6,7 +6,7 @@ import re
 import time
 from typing import TYPE_CHECKING, Any
 
-from astro_refusal import ReleaseRefusedError
+from astro_termination_message import ReleaseRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

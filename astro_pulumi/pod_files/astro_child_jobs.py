@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-import astro_pods
-from astro_refusal import ReleaseRefusedError
+import astro_pod_problems
+from astro_termination_message import ReleaseRefusedError
 
 if TYPE_CHECKING:
-    from astro_cluster import Cluster
+    from astro_kubernetes_client import Cluster
 
 JOBS = "batch/jobs"
-PULL_PROBLEMS = (*astro_pods.PULL_PROBLEMS, "InvalidImageName")
+PULL_PROBLEMS = (*astro_pod_problems.PULL_PROBLEMS, "InvalidImageName")
 OF_ONE_JOB = ("controller-uid", "job-name")
 PULL_PATIENCE = 30  # seconds; a registry may be unavailable for a moment
 

@@ -13,7 +13,7 @@ import pytest
 import astro_pulumi
 from tests.unit.release.pod_file import load
 
-parse = load("astro_parse")
+parse = load("astro_parse_dags")
 release_job = load("release_job")
 POD_FILES = Path(astro_pulumi.__file__).parent / "pod_files"
 
@@ -85,9 +85,9 @@ def run(folder: Path, files: dict[str, str]) -> tuple[Any, list[str]]:
     script = f"""
 import json, sys
 sys.path[:0] = [{str(folder / "site-packages")!r}, {str(POD_FILES)!r}]
-import astro_parse
+import astro_parse_dags
 noted = []
-parsed = astro_parse.parse({str(home / "dags")!r}, noted.append)
+parsed = astro_parse_dags.parse({str(home / "dags")!r}, noted.append)
 print("RESULT" + json.dumps([parsed, noted]))
 """
     for name, text in AIRFLOW.items():
@@ -202,7 +202,7 @@ def test_the_project_s_own_line_is_named_not_that_of_a_library() -> None:
 def test_a_long_message_is_cut_with_the_way_to_the_rest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(load("astro_refusal"), "TERMINATION_MESSAGE", tmp_path / "log")
+    monkeypatch.setattr(load("astro_termination_message"), "TERMINATION_MESSAGE", tmp_path / "log")
     monkeypatch.setenv("HOSTNAME", "analytics-release-job-x1")
     release_job.leave_message("ü" * 3000)
     data = (tmp_path / "log").read_bytes()

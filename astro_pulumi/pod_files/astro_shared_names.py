@@ -1,5 +1,7 @@
 """Names that the package writes and the Jobs of a deploy read, or the reverse."""
 
+from __future__ import annotations
+
 # Labels of all objects of a Deployment.
 NAME_LABEL = "app.kubernetes.io/name"
 INSTANCE_LABEL = "app.kubernetes.io/instance"
@@ -42,3 +44,8 @@ WORKLOADS = "ASTRO_WORKLOADS"
 POSTGRESQL = "postgresql"
 RELEASE = "release"  # the records; the object of this name says which one is current
 RELEASE_JOB = "release-job"
+
+
+def instance_labels(deployment: str) -> dict[str, str]:
+    """Return the labels of all objects of a Deployment."""
+    return {NAME_LABEL: AIRFLOW, INSTANCE_LABEL: deployment}

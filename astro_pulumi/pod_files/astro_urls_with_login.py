@@ -4,7 +4,7 @@ Pulumi knows such a URL without its login, and Kubernetes the login without perc
 a setting that it does not have from the output of the command in `<setting>_CMD`: this script, with the
 service and the URL as arguments. Each read of the setting then costs a process, so the processes of the
 Deployment compose all URLs at their start, with `compose_urls`. Shells in a pod still need the command.
-Usage: astro_urls.py SERVICE URL
+Usage: astro_urls_with_login.py SERVICE URL
 """
 
 from __future__ import annotations

@@ -9,9 +9,9 @@ import pytest
 from tests.unit.release.fake_cluster import FakeCluster
 from tests.unit.release.pod_file import load
 
-downgrade = load("astro_downgrade")
-workloads = load("astro_workloads")
-ReleaseRefusedError = load("astro_refusal").ReleaseRefusedError
+downgrade = load("astro_migrate_or_downgrade")
+workloads = load("astro_stop_database_clients")
+ReleaseRefusedError = load("astro_termination_message").ReleaseRefusedError
 
 LABELS = {"app.kubernetes.io/name": "airflow", "app.kubernetes.io/instance": "analytics"}
 
@@ -46,7 +46,7 @@ def knows(*revisions: str) -> Any:
 
 
 def test_providers_go_back_before_airflow_itself() -> None:
-    steps = downgrade.way_back(
+    steps = downgrade.downgrade_steps(
         {"core": "h33", "fab": "f2"},
         {"core": "h32", "fab": "f1"},
         {"core": "h33", "fab": "f2"},
@@ -57,7 +57,7 @@ def test_providers_go_back_before_airflow_itself() -> None:
 
 
 def test_what_a_killed_downgrade_has_done_is_not_done_again() -> None:
-    steps = downgrade.way_back(
+    steps = downgrade.downgrade_steps(
         {"core": "h33", "fab": "f1"},
         {"core": "h32", "fab": "f1"},
         {"core": "h33", "fab": "f2"},
@@ -70,13 +70,13 @@ def test_what_a_killed_downgrade_has_done_is_not_done_again() -> None:
 @pytest.mark.parametrize("known", [("h33",), ("h32",)])
 def test_an_image_that_does_not_know_both_ends_refuses(known: tuple[str, ...]) -> None:
     with pytest.raises(ReleaseRefusedError, match="Nothing was changed"):
-        downgrade.way_back(
+        downgrade.downgrade_steps(
             {"core": "h33"}, {"core": "h32"}, {"core": "h33"}, knows(*known), "3.3.2"
         )
 
 
 def test_airflow_2_keeps_its_users_among_its_own_tables() -> None:
-    steps = downgrade.way_back(
+    steps = downgrade.downgrade_steps(
         {"core": "h30", "fab": "f1"},
         {"core": "h211"},
         {"core": "h30", "fab": "f1"},
@@ -91,7 +91,7 @@ def test_airflow_2_keeps_its_users_among_its_own_tables() -> None:
     [("3.3.2", "3.2.2", 5), ("3.3.2", "2.11.2", 0), ("3.0.5", "2.10.5", 5), ("2.11.2", "2.9.3", 5)],
 )
 def test_what_airflow_can_take_back(version: str, target: str, triggers: int) -> None:
-    downgrade.refuse_what_airflow_cannot(version, target, triggers)
+    downgrade.refuse_unsafe_downgrade(version, target, triggers)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_what_airflow_cannot_take_back_is_refused(
     version: str, target: str, triggers: int, says: str
 ) -> None:
     with pytest.raises(ReleaseRefusedError, match=says):
-        downgrade.refuse_what_airflow_cannot(version, target, triggers)
+        downgrade.refuse_unsafe_downgrade(version, target, triggers)
 
 
 def test_the_webserver_stops_last_since_running_tasks_report_to_it() -> None:
@@ -228,7 +228,7 @@ def put_moved_runs_aside(database: FakeDatabase, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(sys.modules, "airflow", SimpleNamespace(settings=settings))
     monkeypatch.setitem(sys.modules, "airflow.settings", settings)
     monkeypatch.setitem(sys.modules, "sqlalchemy", sqlalchemy)
-    aside: str | None = load("astro_migrations").put_moved_runs_aside()
+    aside: str | None = load("astro_migrate_or_downgrade").put_moved_runs_aside()
     return aside
 
 

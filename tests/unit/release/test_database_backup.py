@@ -8,8 +8,8 @@ from tests.mock_engine import Program, deploy
 from tests.unit.release.fake_cluster import FakeCluster
 from tests.unit.release.pod_file import load
 
-backup = load("astro_backup")
-ReleaseRefusedError = load("astro_refusal").ReleaseRefusedError
+backup = load("astro_database_backup")
+ReleaseRefusedError = load("astro_termination_message").ReleaseRefusedError
 
 IMAGE = "ghcr.io/acme/analytics@sha256:" + "0" * 64
 OWN_JOB = {

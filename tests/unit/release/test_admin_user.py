@@ -6,7 +6,7 @@ import pytest
 
 from tests.unit.release.pod_file import load
 
-admin = load("astro_admin")
+admin = load("astro_admin_user")
 
 
 def user(password: str, email: str = "admin@example.com", **more: Any) -> Any:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-import astro_names
+import astro_shared_names
 
 if TYPE_CHECKING:
-    from astro_cluster import Cluster
-    from astro_migrations import Heads
+    from astro_kubernetes_client import Cluster
+    from astro_migrate_or_downgrade import Heads
 
 
 RECORDS = "configmaps"
@@ -18,9 +18,9 @@ RECORDS = "configmaps"
 def record_labels(deployment: str) -> dict[str, str]:
     """Return the labels of a Deployment's records."""
     return {
-        astro_names.INSTANCE_LABEL: deployment,
-        astro_names.COMPONENT_LABEL: astro_names.RELEASE,
-        astro_names.MANAGED_BY_LABEL: astro_names.MANAGER,
+        astro_shared_names.INSTANCE_LABEL: deployment,
+        astro_shared_names.COMPONENT_LABEL: astro_shared_names.RELEASE,
+        astro_shared_names.MANAGED_BY_LABEL: astro_shared_names.MANAGER,
     }
 
 
@@ -42,7 +42,7 @@ def next_number(records: list[dict[str, Any]], current: dict[str, Any] | None) -
         current: The ConfigMap with the number of the current release, or None.
     """
     named = ((current or {}).get("metadata", {}).get("annotations") or {}).get(
-        astro_names.RELEASE_NUMBER, ""
+        astro_shared_names.RELEASE_NUMBER, ""
     )
     numbers = [int(record["number"]) for record in records]
     return max([*numbers, int(named) if named.isdigit() else 0]) + 1
@@ -51,7 +51,7 @@ def next_number(records: list[dict[str, Any]], current: dict[str, Any] | None) -
 def is_other_version(current: dict[str, Any] | None, version: str) -> bool:
     """Return whether the current release has another Airflow version. False without a release."""
     annotations = (current or {}).get("metadata", {}).get("annotations") or {}
-    running = annotations.get(astro_names.AIRFLOW_VERSION)
+    running = annotations.get(astro_shared_names.AIRFLOW_VERSION)
     return running is not None and running != version
 
 

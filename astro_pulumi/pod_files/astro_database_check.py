@@ -10,8 +10,8 @@ import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from astro_connect import connect
-from astro_refusal import ReleaseRefusedError
+from astro_database_connection import connect
+from astro_termination_message import ReleaseRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -93,18 +93,18 @@ def check(environment: Mapping[str, str], needs: Mapping[str, Any]) -> tuple[Dat
     return found, warnings(found, needs, pool_size)
 
 
-def check_change(found: Database, direction: str, airflow: str) -> None:
+def check_change(found: Database, change: str, airflow: str) -> None:
     """Refuse a database that cannot be brought to the image's Airflow.
 
     Args:
         found: The state of the database.
-        direction: See `astro_migrations.direction`.
+        change: See `astro_migrate_or_downgrade.needed_change`.
         airflow: The Airflow version of the image.
 
     Raises:
         ReleaseRefusedError: With everything that is missing.
     """
-    refuse([*too_old(found, direction, airflow)] or [*missing_rights(found, direction)])
+    refuse([*too_old(found, change, airflow)] or [*missing_rights(found, change)])
 
 
 def refuse(lines: list[str]) -> None:
@@ -218,7 +218,7 @@ def decrypts_with(keys: str) -> Callable[[str], bool]:
 
 
 def problems(found: Database, needs: Mapping[str, Any], pool_size: int) -> list[str]:
-    """Return a line for each reason not to use a database, for any direction of change."""
+    """Return a line for each reason not to use a database, whatever the change."""
     return [
         *of_server(found, needs),
         *of_schema(found),
@@ -345,17 +345,17 @@ def connection_limit(found: Database) -> tuple[int, str]:
     return min(limit for limit in limits if limit[0] >= 0)
 
 
-def too_old(found: Database, direction: str, airflow: str) -> Iterator[str]:
+def too_old(found: Database, change: str, airflow: str) -> Iterator[str]:
     """Yield a line about a database whose migration Airflow 3 no longer knows, and takes for a newer one."""
     forgotten = int(airflow.split(".")[0]) >= 3 and AIRFLOW_3_TABLE not in found.own_tables
-    if direction == "downgrade" and forgotten:
+    if change == "downgrade" and forgotten:
         yield (
             f"Database: it belongs to an Airflow before 2.7, which Airflow {airflow} cannot migrate. Deploy "
             "Airflow 2.11 on it first."
         )
 
 
-def missing_rights(found: Database, direction: str) -> Iterator[str]:
+def missing_rights(found: Database, change: str) -> Iterator[str]:
     """Yield a line for each right that the change needs and the user does not have."""
     if found.not_usable:
         yield (
@@ -364,7 +364,7 @@ def missing_rights(found: Database, direction: str) -> Iterator[str]:
             "SEQUENCES."
         )
         return
-    if direction == "none":
+    if change == "none":
         return
     if not found.may_create:
         yield (

@@ -5,7 +5,7 @@ from typing import Any
 
 from tests.unit.release.pod_file import load
 
-records = load("astro_records")
+records = load("astro_release_records")
 
 
 def record(number: int, **data: Any) -> dict[str, Any]:

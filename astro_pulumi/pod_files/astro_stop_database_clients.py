@@ -5,45 +5,40 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-import astro_names
+import astro_shared_names
+from astro_kubernetes_client import DEPLOYMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from astro_cluster import Cluster, Say
+    from astro_kubernetes_client import Cluster, Say
 
 
-WORKLOADS = "apps/deployments"
 # Replicas of a workload before it was stopped, and whether an autoscaler set them: "3", "3 autoscaled".
-STOPPED = astro_names.PREFIX + "stopped-replicas"
+STOPPED = astro_shared_names.PREFIX + "stopped-replicas"
 MANAGER = "astro-pulumi-release-job"
 # The webserver last: running tasks of Airflow 3 report to it until they are done.
 STOP_ORDER = (("scheduler", "dag-processor", "triggerer", "worker"), ("webserver",))
 COMPONENTS = tuple(component for group in STOP_ORDER for component in group)
 
 
-def instance_labels(deployment: str) -> dict[str, str]:
-    """Return the labels of all objects of a Deployment."""
-    return {astro_names.NAME_LABEL: astro_names.AIRFLOW, astro_names.INSTANCE_LABEL: deployment}
-
-
 def find_workloads(cluster: Cluster, deployment: str) -> list[dict[str, Any]]:
     """Return the workloads that read the database."""
     return [
         workload
-        for workload in cluster.list(WORKLOADS, instance_labels(deployment))
+        for workload in cluster.list(DEPLOYMENTS, astro_shared_names.instance_labels(deployment))
         if component(workload) in COMPONENTS
     ]
 
 
 def component(item: dict[str, Any]) -> str:
     """Return the component of an object."""
-    return str(item["metadata"]["labels"].get(astro_names.COMPONENT_LABEL))
+    return str(item["metadata"]["labels"].get(astro_shared_names.COMPONENT_LABEL))
 
 
 def airflow_container(pod: dict[str, Any]) -> dict[str, Any]:
     """Return Airflow's own container in a pod's spec; others may stand before it."""
-    return next(one for one in pod["containers"] if one["name"] == astro_names.AIRFLOW)
+    return next(one for one in pod["containers"] if one["name"] == astro_shared_names.AIRFLOW)
 
 
 def image(workload: dict[str, Any]) -> str:
@@ -78,7 +73,7 @@ def wait_until_gone(
     while True:
         pods = [
             pod
-            for pod in cluster.list("pods", instance_labels(deployment))
+            for pod in cluster.list("pods", astro_shared_names.instance_labels(deployment))
             if component(pod) in components and pod["status"].get("phase") in ("Pending", "Running")
         ]
         if not pods:
@@ -124,7 +119,7 @@ def scale(cluster: Cluster, name: str, replicas: int, stopped: str | None) -> No
     """
     change = {"metadata": {"annotations": {STOPPED: stopped}}, "spec": {"replicas": replicas}}
     for _ in range(10):
-        changed = cluster.request("PATCH", WORKLOADS, name, change, fieldManager=MANAGER)
+        changed = cluster.request("PATCH", DEPLOYMENTS, name, change, fieldManager=MANAGER)
         kept = [
             entry
             for entry in changed["metadata"].get("managedFields", [])
@@ -133,7 +128,7 @@ def scale(cluster: Cluster, name: str, replicas: int, stopped: str | None) -> No
         version = changed["metadata"]["resourceVersion"]
         try:
             cluster.patch(
-                WORKLOADS, name, {"metadata": {"managedFields": kept, "resourceVersion": version}}
+                DEPLOYMENTS, name, {"metadata": {"managedFields": kept, "resourceVersion": version}}
             )
         except Exception as error:
             if getattr(error, "status", None) != 409:  # its status changed in between

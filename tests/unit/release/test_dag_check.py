@@ -7,7 +7,7 @@ import pytest
 
 from tests.unit.release.pod_file import load
 
-consents = load("astro_consents")
+consents = load("astro_dag_check")
 
 
 def job(**annotations: str) -> dict[str, Any]:
@@ -70,14 +70,14 @@ def test_dags_that_vanish(before: list[str], after: list[str], allowed: str, ref
     if not refusal:
         check()
         return
-    with pytest.raises(load("astro_refusal").ReleaseRefusedError) as caught:
+    with pytest.raises(load("astro_termination_message").ReleaseRefusedError) as caught:
         check()
     assert refusal in str(caught.value)
     assert "no running workload was changed" in str(caught.value)
 
 
 def test_a_release_without_dags_needs_a_consent_that_names_it() -> None:
-    with pytest.raises(load("astro_refusal").ReleaseRefusedError) as caught:
+    with pytest.raises(load("astro_termination_message").ReleaseRefusedError) as caught:
         consents.refuse_without_dags(
             "/usr/local/airflow/dags", consents.Consents(False, None), "analytics", 12
         )
