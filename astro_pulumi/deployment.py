@@ -10,11 +10,7 @@ import pulumi
 from astro_pulumi.airflow.database_and_broker_urls import service_urls
 from astro_pulumi.airflow.secret_groups import ADMIN, admin_password
 from astro_pulumi.args import DeploymentArgs
-from astro_pulumi.generated import (
-    check_database_change,
-    database_kind,
-    generate_passwords,
-)
+from astro_pulumi.generated_secrets import generate_secrets
 from astro_pulumi.image import deployed_image
 from astro_pulumi.inputs import computed
 from astro_pulumi.kubernetes import (
@@ -45,9 +41,17 @@ from astro_pulumi.kubernetes.services_and_ingress import (
 from astro_pulumi.naming import PGBOUNCER, PYTEST, RELEASE_JOB, ROLLOUT, STATSD
 from astro_pulumi.project.tests_archive import missing_tests
 from astro_pulumi.pulumi_version import require_pulumi
-from astro_pulumi.release import changes, configuration, ledger, release_job, rollout, tests_job
+from astro_pulumi.release import (
+    change_report,
+    pytest_job,
+    recorded_arguments,
+    release_job,
+    release_records,
+    rollout_job,
+)
 from astro_pulumi.release import rollback as rollbacks
-from astro_pulumi.release.one_time import OneTimeDecisions
+from astro_pulumi.release.database_change import check_database_change, database_kind
+from astro_pulumi.release.deploy_flags import DeployFlags
 from astro_pulumi.release.rollback import (
     Rollback,
     project_hash,
@@ -89,47 +93,47 @@ class Deployment(pulumi.ComponentResource):
         """Register the component and the objects of a deploy, step by step."""
         super().__init__("astro:index:Deployment", name, None, opts)
         args, rollback = self._read_arguments(name, args)
-        spec, decisions = self._spec, self._decisions
+        spec, flags = self._spec, self._flags
 
         self.image = deployed_image(spec, self)
-        passwords = generate_passwords(spec, self)
+        generated = generate_secrets(spec, self)
         if not rollback:
             self.namespace = self._find_or_make_namespace(name, spec.namespace)
         self._objects = Objects(name, self.namespace, self)
         pull_secret = self._find_or_make_pull_secret()
         for component, policy in network_policies(spec).items():
             self._objects.make(component, policy)
-        checked = check_database_change(spec, decisions.database_change, self)
-        urls = service_urls(spec, passwords, self.namespace, checked)
+        checked = check_database_change(spec, flags.database_change, self)
+        urls = service_urls(spec, generated, self.namespace, checked)
         environment = make_environment(
-            spec, self._objects, self.image, passwords, urls, pull_secret
+            spec, self._objects, self.image, generated, urls, pull_secret
         )
         account = self._objects.make(
             "services", service_accounts.services_account(spec, pull_secret)
         ).object_name
         computed(self._warn, replicas_warning(spec))
-        database = make_database(spec, self._objects, passwords["postgresql"], account)
-        broker = make_broker(spec, self._objects, passwords["redis"], account)
+        database = make_database(spec, self._objects, generated["postgresql"], account)
+        broker = make_broker(spec, self._objects, generated["redis"], account)
         self._rollout_role = self._objects.make_service_account_with_role(
-            ROLLOUT, rollout.rollout_role(spec, pull_secret)
+            ROLLOUT, rollout_job.rollout_role(spec, pull_secret)
         )
         pool = self._pool_connections(urls["plain_database_url"], account, database, environment)
         for manifest in monitoring.metrics_export(spec, account):
             self._objects.make(STATSD, manifest)
-        recorded = configuration.recorded(args)
+        recorded = recorded_arguments.recorded(args)
         content = release_content(recorded, spec, rollback)
         tested = self._run_tests(environment, account) if not rollback else []
         migrated = self._run_release_job(
             environment, pull_secret, content, rollback, [*database, *tested]
         )
-        findings = migrated.metadata.apply(ledger.read_findings)
+        findings = migrated.metadata.apply(release_records.read_findings)
         self._show_warnings(findings)
         origin = self._keep_origin(findings, rollback)
-        title = ledger.title(name, origin, findings)
+        title = release_records.title(name, origin, findings)
         self.webserver_url = self._expose_webserver()
         rolled_out = self._roll_out(environment, title, findings, [migrated, *broker, *pool])
         record = self._record_release(recorded, rollback, origin, findings, rolled_out)
-        self._set_outputs(record, passwords)
+        self._set_outputs(record, generated)
 
     def _read_arguments(
         self, name: str, args: DeploymentArgs
@@ -141,16 +145,16 @@ class Deployment(pulumi.ComponentResource):
         """
         with shown_to_the_user():
             require_pulumi()
-            decisions = self._decisions = OneTimeDecisions.read(name)
+            flags = self._flags = DeployFlags.read(name)
             rollback = self._find_release_to_restore(name, args)
             if rollback:
                 args = cast(DeploymentArgs, rollback.arguments(args))
-            without_dags = decisions.skip_dag_parse is not None
+            without_dags = flags.skip_dag_parse is not None
             spec = self._spec = specify(name, args, may_lack_dags=without_dags)
             if rollback:
                 rollbacks.require_image(rollback, spec.registry)
             self._tests = None
-            if decisions.run_tests and spec.source:
+            if flags.run_tests and spec.source:
                 self._tests = missing_tests(spec.source.project)
         return args, rollback
 
@@ -227,15 +231,15 @@ class Deployment(pulumi.ComponentResource):
     ) -> list[KubernetesObject]:
         """Run the project's tests if the stack's configuration asks for it. A rollback has no project."""
         spec = self._spec
-        if not self._decisions.run_tests:
+        if not self._flags.run_tests:
             return []
         tests = None
         if self._tests is not None:
-            manifest = tests_job.tests_config_map(spec, self._tests)
+            manifest = pytest_job.tests_config_map(spec, self._tests)
             tests = self._objects.make("tests", manifest).object_name
-        files = spec.facts.tests_job.files
+        files = spec.facts.pytest_job.files
         environment = replace(environment, files={files.name: make_files(self._objects, files)})
-        manifest = tests_job.tests_job(spec, environment, account, tests)
+        manifest = pytest_job.pytest_job(spec, environment, account, tests)
         return [self._objects.make(PYTEST, manifest)]
 
     def _run_release_job(
@@ -249,8 +253,8 @@ class Deployment(pulumi.ComponentResource):
         rights = self._objects.make_service_account_with_role(
             RELEASE_JOB, release_job.release_job_role(self._spec, pull_secret)
         )
-        consents = self._decisions.job_annotations(is_rollback=rollback is not None)
-        manifest = release_job.release_job(self._spec, environment, content, consents)
+        confirmations = self._flags.job_annotations(is_rollback=rollback is not None)
+        manifest = release_job.release_job(self._spec, environment, content, confirmations)
         return self._objects.make(
             "release-job",
             manifest,
@@ -259,11 +263,11 @@ class Deployment(pulumi.ComponentResource):
         )
 
     def _show_warnings(self, findings: pulumi.Output[Mapping[str, Any]]) -> None:
-        """Warn of decisions that are ignored, and of what the release Job has found."""
+        """Warn of flags that are ignored, and of what the release Job has found."""
         database = database_kind(self._spec)
 
         def warn(found: Mapping[str, Any]) -> None:
-            ignored = self._decisions.warnings(int(found["number"]), database)
+            ignored = self._flags.warnings(int(found["number"]), database)
             for warning in (*ignored, *found.get("warnings", ())):
                 self._warn(warning)
 
@@ -278,7 +282,7 @@ class Deployment(pulumi.ComponentResource):
         ignores changes, and is replaced when the release Job has given a new number: the data of an
         immutable record must not change while its number stays.
         """
-        origin = release_origin(self._spec, rollback, self._decisions.description)
+        origin = release_origin(self._spec, rollback, self._flags.description)
         number = findings.apply(lambda found: str(found["number"]))
         kept = self._objects.make_config_map(
             "origin", origin, ignore_changes=["data"], replaced_with=number
@@ -293,13 +297,13 @@ class Deployment(pulumi.ComponentResource):
         findings: pulumi.Output[Mapping[str, Any]],
         rolled_out: list[KubernetesObject],
     ) -> KubernetesObject:
-        """Add the record to the ledger and make it the current one."""
+        """Add the record of the release and make it the current one."""
         spec = self._spec
         restored = rollback.release.project if rollback else None
-        project = changes.recorded_project(spec, restored)
+        project = change_report.recorded_project(spec, restored)
         record = self._objects.make(
             "release",
-            ledger.release_record(
+            release_records.release_record(
                 spec.name,
                 image=self.image,
                 airflow_version=str(spec.airflow_version),
@@ -315,14 +319,16 @@ class Deployment(pulumi.ComponentResource):
         )
         self._objects.make(
             "current-release",
-            ledger.current_release(spec.name, origin=origin, image=self.image, findings=findings),
+            release_records.current_release(
+                spec.name, origin=origin, image=self.image, findings=findings
+            ),
             depends_on=[record],
         )
         self._objects.make(
-            changes.COMPONENT,
-            changes.content_record(spec, project, findings),
+            change_report.COMPONENT,
+            change_report.content_record(spec, project, findings),
             depends_on=[record],
-            hooks=changes.report_hook(spec.name, self),
+            hooks=change_report.report_hook(spec.name, self),
         )
         return record
 
@@ -347,7 +353,7 @@ class Deployment(pulumi.ComponentResource):
         made: list[KubernetesObject] = []
         watches: list[KubernetesObject] = []
         for turn, manifests in workloads.turns(spec, environment, title).items():
-            begin = rollout.begins_after(is_upgrade, watches[-1:])
+            begin = rollout_job.begins_after(is_upgrade, watches[-1:])
             of_turn = [
                 self._objects.make(
                     component, manifest, depends_on=after, turn=begin, trigger=trigger
@@ -370,7 +376,7 @@ class Deployment(pulumi.ComponentResource):
         """Make the Job that ends when `workloads`, which were made of `manifests`, are ready."""
         return self._objects.make(
             f"{ROLLOUT}-{turn}",
-            rollout.rollout_job(self._spec, environment, manifests),
+            rollout_job.rollout_job(self._spec, environment, manifests),
             depends_on=[*workloads, *self._rollout_role],
         )
 
@@ -379,13 +385,13 @@ class Deployment(pulumi.ComponentResource):
             pulumi.log.warn(f"{self._spec.name}: {text}", self)
 
     def _set_outputs(
-        self, record: KubernetesObject, passwords: dict[str, pulumi.Output[str]]
+        self, record: KubernetesObject, generated: dict[str, pulumi.Output[str]]
     ) -> None:
         spec = self._spec
         self.airflow_version = pulumi.Output.from_input(str(spec.airflow_version))
         self.release = record.object_name
         self.admin_username = pulumi.Output.from_input(ADMIN if spec.has_admin else None)
-        self.admin_password = pulumi.Output.secret(admin_password(spec, passwords))
+        self.admin_password = pulumi.Output.secret(admin_password(spec, generated))
         self.register_outputs(
             {
                 "webserver_url": self.webserver_url,

@@ -22,8 +22,8 @@ import astro_pulumi as astro
 from astro_pulumi.airflow.database_and_broker_urls import service_urls
 from astro_pulumi.airflow.secret_groups import secret_groups
 from astro_pulumi.args import DeploymentArgs
-from astro_pulumi.generated import PASSWORDS
-from astro_pulumi.release.ledger import FINDINGS
+from astro_pulumi.generated_secrets import PURPOSES
+from astro_pulumi.release.release_records import FINDINGS
 from astro_pulumi.spec import DeploymentSpec
 
 _SIGNATURE = "4dabf18193072939515e22adb298388d"
@@ -185,7 +185,7 @@ def secrets(deployment: DeploymentSpec, namespace: str = "data") -> dict[str, di
     def program() -> dict[str, dict[str, Any]]:
         passwords = {
             purpose: pulumi.Output.secret(f"password-of-{deployment.name}-{purpose}-password")
-            for purpose in PASSWORDS
+            for purpose in PURPOSES
         }
         checked = pulumi.Output.from_input(None)
         urls = service_urls(deployment, passwords, pulumi.Output.from_input(namespace), checked)

@@ -44,7 +44,7 @@ _LOGINS: Final = {
 
 def service_urls(
     spec: DeploymentSpec,
-    passwords: dict[str, pulumi.Output[str]],
+    generated: dict[str, pulumi.Output[str]],
     namespace: pulumi.Output[str],
     checked: pulumi.Output[None],
 ) -> dict[str, pulumi.Output[str]]:
@@ -55,7 +55,7 @@ def service_urls(
     `existing_login`. The URLs of the database are unknown before `checked` is known, so that a refused deploy
     goes no further.
     """
-    direct = pulumi.Output.all(_database_url(spec, passwords), checked).apply(
+    direct = pulumi.Output.all(_database_url(spec, generated), checked).apply(
         lambda values: str(values[0])
     )
     pooled = direct.apply(lambda url: pooled_url(spec, url)) if spec.pgbouncer else direct
@@ -69,7 +69,7 @@ def service_urls(
         **({"direct_database_url": direct.apply(_with_driver)} if spec.pgbouncer else {}),
         **_for_asyncpg(spec, direct),
         "result_backend": pooled.apply(lambda url: f"db+{_with_driver(url)}"),
-        "broker_url": _broker_url(spec, passwords),
+        "broker_url": _broker_url(spec, generated),
     }
 
 
@@ -109,14 +109,14 @@ def certificates(spec: DeploymentSpec) -> dict[str, pulumi.Input[str] | ValueFro
 
 
 def _database_url(
-    spec: DeploymentSpec, passwords: dict[str, pulumi.Output[str]]
+    spec: DeploymentSpec, generated: dict[str, pulumi.Output[str]]
 ) -> pulumi.Output[str]:
     database = spec.database
     if not isinstance(database, ExternalDatabase):
         return pulumi.Output.format(
             "postgresql://{0}:{1}@{2}:{3}/{4}",
             DATABASE_USER,
-            passwords["postgresql"],
+            generated["postgresql"],
             object_name(spec.name, POSTGRESQL),
             POSTGRESQL_PORT,
             DATABASE_NAME,
@@ -138,13 +138,13 @@ def _database_url(
 
 
 def _broker_url(
-    spec: DeploymentSpec, passwords: dict[str, pulumi.Output[str]]
+    spec: DeploymentSpec, generated: dict[str, pulumi.Output[str]]
 ) -> pulumi.Output[str]:
     broker = spec.broker
     if not isinstance(broker, ExternalBroker):
         return pulumi.Output.format(
             "redis://:{0}@{1}:{2}/0",
-            passwords["redis"],
+            generated["redis"],
             object_name(spec.name, REDIS),
             REDIS_PORT,
         )

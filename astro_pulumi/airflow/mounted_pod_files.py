@@ -59,7 +59,7 @@ RELEASE_JOB_FILES: Final = FileSet(
         }
     ),
 )
-TESTS_FILES: Final = FileSet(
+PYTEST_FILES: Final = FileSet(
     "files-pytest", frozenset({"airflow.cfg", "astro_termination_message.py", "pytest_job.py"})
 )
 ROLLOUT_FILES: Final = FileSet(

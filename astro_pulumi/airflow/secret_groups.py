@@ -1,7 +1,5 @@
 """Secrets of Airflow's processes, by group. `AirflowFacts.processes` name the groups of each process."""
 
-import base64
-import hashlib
 from functools import partial
 from typing import Any, Final
 
@@ -20,23 +18,21 @@ KEDA_CONNECTION: Final = "connection"
 
 def secret_groups(
     spec: DeploymentSpec,
-    passwords: dict[str, pulumi.Output[str]],
+    generated: dict[str, pulumi.Output[str]],
     urls: dict[str, pulumi.Output[str]],
 ) -> dict[str, dict[str, Any]]:
     """Return the secret values by group and environment variable. A group without values has no Secret.
 
     Args:
         spec: The Deployment.
-        passwords: As `generate_passwords` returns them.
+        generated: As `generate_secrets` returns them.
         urls: As `service_urls` returns them.
     """
     values: dict[str, Any] = {
         **urls,
-        "fernet_key": passwords["fernet"].apply(_fernet_key)
-        if spec.fernet_key is None
-        else spec.fernet_key,
-        "jwt_secret": passwords["jwt"],
-        "api_secret_key": passwords["api"],
+        "fernet_key": generated["fernet"] if spec.fernet_key is None else spec.fernet_key,
+        "jwt_secret": generated["jwt"],
+        "api_secret_key": generated["api"],
     }
     groups = {
         group: _settings(spec, named, values) for group, named in spec.facts.secret_settings.items()
@@ -44,7 +40,7 @@ def secret_groups(
     groups["connections"] = connections_and_variables(spec)
     groups["user"] = secret_settings(spec)
     if spec.has_admin:
-        password = admin_password(spec, passwords)
+        password = admin_password(spec, generated)
         groups[_admin_group(spec)] = {
             # Without a name the release Job creates no user.
             **({astro_shared_names.ADMIN_USERNAME: ADMIN} if _admin_group(spec) == "admin" else {}),
@@ -77,13 +73,13 @@ def references(spec: DeploymentSpec) -> dict[str, dict[str, ValueFrom]]:
 
 
 def admin_password(
-    spec: DeploymentSpec, passwords: dict[str, pulumi.Output[str]]
+    spec: DeploymentSpec, generated: dict[str, pulumi.Output[str]]
 ) -> pulumi.Input[str] | None:
     """Return the password of the user `admin`; None if there is no such user or an existing Secret has it."""
     given = spec.auth.admin_password
     if not spec.has_admin or isinstance(given, ValueFrom):
         return None
-    return passwords["admin"] if given is None else given
+    return generated["admin"] if given is None else given
 
 
 def _settings(
@@ -117,8 +113,3 @@ def _references(spec: DeploymentSpec, named: dict[str, str]) -> dict[str, ValueF
 def _admin_group(spec: DeploymentSpec) -> str:
     """Return the group of the admin's password: the webserver or the release Job reads it."""
     return "simple-auth" if spec.auth.manager == "simple" else "admin"
-
-
-def _fernet_key(password: str) -> str:
-    """Return a Fernet key, 32 bytes in URL-safe base64, for a generated password of 285 bits."""
-    return base64.urlsafe_b64encode(hashlib.sha256(password.encode()).digest()).decode()

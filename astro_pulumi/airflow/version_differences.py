@@ -10,8 +10,8 @@ from astro_pulumi.airflow.mounted_pod_files import (
     FILES,
     HEARTBEAT_PROBE_FILES,
     PROCESS_FILES,
+    PYTEST_FILES,
     RELEASE_JOB_FILES,
-    TESTS_FILES,
     WEBSERVER_CONFIG,
     WORKER_FILES,
     FileSet,
@@ -103,7 +103,7 @@ class AirflowFacts:
     # group, "connections", has the user's own Connections and Variables.
     secret_settings: dict[str, dict[str, str]]
     release_job: Process
-    tests_job: Process
+    pytest_job: Process
     exposure: Exposure
     auth_managers: dict[str, dict[str, str]]  # settings of each
     results_in_database: bool  # Celery's; otherwise they are in Redis
@@ -164,12 +164,12 @@ _RELEASE_JOB: Final = Process(
     files=RELEASE_JOB_FILES,
     runs_dag_code=True,
 )
-_TESTS_JOB: Final = Process(
+_PYTEST_JOB: Final = Process(
     component=PYTEST,
     arguments=("python", f"{FILES}/pytest_job.py"),
     probe=None,
     reads=(),
-    files=TESTS_FILES,
+    files=PYTEST_FILES,
 )
 
 _SETTINGS_OF_EVERY_VERSION: Final = {
@@ -268,7 +268,7 @@ _AIRFLOW_2: Final = AirflowFacts(
         "api": {"AIRFLOW__WEBSERVER__SECRET_KEY": "api_secret_key"},
     },
     release_job=replace(_RELEASE_JOB, files=RELEASE_JOB_FILES.with_files(WEBSERVER_CONFIG)),
-    tests_job=replace(_TESTS_JOB, files=TESTS_FILES.with_files(WEBSERVER_CONFIG)),
+    pytest_job=replace(_PYTEST_JOB, files=PYTEST_FILES.with_files(WEBSERVER_CONFIG)),
     exposure=Exposure(
         base_url="AIRFLOW__WEBSERVER__BASE_URL",
         instance_name="AIRFLOW__WEBSERVER__INSTANCE_NAME",
@@ -346,7 +346,7 @@ _AIRFLOW_3: Final = AirflowFacts(
         "api": {"AIRFLOW__API__SECRET_KEY": "api_secret_key"},
     },
     release_job=_RELEASE_JOB,
-    tests_job=_TESTS_JOB,
+    pytest_job=_PYTEST_JOB,
     exposure=Exposure(
         base_url="AIRFLOW__API__BASE_URL",
         instance_name="AIRFLOW__API__INSTANCE_NAME",

@@ -65,7 +65,7 @@ def deploy(
     from astro_pulumi.cli.phases import Phases
 
     if not dry_run:
-        updates.require_consent(yes, json)
+        updates.require_confirmation(yes, json)
     pulumi.command()
     go_to(cwd)
     project = pulumi.find_project(Path.cwd())

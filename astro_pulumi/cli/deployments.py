@@ -15,7 +15,7 @@ from astro_pulumi.naming import AIRFLOW_CONTAINER
 from astro_pulumi.pod_files import astro_shared_names
 
 if TYPE_CHECKING:
-    from astro_pulumi.release.ledger import Release
+    from astro_pulumi.release.release_records import Release
 
 COMPONENTS: Final = ("webserver", "scheduler", "triggerer", "dag-processor", "worker")
 _COMPONENT: Final = astro_shared_names.COMPONENT_LABEL
@@ -69,7 +69,7 @@ class Deployed:
 
     def releases(self) -> "list[Release]":
         """Return every release, the newest first."""
-        from astro_pulumi.release.ledger import COMPONENT, parse_records
+        from astro_pulumi.release.release_records import COMPONENT, parse_records
 
         return parse_records(self.objects("configmaps", COMPONENT))
 
@@ -168,7 +168,7 @@ def of_stack(cluster: Cluster, deployments: Sequence["InStack"]) -> list[Deploye
 
 def in_cluster(cluster: Cluster, namespace: str | None) -> list[Deployed]:
     """Return all Deployments with a release in a namespace, or in all namespaces."""
-    from astro_pulumi.release.ledger import AIRFLOW_VERSION, CURRENT_COMPONENT, NUMBER
+    from astro_pulumi.release.release_records import AIRFLOW_VERSION, CURRENT_COMPONENT, NUMBER
 
     labels = {**_MANAGED, _COMPONENT: CURRENT_COMPONENT}
     try:

@@ -11,7 +11,7 @@ from astro_pulumi.cli.deployments import Context, Name, Namespace, find, require
 from astro_pulumi.cli.options import Json, StackName, console, table
 
 if TYPE_CHECKING:
-    from astro_pulumi.release.ledger import Release
+    from astro_pulumi.release.release_records import Release
 
 
 def history(

@@ -1,6 +1,6 @@
 """Decisions about a single deploy: the flags of `astro-pulumi deploy` as stack configuration.
 
-A consent names the coming release. Its number is computed from the Deployment's releases.
+A confirmation names the coming release. Its number is computed from the Deployment's releases.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ class DatabaseKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Flags:
-    """The flags of a command. Three of them are consents."""
+    """The flags of a command. Three of them are confirmations."""
 
     description: str | None = None
     pytest: bool = False
@@ -31,7 +31,7 @@ class Flags:
 
     @property
     def name_a_release(self) -> bool:
-        """Whether one of the flags is a consent to a release."""
+        """Whether one of the flags is a confirmation to a release."""
         return self.skip_dag_parse or self.max_removed_dags is not None
 
 
@@ -44,12 +44,12 @@ def configuration(
 ) -> dict[str, str | None]:
     """Return the stack configuration for this deploy.
 
-    Consents in the configuration stay unless a flag gives another one: they expire by themselves.
+    Confirmations in the configuration stay unless a flag gives another one: they expire by themselves.
 
     Args:
         flags: The flags.
         stack: The stack.
-        name: The Deployment that the consents are for. Default: every Deployment of the stack.
+        name: The Deployment that the confirmations are for. Default: every Deployment of the stack.
         deployments: The Deployments of the stack.
         config: The configuration of the stack so far.
 

@@ -32,9 +32,9 @@ def rollback(
     needed.
     """
     from astro_pulumi.cli.phases import Phases
-    from astro_pulumi.release.choice import Ledger, choose
+    from astro_pulumi.release.find_release import ReleaseList, choose
 
-    updates.require_consent(yes, json)
+    updates.require_confirmation(yes, json)
     pulumi.command()
     go_to(cwd)
     project = pulumi.find_project(Path.cwd())
@@ -42,7 +42,7 @@ def rollback(
     deployed = find(name, None, None, stack)
     known = in_stack(stack)
     releases = require_releases(deployed)
-    number = choose(Ledger.from_releases(releases), release)
+    number = choose(ReleaseList.from_releases(releases), release)
     target = next(one for one in releases if one.number == number)
     say(
         f"Rolling back {deployed.name} (stack {stack}) from release {deployed.current} "

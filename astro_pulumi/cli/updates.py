@@ -29,7 +29,7 @@ _POLL_SECONDS: Final = 0.05
 _PATIENCE_SECONDS: Final = 1.0
 
 
-def require_consent(yes: bool, json: bool) -> None:
+def require_confirmation(yes: bool, json: bool) -> None:
     """Raise a `PulumiError` if nobody can be asked and `--yes` was not given."""
     if not yes and (json or not is_terminal()):
         raise PulumiError("--yes must be passed in to proceed when running in non-interactive mode")

@@ -64,7 +64,7 @@ def make_environment(
     spec: DeploymentSpec,
     objects: Objects,
     image: pulumi.Output[str],
-    passwords: dict[str, pulumi.Output[str]],
+    generated: dict[str, pulumi.Output[str]],
     urls: dict[str, pulumi.Output[str]],
     pull_secret: pulumi.Output[str] | None,
 ) -> AirflowEnvironment:
@@ -74,11 +74,11 @@ def make_environment(
         spec: The Deployment.
         objects: Makes the objects.
         image: Digest reference of the image.
-        passwords: The generated passwords by purpose.
+        generated: The generated passwords by purpose.
         urls: The URLs of database and broker, as `service_urls` returns them.
         pull_secret: Name of the Secret with the registry's login.
     """
-    groups = secret_groups(spec, passwords, urls)
+    groups = secret_groups(spec, generated, urls)
     config = objects.make_config_map("settings", settings(spec))
     account = objects.make("airflow", airflow_account(spec, pull_secret))
     return AirflowEnvironment(

@@ -1,8 +1,8 @@
-"""The user's consents for one release, such as going on without some DAGs of the last release.
+"""Refuse a release without DAGs, or without many DAGs of the last release, unless the user has confirmed it.
 
-A consent names its release, and does not hold for any other: Pulumi keeps the configuration value after the
-deploy. Only the release Job knows the number of the coming release. Consents are annotations of the Job, so
-that a changed consent does not create another release.
+A confirmation names its release, and does not hold for any other: Pulumi keeps the configuration value after
+the deploy. Only the release Job knows the number of the coming release. Confirmations are annotations of the
+Job, so that a changed one does not create another release.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-class Consents(NamedTuple):
-    """The consents for one release. `void` has a sentence for each consent for another release."""
+class Confirmations(NamedTuple):
+    """The confirmations for one release. `void` has a sentence for each confirmation for another release."""
 
     skip_dag_parse: bool
     max_removed_dags: int | None  # None: all but one
     void: tuple[str, ...] = ()
 
     @classmethod
-    def read(cls, own_job: dict[str, Any], number: int) -> Consents:
-        """Return the consents of the release Job for the release `number`."""
+    def read(cls, own_job: dict[str, Any], number: int) -> Confirmations:
+        """Return the confirmations of the release Job for the release `number`."""
         annotations: dict[str, str] = own_job["metadata"].get("annotations") or {}
         skip = annotations.get(astro_shared_names.SKIP_DAG_PARSE, "")
         removed, _, count = annotations.get(astro_shared_names.MAX_REMOVED_DAGS, "").partition(":")
@@ -41,24 +41,26 @@ class Consents(NamedTuple):
         return cls(skip == str(number), limit, tuple(void))
 
 
-def refuse_without_dags(folder: str, consents: Consents, deployment: str, number: int) -> None:
+def refuse_without_dags(
+    folder: str, confirmations: Confirmations, deployment: str, number: int
+) -> None:
     """Raise the refusal of a release without any DAG."""
     how = advice(f"skipDagParse {deployment}={number}", "skip-dag-parse")
     text = f"There is no DAG in {folder}; no running workload was changed. To deploy without DAGs: {how}"
-    raise ReleaseRefusedError(" ".join([text, *consents.void]))
+    raise ReleaseRefusedError(" ".join([text, *confirmations.void]))
 
 
 def refuse_removed_dags(
     records: Sequence[dict[str, Any]],
     dags: Sequence[str],
-    consents: Consents,
+    confirmations: Confirmations,
     deployment: str,
     number: int,
 ) -> None:
     """Refuse a release that lacks more DAGs of the last release than the user allows."""
     before = astro_release_records.last_dags(list(records))
     removed = sorted(set(before) - set(dags))
-    allowed = consents.max_removed_dags
+    allowed = confirmations.max_removed_dags
     limit = len(before) - 1 if allowed is None else allowed
     if not removed or len(removed) <= limit:
         return
@@ -71,11 +73,11 @@ def refuse_removed_dags(
         which = f"{count} DAGs of the last release are not in this one"
     how = advice(f"maxRemovedDags {deployment}={number}:{count}", f"max-removed-dags {count}")
     text = f"{which}; no running workload was changed. If this is intended: {how}"
-    raise ReleaseRefusedError(" ".join([text, *consents.void, f"Gone: {', '.join(removed)}"]))
+    raise ReleaseRefusedError(" ".join([text, *confirmations.void, f"Gone: {', '.join(removed)}"]))
 
 
 def advice(setting: str, flag: str) -> str:
-    """Return the instructions for giving a consent, with and without `astro-pulumi`."""
+    """Return the instructions for giving a confirmation, with and without `astro-pulumi`."""
     return (
         f"`astro-pulumi deploy --{flag}`, or `pulumi config set astro:{setting}` and `pulumi up`."
     )

@@ -1,4 +1,4 @@
-"""The ledger in the release Job: the number of the next release, and the records to delete."""
+"""The release records in the release Job: the number of the next release, and the records to delete."""
 
 from __future__ import annotations
 

@@ -136,9 +136,9 @@ def owners(own_job: dict[str, Any]) -> list[dict[str, Any]]:
 def release(cluster: Cluster, deployment: str, own_job: dict[str, Any]) -> None:
     """Prepare the release, phase by phase."""
     job = own_job["metadata"]["name"]
-    with phase("ledger"):
+    with phase("release records"):
         records = astro_release_records.read_records(cluster, deployment)
-        # The consents may have changed while this Job waited for the lease.
+        # The confirmations may have changed while this Job waited for the lease.
         own_job = cluster.request("GET", jobs.JOBS, job)
         number = astro_release_records.next_number(
             records,
@@ -146,7 +146,7 @@ def release(cluster: Cluster, deployment: str, own_job: dict[str, Any]) -> None:
                 astro_release_records.RECORDS, f"{deployment}-{astro_shared_names.RELEASE}"
             ),
         )
-        given = astro_dag_check.Consents.read(own_job, number)
+        given = astro_dag_check.Confirmations.read(own_job, number)
         for text in given.void:
             say(text)
     with phase("check database"):

@@ -77,7 +77,7 @@ def release_job(
     spec: DeploymentSpec,
     environment: AirflowEnvironment,
     content: pulumi.Input[str],
-    consents: Mapping[str, str],
+    confirmations: Mapping[str, str],
 ) -> Manifest:
     """Build the Job of one release. Pulumi replaces it if its image, its settings or `content` change.
 
@@ -85,7 +85,7 @@ def release_job(
         spec: The Deployment.
         environment: The objects that Airflow pods refer to.
         content: The fingerprint of the release.
-        consents: Annotations, as `one_time` returns them.
+        confirmations: Annotations, as `DeployFlags` returns them.
     """
     pod = airflow_pod(
         spec, spec.facts.release_job, spec.parser_resources, spec.placement, environment
@@ -115,7 +115,7 @@ def release_job(
             "valueFrom": {"fieldRef": {"fieldPath": "metadata.labels['job-name']"}},
         },
     ]
-    return job(spec, RELEASE_JOB, pod, deadline, dict(consents), starts_within=STARTS_WITHIN)
+    return job(spec, RELEASE_JOB, pod, deadline, dict(confirmations), starts_within=STARTS_WITHIN)
 
 
 def _as_json(needs: dict[str, Any]) -> pulumi.Input[str]:

@@ -17,11 +17,11 @@ from astro_pulumi.args import DeploymentArgs
 from astro_pulumi.errors import ArgumentError, ReleaseError
 from astro_pulumi.kubernetes.pulumi_resources import VERSION
 from astro_pulumi.pulumi_internals import wait_for
-from astro_pulumi.release import origin
-from astro_pulumi.release.choice import Ledger, choose
-from astro_pulumi.release.configuration import fingerprint, restored
-from astro_pulumi.release.ledger import Release, current_name, parse_record, record_name
-from astro_pulumi.release.registry import basic_login, is_gone
+from astro_pulumi.release import provenance
+from astro_pulumi.release.find_release import ReleaseList, choose
+from astro_pulumi.release.image_registry import basic_login, is_gone
+from astro_pulumi.release.recorded_arguments import fingerprint, restored
+from astro_pulumi.release.release_records import Release, current_name, parse_record, record_name
 from astro_pulumi.spec import DeploymentSpec, Registry
 
 # The program has no image then, and the Pulumi CLI starts the Docker provider to forget the old one.
@@ -36,7 +36,7 @@ class Rollback:
 
     release: Release
     asked_for: str
-    ledger: Ledger
+    release_list: ReleaseList
 
     def arguments(self, args: Mapping[str, Any]) -> dict[str, Any]:
         """Return the program's arguments, with the restored ones replaced by those of the release."""
@@ -58,8 +58,8 @@ class Rollback:
     def origin(self) -> dict[str, str]:
         """Entries of the new release's record about the rollback."""
         return {
-            "restores": str(self.release.origin),
-            "rolledBackFrom": str(self.ledger.current),
+            "restores": str(self.release.content_number),
+            "rolledBackFrom": str(self.release_list.current),
             "askedFor": self.asked_for,
         }
 
@@ -112,7 +112,7 @@ def release_origin(
     """Return the record's entries about the origin of the release."""
     directory = spec.source.project.directory if spec.source else None
     return {
-        **origin.describe(directory, description),
+        **provenance.describe(directory, description),
         **(rollback.origin if rollback else {}),
     }
 
@@ -124,7 +124,7 @@ def require_image(rollback: Rollback, registry: Registry | None) -> None:
         ReleaseError: The image is gone.
     """
     release = rollback.release
-    running = rollback.ledger.releases[rollback.ledger.current]
+    running = rollback.release_list.releases[rollback.release_list.current]
     if release.digest == running.digest or not is_gone(release.image, _login(registry)):
         return
     commit = str(release.git.get("commit", ""))[:7]
@@ -170,8 +170,8 @@ def read(
     with _explained(
         f"{deployment}: there is no release to go back to: ConfigMap {name} in {where}"
     ):
-        ledger = Ledger.from_annotations(wait_for(current.metadata)["annotations"])
-    number = choose(ledger, wanted)
+        release_list = ReleaseList.from_annotations(wait_for(current.metadata)["annotations"])
+    number = choose(release_list, wanted)
     name = record_name(deployment, number)
     record = _ConfigMap(f"{deployment}-restored-release", f"{where}/{name}", parent)
     with _explained(f"The record of release {number}, ConfigMap {name} in {where}"):
@@ -181,15 +181,15 @@ def read(
         raise ReleaseError(
             f"The record of release {number}, ConfigMap {name}, was changed by hand."
         )
-    return Rollback(release, wanted, ledger)
+    return Rollback(release, wanted, release_list)
 
 
 def downgrade_warning(rollback: Rollback, policy: str | None) -> str | None:
     """Return a warning if the rollback needs a downgrade of the database; None otherwise."""
-    if rollback.ledger.airflow_version is None:
+    if rollback.release_list.airflow_version is None:
         return None
     to = AirflowVersion.parse(rollback.release.airflow_version)
-    running = AirflowVersion.parse(rollback.ledger.airflow_version)
+    running = AirflowVersion.parse(rollback.release_list.airflow_version)
     if (to.major, to.minor) >= (running.major, running.minor):
         return None
     if policy == "refuse":

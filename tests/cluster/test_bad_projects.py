@@ -257,7 +257,7 @@ def test_a_project_without_any_dag_of_before(deployed: Deployed, project: Path) 
 
 
 def test_a_repaired_project_just_works(deployed: Deployed) -> None:
-    """First it lacks a DAG, without consent; then it is whole."""
+    """First it lacks a DAG, without confirmation; then it is whole."""
     number = release_number(deployed)
     deployed.stack.configure({"astro:maxRemovedDags": f"{number + 1}:0"})
     removed = deployed.project / "dags" / "workday_summary.py"

@@ -492,7 +492,7 @@ def test_a_rollback_to_the_newer_airflow_migrates_again(released: Released, kept
     assert_history_is_kept(released, released.airflow)
 
 
-def test_back_to_airflow_2_in_one_command_from_a_ledger_that_is_far_too_long(
+def test_back_to_airflow_2_in_one_command_from_far_too_many_records(
     released: Released, kept: None
 ) -> None:
     """With a dump of the database on the way."""

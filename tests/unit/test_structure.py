@@ -24,7 +24,7 @@ LAYERS: Final = (
     "pod_template validation",
     "kubernetes",
     "release",
-    "deployment generated image",
+    "deployment generated_secrets image",
     "plugin cli",
 )
 MOST_LINES: Final = 400

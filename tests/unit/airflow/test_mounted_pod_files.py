@@ -12,7 +12,7 @@ from astro_pulumi.kubernetes.config_maps_and_secrets import pod_files
 PROCESSES = [
     (f"{major}-{process.component}", process)
     for major, facts in AIRFLOW.items()
-    for process in (*facts.processes, facts.worker, facts.release_job, facts.tests_job)
+    for process in (*facts.processes, facts.worker, facts.release_job, facts.pytest_job)
 ]
 SETS = list(dict.fromkeys((ROLLOUT_FILES, *(process.files for _, process in PROCESSES))))
 
@@ -59,7 +59,7 @@ def test_settings_name_files_that_every_process_mounts() -> None:
             if value.startswith(f"{FILES}/")
         }
         assert named
-        for process in (*facts.processes, facts.worker, facts.release_job, facts.tests_job):
+        for process in (*facts.processes, facts.worker, facts.release_job, facts.pytest_job):
             assert named <= process.files.files, process.component
 
 
@@ -71,6 +71,6 @@ def test_sets_of_one_version_have_names_of_their_own() -> None:
     for facts in AIRFLOW.values():
         sets = {
             one.files
-            for one in (*facts.processes, facts.worker, facts.release_job, facts.tests_job)
+            for one in (*facts.processes, facts.worker, facts.release_job, facts.pytest_job)
         }
         assert len({one.name for one in sets}) == len(sets)

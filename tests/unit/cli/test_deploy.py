@@ -9,7 +9,7 @@ from typer.testing import CliRunner, Result
 from astro_pulumi.cli import deploy, deployments, main, rollback
 from astro_pulumi.cli.deployments import Deployed
 from astro_pulumi.errors import ClusterError
-from astro_pulumi.release.ledger import Release
+from astro_pulumi.release.release_records import Release
 from tests.unit.cli.fake_pulumi import FakePulumi
 
 PINNED = 'config:\n  astro:rollbackTo: "3"\n'

@@ -10,7 +10,7 @@ from astro_pulumi.cli import deploy, deployments, logs
 from astro_pulumi.cli.cluster import Cluster
 from astro_pulumi.cli.deployments import Deployed, InStack
 from astro_pulumi.errors import ArgumentError, ClusterError, PulumiError
-from astro_pulumi.release.ledger import AIRFLOW_VERSION, NUMBER
+from astro_pulumi.release.release_records import AIRFLOW_VERSION, NUMBER
 from tests.unit.cli.fake_pulumi import FakePulumi
 
 

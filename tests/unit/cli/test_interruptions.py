@@ -166,7 +166,7 @@ def test_attempts_to_create_what_is_not_ours_stay_for_the_user_to_decide(
 
 
 @pytest.mark.parametrize("has_lock", [True, False])
-def test_nothing_is_repaired_without_consent(
+def test_nothing_is_repaired_without_confirmation(
     fake: FakePulumi, ended: int, monkeypatch: pytest.MonkeyPatch, has_lock: bool
 ) -> None:
     if has_lock:

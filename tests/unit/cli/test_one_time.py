@@ -7,7 +7,7 @@ import pytest
 from astro_pulumi.cli import one_time
 from astro_pulumi.cli.deployments import Deployed, InStack
 from astro_pulumi.cli.one_time import DatabaseKind, Flags, configuration
-from astro_pulumi.release.ledger import Release
+from astro_pulumi.release.release_records import Release
 
 TWO = [InStack("analytics", "a"), InStack("reports", "b"), InStack("new", None)]
 
@@ -39,13 +39,13 @@ def values(flags: Flags, deployments: list[InStack], name: str | None = None, **
     return {key: value for key, value in found.items() if key != "description"}
 
 
-def test_a_consent_names_the_coming_release() -> None:
+def test_a_confirmation_names_the_coming_release() -> None:
     flags = Flags(skip_dag_parse=True, max_removed_dags=3)
     expected = {"skipDagParse": "12", "maxRemovedDags": "12:3"}
     assert values(flags, TWO[:1]) == expected
 
 
-def test_a_consent_is_for_all_deployments_of_the_stack_unless_one_is_named() -> None:
+def test_a_confirmation_is_for_all_deployments_of_the_stack_unless_one_is_named() -> None:
     flags = Flags(skip_dag_parse=True)
     assert values(flags, TWO) == {"skipDagParse": "analytics=12,reports=10,new=1"}
     assert values(flags, TWO, "reports") == {"skipDagParse": "reports=10"}
@@ -66,7 +66,7 @@ def test_the_first_deploy_of_a_stack_makes_release_1() -> None:
     assert values(flags, []) == expected
 
 
-def test_the_consent_to_another_deployment_stays() -> None:
+def test_the_confirmation_to_another_deployment_stays() -> None:
     before = {"skipDagParse": "reports=10"}
     flags = Flags(skip_dag_parse=True)
     assert values(flags, TWO, "analytics", **before) == {"skipDagParse": "reports=10,analytics=12"}
@@ -77,7 +77,7 @@ def test_what_no_flag_decides_stays_as_it_is() -> None:
     assert values(Flags(), TWO, skipDagParse="analytics=12") == {}
 
 
-def test_without_a_consent_the_cluster_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_confirmation_the_cluster_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(one_time, "connect")
     flags = Flags(description="d", confirm_database_change=DatabaseKind.embedded)
     assert configuration(flags, "prod", None, TWO[:1], {}) == {

@@ -142,12 +142,12 @@ def test_nobody_is_asked_where_nobody_can_answer(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(
         PulumiError, match="--yes must be passed in to proceed when running in non-"
     ):
-        updates.require_consent(False, False)
-    updates.require_consent(True, False)
+        updates.require_confirmation(False, False)
+    updates.require_confirmation(True, False)
     monkeypatch.setattr(updates, "is_terminal", lambda: True)
-    updates.require_consent(False, False)
+    updates.require_confirmation(False, False)
     with pytest.raises(PulumiError, match="--yes"):
-        updates.require_consent(False, True)
+        updates.require_confirmation(False, True)
 
 
 def test_a_stack_that_is_missing_is_made_and_not_repaired(fake: FakePulumi) -> None:

@@ -70,8 +70,8 @@ def test_a_confirmed_change_of_the_database_goes_on() -> None:
     assert "postgresql" not in {name for _, name in kinds(program)}
 
 
-def test_a_consent_to_one_change_of_the_database_does_not_allow_the_change_back() -> None:
-    """Pulumi keeps the configuration, so that the consent is still there at the next change."""
+def test_a_confirmation_to_one_change_of_the_database_does_not_allow_the_change_back() -> None:
+    """Pulumi keeps the configuration, so that the confirmation is still there at the next change."""
     known = {"analytics-database-kind": {"keepers": {"kind": "external"}}}
     confirmed = {"astro:confirmDatabaseChange": "external"}
     with pytest.raises(pulumi.RunError, match="was external and would become embedded"):

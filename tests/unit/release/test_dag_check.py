@@ -1,4 +1,4 @@
-"""Consents of one release, as the release Job judges them."""
+"""Confirmations of one release, as the release Job judges them."""
 
 import json
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 
 from tests.unit.release.pod_file import load
 
-consents = load("astro_dag_check")
+confirmations = load("astro_dag_check")
 
 
 def job(**annotations: str) -> dict[str, Any]:
@@ -21,14 +21,16 @@ def records(*dags: str) -> list[dict[str, Any]]:
     return [{"number": "10", "dags": json.dumps(dags)}, {"number": "11"}]
 
 
-def test_a_consent_holds_for_the_release_that_it_names() -> None:
-    given = consents.Consents.read(job(skip_dag_parse="12", max_removed_dags="12:3"), 12)
+def test_a_confirmation_holds_for_the_release_that_it_names() -> None:
+    given = confirmations.Confirmations.read(job(skip_dag_parse="12", max_removed_dags="12:3"), 12)
     assert given == (True, 3, ())
 
 
 @pytest.mark.parametrize("number", [11, 13])
-def test_a_consent_for_another_release_is_void(number: int) -> None:
-    given = consents.Consents.read(job(skip_dag_parse="12", max_removed_dags="12:3"), number)
+def test_a_confirmation_for_another_release_is_void(number: int) -> None:
+    given = confirmations.Confirmations.read(
+        job(skip_dag_parse="12", max_removed_dags="12:3"), number
+    )
     assert (given.skip_dag_parse, given.max_removed_dags) == (False, None)
     assert given.void == (
         f"astro:skipDagParse is for release 12, and this is release {number}: it is ignored.",
@@ -37,7 +39,7 @@ def test_a_consent_for_another_release_is_void(number: int) -> None:
 
 
 def test_nothing_is_allowed_by_default() -> None:
-    assert consents.Consents.read({"metadata": {}}, 12) == (False, None, ())
+    assert confirmations.Confirmations.read({"metadata": {}}, 12) == (False, None, ())
 
 
 @pytest.mark.parametrize(
@@ -62,10 +64,12 @@ def test_nothing_is_allowed_by_default() -> None:
     ],
 )
 def test_dags_that_vanish(before: list[str], after: list[str], allowed: str, refusal: str) -> None:
-    given = consents.Consents.read(job(max_removed_dags=allowed) if allowed else job(), 12)
+    given = confirmations.Confirmations.read(
+        job(max_removed_dags=allowed) if allowed else job(), 12
+    )
 
     def check() -> None:
-        consents.refuse_removed_dags(records(*before), after, given, "analytics", 12)
+        confirmations.refuse_removed_dags(records(*before), after, given, "analytics", 12)
 
     if not refusal:
         check()
@@ -76,10 +80,10 @@ def test_dags_that_vanish(before: list[str], after: list[str], allowed: str, ref
     assert "no running workload was changed" in str(caught.value)
 
 
-def test_a_release_without_dags_needs_a_consent_that_names_it() -> None:
+def test_a_release_without_dags_needs_a_confirmation_that_names_it() -> None:
     with pytest.raises(load("astro_termination_message").ReleaseRefusedError) as caught:
-        consents.refuse_without_dags(
-            "/usr/local/airflow/dags", consents.Consents(False, None), "analytics", 12
+        confirmations.refuse_without_dags(
+            "/usr/local/airflow/dags", confirmations.Confirmations(False, None), "analytics", 12
         )
     assert str(caught.value) == (
         "There is no DAG in /usr/local/airflow/dags; no running workload was changed. To deploy without "

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from astro_pulumi.args import DeploymentArgs
-from astro_pulumi.release.ledger import FINDINGS
+from astro_pulumi.release.release_records import FINDINGS
 from tests import mock_engine
 from tests.mock_engine import RELEASE_JOB_FOUND, Program, deploy
 from tests.unit.release.pod_file import load

@@ -48,9 +48,9 @@ def test_a_pod_that_cannot_start_ends_it_before_its_own_time_limit(folder: Path)
         ("skipDagParse", "astro-pulumi/skip-dag-parse", "7"),
     ],
 )
-def test_consent_makes_no_new_job(folder: Path, key: str, annotation: str, text: str) -> None:
+def test_confirmation_makes_no_new_job(folder: Path, key: str, annotation: str, text: str) -> None:
     """It is an annotation: what is in the spec would run the Job again, and make another release."""
-    without, with_consent = job(), job({f"astro:{key}": text})
-    assert with_consent.inputs["metadata"]["annotations"][annotation] == text
+    without, with_confirmation = job(), job({f"astro:{key}": text})
+    assert with_confirmation.inputs["metadata"]["annotations"][annotation] == text
     assert annotation not in without.inputs["metadata"]["annotations"]
-    assert with_consent.inputs["spec"] == without.inputs["spec"]
+    assert with_confirmation.inputs["spec"] == without.inputs["spec"]

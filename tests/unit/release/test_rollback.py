@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from astro_pulumi.release import rollback as rollbacks
-from astro_pulumi.release.choice import Known, Ledger
-from astro_pulumi.release.ledger import Release
+from astro_pulumi.release.find_release import ListedRelease, ReleaseList
+from astro_pulumi.release.release_records import Release
 from astro_pulumi.release.rollback import Rollback, downgrade_warning
 from tests.mock_engine import Program, deploy
 
@@ -29,8 +29,8 @@ def release(version: str = "3.3.2") -> Release:
 
 
 def going_back(version: str, running: str) -> Rollback:
-    ledger = Ledger(5, {3: Known("a"), 5: Known("b")}, None, running)
-    return Rollback(release(version), "3", ledger)
+    release_list = ReleaseList(5, {3: ListedRelease("a"), 5: ListedRelease("b")}, None, running)
+    return Rollback(release(version), "3", release_list)
 
 
 @pytest.fixture

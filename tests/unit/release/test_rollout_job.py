@@ -10,7 +10,7 @@ import pulumi
 import pytest
 
 import astro_pulumi
-from astro_pulumi.release.rollout import INPUTS, inputs_hash, secret_volumes
+from astro_pulumi.release.rollout_job import INPUTS, inputs_hash, secret_volumes
 from tests.mock_engine import Program, Resource, Secret, deploy, run
 from tests.specs import IMAGE, arguments, everything
 from tests.unit.component.test_rolls import POOL, QUEUES

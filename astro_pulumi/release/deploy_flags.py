@@ -1,8 +1,8 @@
-"""Decisions about a single deploy, which the stack's configuration makes and not the program.
+"""Flags of a single deploy, from the stack's configuration: what a deploy may do once.
 
-`pulumi up --config` saves what it is given. So a consent names the release or the database that it allows,
-and is ignored for any other. The release Job judges consents for a release: only it knows the number of the
-coming one, which the program learns afterwards.
+`pulumi up --config` saves what it is given. So a confirmation names the release or the database that it
+allows, and is ignored for any other. The release Job judges the confirmations for a release: only it knows
+the number of the coming one, which the program learns afterwards.
 """
 
 import re
@@ -20,15 +20,15 @@ DATABASE_KINDS: Final = ("embedded", "external")
 
 @dataclass(frozen=True, slots=True)
 class RemovedDags:
-    """The consent to a release in which DAGs of the last one are gone."""
+    """The confirmation to a release in which DAGs of the last one are gone."""
 
     release: int
     count: int
 
 
 @dataclass(frozen=True, slots=True)
-class OneTimeDecisions:
-    """The decisions about this deploy of one Deployment."""
+class DeployFlags:
+    """The flags of this deploy of one Deployment."""
 
     description: str | None = None
     skip_dag_parse: int | None = None  # the release that it allows
@@ -37,8 +37,8 @@ class OneTimeDecisions:
     run_tests: bool = False
 
     @classmethod
-    def read(cls, deployment: str) -> "OneTimeDecisions":
-        """Return what the stack's configuration decides for a Deployment.
+    def read(cls, deployment: str) -> "DeployFlags":
+        """Return the flags of a Deployment in the stack's configuration.
 
         Raises:
             ArgumentError: A value has another form.
@@ -71,9 +71,9 @@ class OneTimeDecisions:
         )
 
     def job_annotations(self, *, is_rollback: bool) -> dict[str, str]:
-        """Return the consents as the release Job reads them.
+        """Return the confirmations as the release Job reads them.
 
-        Annotations change in place: in the Job's spec, a consent would make another release.
+        Annotations change in place: in the Job's spec, a confirmation would make another release.
         """
         skip, removed = self.skip_dag_parse, self.max_removed_dags
         given = {}
@@ -86,7 +86,7 @@ class OneTimeDecisions:
         return given
 
     def warnings(self, current: int, database: str) -> list[str]:
-        """Return a warning for each consent that was ignored.
+        """Return a warning for each confirmation that was ignored.
 
         Args:
             current: The number of the release that this deploy made or left as it is.

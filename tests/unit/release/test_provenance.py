@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from astro_pulumi.release.origin import git_state
+from astro_pulumi.release.provenance import git_state
 
 
 def git(folder: Path, *arguments: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 from astro_pulumi.args import DeploymentArgs
 from astro_pulumi.project import read_project
 from astro_pulumi.project.content_summary import Summary, summarize
-from astro_pulumi.release.changes import (
+from astro_pulumi.release.change_report import (
     Content,
     Report,
     content_record,
@@ -17,7 +17,7 @@ from astro_pulumi.release.changes import (
     report,
     serialized,
 )
-from astro_pulumi.release.ledger import AIRFLOW_VERSION, parse_record
+from astro_pulumi.release.release_records import AIRFLOW_VERSION, parse_record
 from astro_pulumi.validation import specify
 from tests.mock_engine import RELEASE_JOB_FOUND, Program, deploy, run
 from tests.unit.project.projects import Changes, write_project

@@ -1,4 +1,4 @@
-"""The ledger: one immutable record of each successful deploy, kept in the cluster.
+"""One immutable record of each successful deploy, kept in the cluster.
 
 A record is a ConfigMap `<deployment>-release-<number>`. The release Job, which sees all records, assigns the
 number, so that no number is used twice. The ConfigMap `<deployment>-release` names the current release and
@@ -53,7 +53,7 @@ class Release:
         return self.image.rpartition("@")[2]
 
     @property
-    def origin(self) -> int:
+    def content_number(self) -> int:
         """Number of the release whose content this one has: its own, or the one that it restored."""
         return self.restores or self.number
 

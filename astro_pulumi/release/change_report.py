@@ -19,7 +19,7 @@ from astro_pulumi.kubernetes.labels import Manifest, labels
 from astro_pulumi.pod_files import astro_shared_names
 from astro_pulumi.project.content_summary import Summary, summarize
 from astro_pulumi.pulumi_version import supports_hooks
-from astro_pulumi.release.ledger import AIRFLOW_VERSION, NUMBER
+from astro_pulumi.release.release_records import AIRFLOW_VERSION, NUMBER
 from astro_pulumi.spec import DeploymentSpec
 
 COMPONENT: Final = "content"

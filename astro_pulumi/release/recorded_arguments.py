@@ -48,7 +48,7 @@ NOT_RESTORED: Final[Mapping[str, str]] = {
     "timeouts": "of this deploy",
     "rollback_to": "of this deploy",
     "database_downgrade": "of this deploy",
-    "history_limit": "of the ledger",
+    "history_limit": "of the release records",
 }
 # What stands in a record for a secret.
 _SECRET: Final = {"secret": True}

@@ -27,7 +27,7 @@ def tests_config_map(spec: DeploymentSpec, tests: bytes) -> Manifest:
     }
 
 
-def tests_job(
+def pytest_job(
     spec: DeploymentSpec, environment: AirflowEnvironment, account: Any, tests: Any | None
 ) -> Manifest:
     """Build the Job. It reads the settings and no secret.
@@ -42,7 +42,7 @@ def tests_job(
         environment, secrets={}, references={}, environment_from=(), certificates=()
     )
     pod = airflow_pod(
-        spec, spec.facts.tests_job, spec.parser_resources, spec.placement, without_any
+        spec, spec.facts.pytest_job, spec.parser_resources, spec.placement, without_any
     )
     if tests is not None:
         pod["volumes"].append({"name": "tests", "configMap": {"name": tests}})

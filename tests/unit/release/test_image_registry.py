@@ -16,15 +16,15 @@ import pulumi
 import pytest
 
 from astro_pulumi.errors import ReleaseError
-from astro_pulumi.release import registry as registries
-from astro_pulumi.release.choice import Known, Ledger
-from astro_pulumi.release.ledger import Release
-from astro_pulumi.release.registry import (
+from astro_pulumi.release import image_registry as registries
+from astro_pulumi.release.find_release import ListedRelease, ReleaseList
+from astro_pulumi.release.image_registry import (
     _server_and_name,
     basic_login,
     existence_hook,
     is_gone,
 )
+from astro_pulumi.release.release_records import Release
 from astro_pulumi.release.rollback import Rollback, require_image
 from astro_pulumi.validation import specify
 from tests.mock_engine import write_project
@@ -175,7 +175,9 @@ def test_repositories_are_named_by_dockers_rules(repository: str, where: tuple[s
 
 def going_back(repository: str, digest: str, running: str) -> Rollback:
     release = Release(3, f"{repository}@{digest}", "3.3.2", git={"commit": "3f2a91c0"})
-    return Rollback(release, "3", Ledger(5, {3: Known(digest), 5: Known(running)}))
+    return Rollback(
+        release, "3", ReleaseList(5, {3: ListedRelease(digest), 5: ListedRelease(running)})
+    )
 
 
 def test_a_release_whose_image_is_gone_is_refused_with_what_to_do_instead() -> None:

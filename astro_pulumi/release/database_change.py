@@ -1,37 +1,15 @@
-"""Values generated once and kept in the state: passwords, and the kind of the database."""
+"""Guard against replacing the database by accident, which would leave the history of every run behind."""
 
-from typing import Any, Final
+from typing import Any
 
 import pulumi
 import pulumi_random as random
 
 from astro_pulumi.errors import ArgumentError
 from astro_pulumi.naming import object_name
-from astro_pulumi.release import one_time
+from astro_pulumi.release import deploy_flags
 from astro_pulumi.spec import DeploymentSpec, EmbeddedService
 from astro_pulumi.user_errors import shown_to_the_user
-
-PASSWORDS: Final = ("fernet", "jwt", "api", "postgresql", "redis", "admin")
-
-
-def generate_passwords(
-    spec: DeploymentSpec, parent: pulumi.Resource
-) -> dict[str, pulumi.Output[str]]:
-    """Generate a password for each purpose, once: a new one would lock out the database or kill tasks.
-
-    Returns:
-        The passwords by purpose. The Fernet key is derived from one of them, since `RandomBytes` keeps its
-        value in plain text in the state, as its id.
-    """
-    return {
-        purpose: random.RandomPassword(
-            object_name(spec.name, f"{purpose}-password"),
-            length=48,
-            special=False,
-            opts=pulumi.ResourceOptions(parent=parent),
-        ).result
-        for purpose in PASSWORDS
-    }
 
 
 def check_database_change(
@@ -68,7 +46,7 @@ def check_database_change(
                     "database",
                     f"was {known} and would become {kind}: the history of every run stays behind, "
                     "and an embedded database is deleted. Take a backup, then confirm the change: "
-                    + one_time.confirm_database_change(spec.name, kind),
+                    + deploy_flags.confirm_database_change(spec.name, kind),
                 )
 
     return marker.keepers.apply(check)

@@ -52,7 +52,9 @@ def test_each_deployment_of_a_stack_has_a_value_of_its_own(
         ),
     ],
 )
-def test_a_consent_without_what_it_allows_is_refused(config: dict[str, str], message: str) -> None:
+def test_a_confirmation_without_what_it_allows_is_refused(
+    config: dict[str, str], message: str
+) -> None:
     with pytest.raises(pulumi.RunError, match=message):
         deploy(arguments(), config=config)
 
@@ -75,7 +77,7 @@ def test_a_consent_without_what_it_allows_is_refused(config: dict[str, str], mes
         ),
     ],
 )
-def test_the_user_is_warned_of_a_consent_that_was_ignored(
+def test_the_user_is_warned_of_a_confirmation_that_was_ignored(
     config: dict[str, str], warning: str
 ) -> None:
     said = [text for text in deploy(arguments(), config=config).warnings if "ignored" in text]
@@ -93,7 +95,7 @@ def test_a_preview_of_a_new_release_warns_of_nothing_that_it_cannot_know() -> No
 
 
 @pytest.mark.parametrize("config", [{}, {"astro:skipDagParse": "reports=7"}])
-def test_a_project_without_dags_needs_a_consent(
+def test_a_project_without_dags_needs_a_confirmation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: dict[str, str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
