@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from astro_pulumi.cli.cluster import Cluster as Client
+from astro_pulumi.cli.kubernetes_client import Cluster as Client
 from astro_pulumi.errors import ClusterError
 from local import cancellation, commands, config, network, packages, pki, probes, processes
 from local.config import Facts

@@ -20,7 +20,7 @@ import docker
 import typer
 from rich.console import Console
 
-from astro_pulumi.cli.cluster import Cluster
+from astro_pulumi.cli.kubernetes_client import Cluster
 from local import platform as local_platform
 from local.airflow_api import Airflow
 from local.choice import Choice

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from astro_pulumi.cli import pulumi, updates
-from astro_pulumi.cli.deployments import Deployed, Name, ask_which, connect, in_stack, of_stack
-from astro_pulumi.cli.one_time import DatabaseKind, Flags, configuration
+from astro_pulumi.cli import pulumi_cli, pulumi_up
+from astro_pulumi.cli.deploy_flags import DatabaseKind, Flags, configuration
+from astro_pulumi.cli.find_deployment import Deployed, Name, ask_which, connect, in_stack, of_stack
 from astro_pulumi.cli.options import Cwd, Json, StackName, Yes, go_to, is_terminal, say
 from astro_pulumi.errors import ArgumentError, AstroError, ClusterError
 from astro_pulumi.stack_config import ROLLBACK_TO
 
 if TYPE_CHECKING:
-    from astro_pulumi.cli.phases import Phases
+    from astro_pulumi.cli.phase_durations import Phases
 
 
 def deploy(
@@ -62,32 +62,32 @@ def deploy(
 
     A rollback pins the stack to an earlier release. This command removes the pin.
     """
-    from astro_pulumi.cli.phases import Phases
+    from astro_pulumi.cli.phase_durations import Phases
 
     if not dry_run:
-        updates.require_confirmation(yes, json)
-    pulumi.command()
+        pulumi_up.require_confirmation(yes, json)
+    pulumi_cli.command()
     go_to(cwd)
-    project = pulumi.find_project(Path.cwd())
+    project = pulumi_cli.find_project(Path.cwd())
     stack = _choose_stack(name, stack)
     say(_announced(stack))
-    adopt = not dry_run and updates.prepare(project, stack, yes=yes)
-    pin = updates.pin(project, stack)
+    adopt = not dry_run and pulumi_up.prepare(project, stack, yes=yes)
+    pin = pulumi_up.pin(project, stack)
     flags = Flags(description, pytest, skip_dag_parse, max_removed_dags, confirm_database_change)
     settings = configuration(flags, stack, name, in_stack(stack), project.config(stack))
     phases = Phases()
     try:
         with (
-            updates.pinned_to(project, stack, None, phases),
-            updates.for_this_update(project, stack, settings),
+            pulumi_up.pinned_to(project, stack, None, phases),
+            pulumi_up.for_this_update(project, stack, settings),
         ):
             if dry_run:
-                updates.preview(stack, json=json)
+                pulumi_up.preview(stack, json=json)
             else:
-                updates.up(stack, phases, yes=yes, json=json, adopt=adopt)
+                pulumi_up.up(stack, phases, yes=yes, json=json, adopt=adopt)
     finally:
         if dry_run:
-            updates.set_config(project, stack, {ROLLBACK_TO: pin})
+            pulumi_up.set_config(project, stack, {ROLLBACK_TO: pin})
     if dry_run:
         return
     if pin is not None:
@@ -104,7 +104,7 @@ def _choose_stack(name: str | None, given: str | None) -> str:
     """Return the stack in `--stack`, the stack with a Deployment of this name, or the user's choice."""
     if given:
         return given
-    known = [one.name for one in pulumi.stacks()]
+    known = [one.name for one in pulumi_cli.stacks()]
     if not known:
         raise ArgumentError("--stack", "the project has no stack: name the stack to create")
     here = {stack: [one.name for one in in_stack(stack)] for stack in known}

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from astro_pulumi.cli.cluster import Object
+from astro_pulumi.cli.kubernetes_client import Object
 from astro_pulumi.pod_files import astro_pod_problems
 from astro_pulumi.pod_files.astro_pod_problems import Container, Seen
 

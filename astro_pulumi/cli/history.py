@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from astro_pulumi.cli.deployments import Context, Name, Namespace, find, require_releases
+from astro_pulumi.cli.find_deployment import Context, Name, Namespace, find, require_releases
 from astro_pulumi.cli.options import Json, StackName, console, table
 
 if TYPE_CHECKING:

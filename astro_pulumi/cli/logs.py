@@ -7,7 +7,14 @@ from typing import Annotated
 
 import typer
 
-from astro_pulumi.cli.deployments import COMPONENTS, Context, Deployed, NameOption, Namespace, find
+from astro_pulumi.cli.find_deployment import (
+    COMPONENTS,
+    Context,
+    Deployed,
+    NameOption,
+    Namespace,
+    find,
+)
 from astro_pulumi.cli.options import StackName
 from astro_pulumi.errors import ArgumentError, ClusterError
 from astro_pulumi.naming import AIRFLOW_CONTAINER, POSTGRESQL, REDIS, RELEASE_JOB

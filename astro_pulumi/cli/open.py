@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from astro_pulumi.cli.deployments import (
+from astro_pulumi.cli.find_deployment import (
     Context,
     Deployed,
     Name,

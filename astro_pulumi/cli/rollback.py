@@ -6,8 +6,14 @@ from typing import Annotated
 
 import typer
 
-from astro_pulumi.cli import pulumi, updates
-from astro_pulumi.cli.deployments import NameOption, find, in_stack, require_releases, require_stack
+from astro_pulumi.cli import pulumi_cli, pulumi_up
+from astro_pulumi.cli.find_deployment import (
+    NameOption,
+    find,
+    in_stack,
+    require_releases,
+    require_stack,
+)
 from astro_pulumi.cli.options import Cwd, Json, StackName, Yes, go_to, say
 from astro_pulumi.stack_config import DESCRIPTION, with_value
 
@@ -31,13 +37,13 @@ def rollback(
     The stack is pinned to the release until the next `astro-pulumi deploy`. Neither the project nor Docker is
     needed.
     """
-    from astro_pulumi.cli.phases import Phases
+    from astro_pulumi.cli.phase_durations import Phases
     from astro_pulumi.release.find_release import ReleaseList, choose
 
-    updates.require_confirmation(yes, json)
-    pulumi.command()
+    pulumi_up.require_confirmation(yes, json)
+    pulumi_cli.command()
     go_to(cwd)
-    project = pulumi.find_project(Path.cwd())
+    project = pulumi_cli.find_project(Path.cwd())
     stack = require_stack(stack)
     deployed = find(name, None, None, stack)
     known = in_stack(stack)
@@ -49,16 +55,16 @@ def rollback(
         f"(Airflow {deployed.airflow_version}) to release {number} (Airflow {target.airflow_version}, image "
         f"{target.digest.removeprefix('sha256:')[:12]})"
     )
-    adopt = updates.prepare(project, stack, yes=yes)
+    adopt = pulumi_up.prepare(project, stack, yes=yes)
     pin = with_value(
-        updates.pin(project, stack), deployed.name, str(number), [one.name for one in known]
+        pulumi_up.pin(project, stack), deployed.name, str(number), [one.name for one in known]
     )
     phases = Phases()
     with (
-        updates.pinned_to(project, stack, pin, phases),
-        updates.for_this_update(project, stack, {DESCRIPTION: description}),
+        pulumi_up.pinned_to(project, stack, pin, phases),
+        pulumi_up.for_this_update(project, stack, {DESCRIPTION: description}),
     ):
-        updates.up(stack, phases, yes=yes, json=json, adopt=adopt, flags=updates.WITHOUT_IMAGES)
+        pulumi_up.up(stack, phases, yes=yes, json=json, adopt=adopt, flags=pulumi_up.WITHOUT_IMAGES)
     now = find(deployed.name, deployed.namespace, None, stack)
     if json:
         result = {"name": now.name, "release": now.current, "restores": number}

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import typer
 
-from astro_pulumi.cli.deployments import (
+from astro_pulumi.cli.find_deployment import (
     COMPONENTS,
     Context,
     Deployed,

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from astro_pulumi.cli.cluster import Cluster, path
-from astro_pulumi.cli.cluster import Object as Object
+from astro_pulumi.cli.kubernetes_client import Cluster, path
+from astro_pulumi.cli.kubernetes_client import Object as Object
 from astro_pulumi.errors import ClusterError
 
 # Pods of Jobs, which a deploy makes and which end with it.

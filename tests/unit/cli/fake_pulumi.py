@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from astro_pulumi.cli import pulumi
+from astro_pulumi.cli import pulumi_cli
 
 _PROGRAM = """#!{python}
 import json, os, sys
@@ -50,7 +50,7 @@ class FakePulumi:
         patch.setenv("FAKE_PULUMI", str(self.home))
         patch.setenv("PULUMI_BACKEND_URL", f"file://{self.backend}")
         patch.chdir(self.project)
-        pulumi.command.cache_clear()
+        pulumi_cli.command.cache_clear()
         self.version("v3.274.1")
         self.stacks("dev")
         self.state()

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from astro_pulumi.cli import deploy, deployments, main, rollback
-from astro_pulumi.cli.deployments import Deployed
+from astro_pulumi.cli import deploy, find_deployment, main, rollback
+from astro_pulumi.cli.find_deployment import Deployed
 from astro_pulumi.errors import ClusterError
 from astro_pulumi.release.release_records import Release
 from tests.unit.cli.fake_pulumi import FakePulumi
@@ -112,4 +112,4 @@ def test_a_rollback_pins_the_stack_and_needs_no_docker(
         "restores": 6,
         "phases": {},
     }
-    assert deployments.require_stack("dev") == "dev"
+    assert find_deployment.require_stack("dev") == "dev"

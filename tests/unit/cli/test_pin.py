@@ -3,9 +3,9 @@
 import pytest
 import typer
 
-from astro_pulumi.cli import updates
-from astro_pulumi.cli.phases import Phases
-from astro_pulumi.cli.pulumi import Project, find_project
+from astro_pulumi.cli import pulumi_up
+from astro_pulumi.cli.phase_durations import Phases
+from astro_pulumi.cli.pulumi_cli import Project, find_project
 from astro_pulumi.errors import PulumiError
 from tests.unit.cli.fake_pulumi import FakePulumi
 
@@ -39,9 +39,9 @@ def stack_file(project: Project) -> str:
 
 @pytest.mark.parametrize("pin", ["5", None])
 def test_it_stays_after_a_good_update(project: Project, pin: str | None) -> None:
-    with updates.pinned_to(project, "prod", pin, Phases()):
-        assert updates.pin(project, "prod") == pin
-    assert updates.pin(project, "prod") == pin
+    with pulumi_up.pinned_to(project, "prod", pin, Phases()):
+        assert pulumi_up.pin(project, "prod") == pin
+    assert pulumi_up.pin(project, "prod") == pin
     assert "# where it runs\n  kubernetes:context: prod\n" in stack_file(project)
 
 
@@ -52,30 +52,30 @@ def test_it_stays_after_a_good_update(project: Project, pin: str | None) -> None
 def test_an_update_that_changed_nothing_leaves_it(
     project: Project, pin: str | None, error: BaseException
 ) -> None:
-    with pytest.raises(type(error)), updates.pinned_to(project, "prod", pin, Phases()):
+    with pytest.raises(type(error)), pulumi_up.pinned_to(project, "prod", pin, Phases()):
         raise error
-    assert updates.pin(project, "prod") == "3"
+    assert pulumi_up.pin(project, "prod") == "3"
 
 
 def test_an_update_that_stopped_half_way_keeps_the_new_one(project: Project) -> None:
     phases = Phases()
-    with pytest.raises(SystemExit), updates.pinned_to(project, "prod", "5", phases):
+    with pytest.raises(SystemExit), pulumi_up.pinned_to(project, "prod", "5", phases):
         phases.changes = 1
         raise SystemExit(1)
-    assert updates.pin(project, "prod") == "5"
+    assert pulumi_up.pin(project, "prod") == "5"
 
 
 def test_what_is_of_one_update_is_gone_after_it(project: Project) -> None:
     values = {"description": "sales: #7", "skipDagParse": "12"}
-    with updates.for_this_update(project, "prod", values):
+    with pulumi_up.for_this_update(project, "prod", values):
         assert "astro:description" in stack_file(project)
         assert "astro:skipDagParse" in stack_file(project)
     assert stack_file(project) == BEFORE
 
 
 def test_what_a_killed_deploy_has_left_does_not_hold_for_the_next(project: Project) -> None:
-    updates.set_config(project, "prod", {"description": "killed"})
-    with updates.for_this_update(project, "prod", {"description": None}):
+    pulumi_up.set_config(project, "prod", {"description": "killed"})
+    with pulumi_up.for_this_update(project, "prod", {"description": None}):
         assert stack_file(project) == BEFORE
 
 
@@ -83,8 +83,8 @@ def test_what_is_as_it_should_be_costs_no_call_of_pulumi(
     project: Project, fake: FakePulumi
 ) -> None:
     with (
-        updates.pinned_to(project, "prod", "3", Phases()),
-        updates.for_this_update(project, "prod", {"description": None}),
+        pulumi_up.pinned_to(project, "prod", "3", Phases()),
+        pulumi_up.for_this_update(project, "prod", {"description": None}),
     ):
         pass
     assert fake.calls == []

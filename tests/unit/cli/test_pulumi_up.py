@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from astro_pulumi.cli import updates
-from astro_pulumi.cli.phases import Phases
-from astro_pulumi.cli.pulumi import find_project
+from astro_pulumi.cli import pulumi_up
+from astro_pulumi.cli.phase_durations import Phases
+from astro_pulumi.cli.pulumi_cli import find_project
 from astro_pulumi.errors import PulumiError
 from tests.unit.cli.fake_pulumi import FakePulumi
 
@@ -36,7 +36,7 @@ def test_the_events_of_the_update_are_followed_and_those_of_the_preview_are_not(
 ) -> None:
     fake.answer("up", UP)
     phases = Phases()
-    updates.up("dev", phases, yes=True, json=False, flags=updates.WITHOUT_IMAGES)
+    pulumi_up.up("dev", phases, yes=True, json=False, flags=pulumi_up.WITHOUT_IMAGES)
     assert phases.changes == 1
     assert 0.1 < phases.seconds()["image"] < 5
     (call,) = fake.calls
@@ -46,7 +46,7 @@ def test_the_events_of_the_update_are_followed_and_those_of_the_preview_are_not(
 
 def test_options_that_only_developers_of_pulumi_see_are_switched_on(fake: FakePulumi) -> None:
     fake.answer("up", "sys.exit(0 if os.environ['PULUMI_DEBUG_COMMANDS'] == 'true' else 1)")
-    updates.up("dev", Phases(), yes=True, json=False)
+    pulumi_up.up("dev", Phases(), yes=True, json=False)
 
 
 @pytest.mark.parametrize("adopt", [True, False])
@@ -55,7 +55,7 @@ def test_objects_that_exist_are_adopted_after_an_interruption_only(
 ) -> None:
     fake.answer("up", "sys.exit(7 if 'PULUMI_K8S_UPSERT_EXISTING_OBJECTS' in os.environ else 0)")
     try:
-        updates.up("dev", Phases(), yes=True, json=False, adopt=adopt)
+        pulumi_up.up("dev", Phases(), yes=True, json=False, adopt=adopt)
     except SystemExit as ended:
         assert (ended.code, adopt) == (7, True)
     else:
@@ -64,34 +64,34 @@ def test_objects_that_exist_are_adopted_after_an_interruption_only(
 
 def test_json_is_pulumis_events_and_nothing_before_them(fake: FakePulumi) -> None:
     fake.answer("up", "")
-    updates.up("dev", Phases(), yes=True, json=True)
+    pulumi_up.up("dev", Phases(), yes=True, json=True)
     assert fake.calls[0][5:] == ["--yes", "--json", "--skip-preview"]
 
 
 def test_its_exit_code_is_ours(fake: FakePulumi) -> None:
     fake.answer("up", "sys.exit(3)")
     with pytest.raises(SystemExit) as caught:
-        updates.up("dev", Phases(), yes=True, json=False)
+        pulumi_up.up("dev", Phases(), yes=True, json=False)
     assert caught.value.code == 3
     fake.answer("preview", "os.kill(os.getpid(), 9)")
     with pytest.raises(SystemExit) as caught:
-        updates.preview("dev", json=False)
+        pulumi_up.preview("dev", json=False)
     assert caught.value.code == 137
 
 
 def test_it_has_our_standard_streams(fake: FakePulumi, capfd: pytest.CaptureFixture[str]) -> None:
     fake.answer("up", "print('shown'); sys.stderr.write('said')")
-    updates.up("dev", Phases(), yes=True, json=False)
+    pulumi_up.up("dev", Phases(), yes=True, json=False)
     said = capfd.readouterr()
     assert (said.out, said.err) == ("shown\n", "said")
 
 
 # Starts an update, and tells when the child is ready for a signal.
 PROGRAM = """
-from astro_pulumi.cli import updates
-from astro_pulumi.cli.phases import Phases
-from astro_pulumi.cli.pulumi import find_project
-updates.up("dev", Phases(), yes=True, json=False)
+from astro_pulumi.cli import pulumi_up
+from astro_pulumi.cli.phase_durations import Phases
+from astro_pulumi.cli.pulumi_cli import find_project
+pulumi_up.up("dev", Phases(), yes=True, json=False)
 """
 COUNTING = """
 import signal, time
@@ -138,22 +138,22 @@ def test_a_signal_reaches_pulumi_exactly_once_and_its_end_is_waited_for(
 
 
 def test_nobody_is_asked_where_nobody_can_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(updates, "is_terminal", lambda: False)
+    monkeypatch.setattr(pulumi_up, "is_terminal", lambda: False)
     with pytest.raises(
         PulumiError, match="--yes must be passed in to proceed when running in non-"
     ):
-        updates.require_confirmation(False, False)
-    updates.require_confirmation(True, False)
-    monkeypatch.setattr(updates, "is_terminal", lambda: True)
-    updates.require_confirmation(False, False)
+        pulumi_up.require_confirmation(False, False)
+    pulumi_up.require_confirmation(True, False)
+    monkeypatch.setattr(pulumi_up, "is_terminal", lambda: True)
+    pulumi_up.require_confirmation(False, False)
     with pytest.raises(PulumiError, match="--yes"):
-        updates.require_confirmation(False, True)
+        pulumi_up.require_confirmation(False, True)
 
 
 def test_a_stack_that_is_missing_is_made_and_not_repaired(fake: FakePulumi) -> None:
     fake.fails("stack-export", "no stack named 'new' found")
     project = find_project(Path.cwd())
-    updates.prepare(project, "new", yes=True)
+    pulumi_up.prepare(project, "new", yes=True)
     assert fake.changes == [["stack", "init", "new"]]
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from astro_pulumi.cli.phases import Phases
+from astro_pulumi.cli.phase_durations import Phases
 
 IMAGE = "docker:index/image:Image"
 JOB = "kubernetes:batch/v1:Job"
@@ -40,7 +40,7 @@ class Log:
 @pytest.fixture
 def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Log:
     made = Log(tmp_path / "events")
-    monkeypatch.setattr("astro_pulumi.cli.phases.time.monotonic", lambda: made.now)
+    monkeypatch.setattr("astro_pulumi.cli.phase_durations.time.monotonic", lambda: made.now)
     return made
 
 

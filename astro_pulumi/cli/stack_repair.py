@@ -15,9 +15,9 @@ from typing import Final
 
 import typer
 
-from astro_pulumi.cli import pulumi
+from astro_pulumi.cli import pulumi_cli
 from astro_pulumi.cli.options import say
-from astro_pulumi.cli.pulumi import Project, State
+from astro_pulumi.cli.pulumi_cli import Project, State
 from astro_pulumi.errors import PulumiError
 
 # Seconds between the start of the CLI and its lock, with the inaccuracy of the clocks.
@@ -98,8 +98,8 @@ def repair(project: Project, stack: str, state: State, *, yes: bool) -> bool:
     if found:
         say(f"An update of stack {stack} was interrupted and has left its lock: {found[0]}.")
         _confirm("Remove the lock with `pulumi cancel`?", yes)
-        pulumi.run("cancel", "--yes", "--stack", stack)
-        state = pulumi.read_state(stack) or state
+        pulumi_cli.run("cancel", "--yes", "--stack", stack)
+        state = pulumi_cli.read_state(stack) or state
     pending = [Pending(str(one["type"]), str(one["resource"]["urn"])) for one in state.pending]
     if pending:
         _repair_pending(stack, pending, yes)
@@ -108,10 +108,10 @@ def repair(project: Project, stack: str, state: State, *, yes: bool) -> bool:
 
 def locks(project: Project, stack: str) -> list[Lock]:
     """Return the locks of a stack in a `file://` backend. Locks of other backends cannot be read."""
-    directory = pulumi.local_backend()
+    directory = pulumi_cli.local_backend()
     if directory is None:
         return []
-    name = pulumi.short(stack)
+    name = pulumi_cli.short(stack)
     # Since 3.61 stacks belong to projects. Older backends without an upgrade have only names of stacks.
     folders = (f"organization/{project.settings['name']}/{name}", name)
     files = [file for folder in folders for file in (directory / "locks" / folder).glob("*.json")]
@@ -173,7 +173,7 @@ def _repair_pending(stack: str, pending: Sequence[Pending], yes: bool) -> None:
     if changed:
         _confirm("Read their actual state with `pulumi refresh`?", yes)
         targets = [word for urn in changed for word in ("--target", urn)]
-        pulumi.run(
+        pulumi_cli.run(
             *("refresh", "--yes", "--skip-preview", "--skip-pending-creates"),
             *("--stack", stack, *targets),
         )
@@ -197,8 +197,8 @@ def _forget_pending(stack: str) -> None:
     """
     with tempfile.TemporaryDirectory() as directory:
         file = str(Path(directory) / "state.json")
-        pulumi.run("stack", "export", "--stack", stack, "--file", file)
-        pulumi.run("stack", "import", "--stack", stack, "--file", file)
+        pulumi_cli.run("stack", "export", "--stack", stack, "--file", file)
+        pulumi_cli.run("stack", "import", "--stack", stack, "--file", file)
 
 
 def _confirm(question: str, yes: bool) -> None:

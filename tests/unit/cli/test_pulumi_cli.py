@@ -5,8 +5,8 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from astro_pulumi.cli import main, pulumi
-from astro_pulumi.cli.pulumi import find_project
+from astro_pulumi.cli import main, pulumi_cli
+from astro_pulumi.cli.pulumi_cli import find_project
 from astro_pulumi.errors import PulumiError
 from tests.unit.cli.fake_pulumi import FakePulumi
 
@@ -18,7 +18,7 @@ def test_without_pulumi_one_sentence_says_how_to_install_it(
     with pytest.raises(
         PulumiError, match=r"not on PATH: install it from https://www\.pulumi\.com/docs/install/$"
     ):
-        pulumi.command()
+        pulumi_cli.command()
 
 
 @pytest.mark.parametrize(
@@ -37,10 +37,10 @@ def test_a_cli_that_is_too_old_is_refused_with_the_version_that_is_required(
 ) -> None:
     fake.version(version)
     if not too_old:
-        assert pulumi.command().command == "pulumi"
+        assert pulumi_cli.command().command == "pulumi"
         return
     with pytest.raises(PulumiError, match=rf"{version[1:]} is too old: version 3\.219\.0 or later"):
-        pulumi.command()
+        pulumi_cli.command()
 
 
 @pytest.mark.parametrize("arguments", [["deploy", "--yes"], ["rollback", "--yes"]])
@@ -59,18 +59,18 @@ def test_without_a_login_the_message_says_how_to_log_in(fake: FakePulumi) -> Non
         "PULUMI_ACCESS_TOKEN must be set for login during non-interactive CLI sessions",
     )
     with pytest.raises(PulumiError, match=r"not logged in to a backend.*`pulumi login`"):
-        pulumi.stacks()
+        pulumi_cli.stacks()
 
 
 def test_other_failures_are_told_in_pulumis_words(fake: FakePulumi) -> None:
     fake.fails("stack-export", "could not reach s3://states")
     with pytest.raises(PulumiError, match=r"^pulumi: could not reach s3://states$"):
-        pulumi.read_state("dev")
+        pulumi_cli.read_state("dev")
 
 
 def test_a_stack_that_does_not_exist_has_no_state(fake: FakePulumi) -> None:
     fake.fails("stack-export", "no stack named 'new' found")
-    assert pulumi.read_state("new") is None
+    assert pulumi_cli.read_state("new") is None
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_half_a_state_is_named_with_the_way_back(
     (stacks / "dev.json").write_text('{"version": 3, "checkpo')
     fake.fails(command, message)
     with pytest.raises(PulumiError) as caught:
-        pulumi.read_state("dev") if command == "stack-export" else pulumi.stacks()
+        pulumi_cli.read_state("dev") if command == "stack-export" else pulumi_cli.stacks()
     said = str(caught.value)
     assert "The state of stack dev is damaged" in said
     assert f"cp {stacks}/dev.json.bak {stacks}/dev.json" in said
@@ -108,7 +108,7 @@ def test_a_state_with_damaged_attributes_is_said_with_the_way_out(fake: FakePulu
     (stacks / "dev.json.attrs").write_text("")
     fake.fails("stack-export", "error: failed to load checkpoint: EOF")
     with pytest.raises(PulumiError) as caught:
-        pulumi.read_state("dev")
+        pulumi_cli.read_state("dev")
     assert f"rm {stacks}/dev.json.attrs" in str(caught.value)
     assert "The state of stack" not in str(caught.value)
 
@@ -126,7 +126,7 @@ def test_where_a_backend_keeps_its_files(
     fake: FakePulumi, monkeypatch: pytest.MonkeyPatch, url: str, directory: str | None
 ) -> None:
     monkeypatch.setenv("PULUMI_BACKEND_URL", url)
-    found = pulumi.local_backend()
+    found = pulumi_cli.local_backend()
     assert (str(found) if found else None) == directory
 
 
@@ -136,7 +136,7 @@ def test_without_the_variable_pulumi_says_where_it_is_logged_in(
     monkeypatch.delenv("PULUMI_BACKEND_URL")
     monkeypatch.setenv("HOME", "/home/me")
     fake.answer("whoami", 'print(\'{"user": "me", "url": "file://~"}\')')
-    assert str(pulumi.local_backend()) == "/home/me/.pulumi"
+    assert str(pulumi_cli.local_backend()) == "/home/me/.pulumi"
 
 
 def test_a_directory_without_a_project_is_refused(fake: FakePulumi) -> None:

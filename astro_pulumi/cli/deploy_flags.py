@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from astro_pulumi import stack_config
-from astro_pulumi.cli.deployments import Deployed, InStack, connect, of_stack
+from astro_pulumi.cli.find_deployment import Deployed, InStack, connect, of_stack
 
 
 class DatabaseKind(StrEnum):

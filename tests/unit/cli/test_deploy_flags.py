@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from astro_pulumi.cli import one_time
-from astro_pulumi.cli.deployments import Deployed, InStack
-from astro_pulumi.cli.one_time import DatabaseKind, Flags, configuration
+from astro_pulumi.cli import deploy_flags
+from astro_pulumi.cli.deploy_flags import DatabaseKind, Flags, configuration
+from astro_pulumi.cli.find_deployment import Deployed, InStack
 from astro_pulumi.release.release_records import Release
 
 TWO = [InStack("analytics", "a"), InStack("reports", "b"), InStack("new", None)]
@@ -27,9 +27,11 @@ def _cluster(monkeypatch: pytest.MonkeyPatch) -> None:
         Known(cluster, name, "a", current, "3.3.2")
         for name, current in (("analytics", 11), ("reports", 9))
     ]
-    monkeypatch.setattr(one_time, "connect", lambda *_: cluster)
+    monkeypatch.setattr(deploy_flags, "connect", lambda *_: cluster)
     monkeypatch.setattr(
-        one_time, "of_stack", lambda _, ours: [d for d in found if d.name in {o.name for o in ours}]
+        deploy_flags,
+        "of_stack",
+        lambda _, ours: [d for d in found if d.name in {o.name for o in ours}],
     )
 
 
@@ -55,7 +57,7 @@ def test_a_confirmation_is_for_all_deployments_of_the_stack_unless_one_is_named(
 def test_tests_are_run_for_this_deploy_only_and_ask_no_cluster(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.delattr(one_time, "connect")
+    monkeypatch.delattr(deploy_flags, "connect")
     assert values(Flags(pytest=True), TWO[:1]) == {"pytest": "true"}
     assert values(Flags(pytest=True), TWO, "reports") == {"pytest": "reports=true"}
 
@@ -78,7 +80,7 @@ def test_what_no_flag_decides_stays_as_it_is() -> None:
 
 
 def test_without_a_confirmation_the_cluster_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(one_time, "connect")
+    monkeypatch.delattr(deploy_flags, "connect")
     flags = Flags(description="d", confirm_database_change=DatabaseKind.embedded)
     assert configuration(flags, "prod", None, TWO[:1], {}) == {
         "description": "d",
@@ -90,4 +92,4 @@ def test_a_record_that_is_newer_than_the_current_release_counts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     cluster: Any = None
-    assert one_time.next_release(Known(cluster, "analytics", "a", 3, "3.3.2")) == 10
+    assert deploy_flags.next_release(Known(cluster, "analytics", "a", 3, "3.3.2")) == 10

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import typer
 
-from astro_pulumi.cli import interruptions, pulumi
+from astro_pulumi.cli import pulumi_cli, stack_repair
 from astro_pulumi.errors import PulumiError
 from tests.unit.cli.fake_pulumi import FakePulumi
 
@@ -41,10 +41,10 @@ def operation(type: str, kind: str, name: str, urn: str = OURS) -> dict[str, Any
 
 
 def repair(*, yes: bool = True) -> None:
-    project = pulumi.find_project(Path.cwd())
-    state = pulumi.read_state("dev")
+    project = pulumi_cli.find_project(Path.cwd())
+    state = pulumi_cli.read_state("dev")
     assert state is not None
-    interruptions.repair(project, "dev", state, yes=yes)
+    stack_repair.repair(project, "dev", state, yes=yes)
 
 
 @pytest.fixture

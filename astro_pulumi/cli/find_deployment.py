@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from astro_pulumi.cli import pulumi
-from astro_pulumi.cli.cluster import Cluster, Object
+from astro_pulumi.cli import pulumi_cli
+from astro_pulumi.cli.kubernetes_client import Cluster, Object
 from astro_pulumi.cli.options import is_terminal
 from astro_pulumi.errors import ArgumentError, ClusterError, PulumiError, ReleaseError
 from astro_pulumi.naming import AIRFLOW_CONTAINER
@@ -147,7 +147,7 @@ def connect(context: str | None, stack: str | None) -> Cluster:
     if context or stack is None:
         return Cluster.connect(context=context)
     # Only plain values: secrets need a passphrase.
-    config = pulumi.find_project(Path.cwd()).config(stack)
+    config = pulumi_cli.find_project(Path.cwd()).config(stack)
     given = {key: config.get(f"kubernetes:{key}") for key in ("kubeconfig", "context", "cluster")}
     return Cluster.connect(**{key: text for key, value in given.items() if (text := _text(value))})
 
@@ -200,7 +200,7 @@ def stack_name(given: str | None) -> str | None:
     """Return the given stack, the selected stack, or the only stack of the project here."""
     if given or not _is_in_project():
         return given
-    found = pulumi.stacks()
+    found = pulumi_cli.stacks()
     selected = [one.name for one in found if one.current]
     if selected:
         return selected[0]
@@ -209,23 +209,23 @@ def stack_name(given: str | None) -> str | None:
 
 def in_stack(stack: str) -> list["InStack"]:
     """Return the Deployments in a stack's state, without access to the cluster or a passphrase."""
-    state = pulumi.read_state(stack)
+    state = pulumi_cli.read_state(stack)
     return [
         InStack(
             name=str(resource["urn"]).rsplit("::", 1)[-1],
             namespace=_text((resource.get("outputs") or {}).get("namespace")),
         )
         for resource in (state.resources if state else ())
-        if resource.get("type") == pulumi.DEPLOYMENT
+        if resource.get("type") == pulumi_cli.DEPLOYMENT
     ]
 
 
 def _is_in_project() -> bool:
     """Return whether the working directory is in a Pulumi project and `pulumi` is available."""
-    if not pulumi.is_installed():
+    if not pulumi_cli.is_installed():
         return False
     try:
-        pulumi.find_project(Path.cwd())
+        pulumi_cli.find_project(Path.cwd())
     except PulumiError:
         return False
     return True

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from astro_pulumi.cli.cluster import Cluster, path
+from astro_pulumi.cli.kubernetes_client import Cluster, path
 from astro_pulumi.errors import ClusterError
 
 POD = {"metadata": {"name": "a-1"}}

@@ -12,10 +12,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from astro_pulumi.cli import interruptions, pulumi
+from astro_pulumi.cli import pulumi_cli, stack_repair
 from astro_pulumi.cli.options import is_terminal
-from astro_pulumi.cli.phases import Phases
-from astro_pulumi.cli.pulumi import Project
+from astro_pulumi.cli.phase_durations import Phases
+from astro_pulumi.cli.pulumi_cli import Project
 from astro_pulumi.errors import PulumiError
 from astro_pulumi.stack_config import NAMESPACE, ROLLBACK_TO
 
@@ -41,11 +41,11 @@ def prepare(project: Project, stack: str, *, yes: bool) -> bool:
     Returns:
         Whether the following update has to adopt existing objects.
     """
-    state = pulumi.read_state(stack)
+    state = pulumi_cli.read_state(stack)
     if state is None:
-        pulumi.run("stack", "init", stack)
+        pulumi_cli.run("stack", "init", stack)
         return False
-    return interruptions.repair(project, stack, state, yes=yes)
+    return stack_repair.repair(project, stack, state, yes=yes)
 
 
 def up(
@@ -101,7 +101,7 @@ def _run(
     # The CLI accepts --event-log only with this variable.
     environment = {**os.environ, **more, "PULUMI_DEBUG_COMMANDS": "true"}
     with _handling(dict.fromkeys((signal.SIGINT, signal.SIGTERM), remember)):
-        child = subprocess.Popen([pulumi.command().command, *arguments], env=environment)
+        child = subprocess.Popen([pulumi_cli.command().command, *arguments], env=environment)
         while True:
             try:
                 code = child.wait(_POLL_SECONDS)
@@ -140,7 +140,7 @@ def set_config(project: Project, stack: str, values: Mapping[str, str | None]) -
     wanted = {f"{NAMESPACE}:{key}": value for key, value in values.items()}
     changed = {key: value for key, value in wanted.items() if before.get(key) != value}
     if changed:
-        pulumi.set_config(stack, changed)
+        pulumi_cli.set_config(stack, changed)
 
 
 @contextmanager

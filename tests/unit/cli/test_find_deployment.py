@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import typer
 
-from astro_pulumi.cli import deploy, deployments, logs
-from astro_pulumi.cli.cluster import Cluster
-from astro_pulumi.cli.deployments import Deployed, InStack
+from astro_pulumi.cli import deploy, find_deployment, logs
+from astro_pulumi.cli.find_deployment import Deployed, InStack
+from astro_pulumi.cli.kubernetes_client import Cluster
 from astro_pulumi.errors import ArgumentError, ClusterError, PulumiError
 from astro_pulumi.release.release_records import AIRFLOW_VERSION, NUMBER
 from tests.unit.cli.fake_pulumi import FakePulumi
@@ -50,11 +50,11 @@ def find(monkeypatch: pytest.MonkeyPatch) -> Any:
         namespace: str | None = None,
         stack: str | None = None,
     ) -> str:
-        monkeypatch.setattr(deployments, "connect", lambda *_: cluster)
-        monkeypatch.setattr(deployments, "stack_name", lambda given: given or "selected")
-        monkeypatch.setattr(deployments, "in_stack", lambda _: list(here))
-        monkeypatch.setattr(deployments, "is_terminal", lambda: False)
-        found = deployments.find(name, namespace, None, stack)
+        monkeypatch.setattr(find_deployment, "connect", lambda *_: cluster)
+        monkeypatch.setattr(find_deployment, "stack_name", lambda given: given or "selected")
+        monkeypatch.setattr(find_deployment, "in_stack", lambda _: list(here))
+        monkeypatch.setattr(find_deployment, "is_terminal", lambda: False)
+        found = find_deployment.find(name, namespace, None, stack)
         return f"{found.namespace}/{found.name}"
 
     return find_in
@@ -105,7 +105,7 @@ def test_a_stacks_deployments_are_read_from_its_state(fake: FakePulumi) -> None:
         component("reports", None),
         {"urn": "urn:pulumi:dev::demo::kubernetes:core/v1:Secret::a", "type": "kubernetes:core"},
     )
-    assert deployments.in_stack("dev") == [
+    assert find_deployment.in_stack("dev") == [
         InStack("analytics", "dev-1a2b"),
         InStack("reports", None),
     ]
@@ -125,20 +125,20 @@ def test_the_stack_that_is_meant(
     fake: FakePulumi, stacks: list[str], selected: str | None, given: str | None, name: str | None
 ) -> None:
     fake.stacks(*stacks, selected=selected)
-    assert deployments.stack_name(given) == name
+    assert find_deployment.stack_name(given) == name
     if name is None:
         with pytest.raises(PulumiError, match="no stack is selected: name one with --stack"):
-            deployments.require_stack(given)
+            find_deployment.require_stack(given)
 
 
 def test_without_pulumi_or_a_project_the_cluster_is_asked(
     fake: FakePulumi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(fake.home)
-    assert deployments.stack_name(None) is None
+    assert find_deployment.stack_name(None) is None
     monkeypatch.chdir(fake.project)
     monkeypatch.setenv("PATH", "/nowhere")
-    assert deployments.stack_name(None) is None
+    assert find_deployment.stack_name(None) is None
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_a_stack_says_which_cluster_it_is_for(
     (fake.project / "Pulumi.dev.yaml").write_text(f"config:\n  {config}\n")
     connected: list[dict[str, str]] = []
     monkeypatch.setattr(Cluster, "connect", lambda **given: connected.append(given))
-    deployments.connect(context, "dev")
+    find_deployment.connect(context, "dev")
     assert connected == [{"kubeconfig": "./kube", "cluster": "c"} if expected is None else expected]
 
 
