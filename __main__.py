@@ -1,6 +1,6 @@
 """The plugin's entry point: Pulumi runs this file to use the components from any language."""
 
-from astro_pulumi.plugin import serve
+from astro_pulumi.pulumi_plugin import serve
 
 if __name__ == "__main__":
     serve()

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
         TolerationOperator,
     )
     from astro_pulumi.deployment import Deployment
-    from astro_pulumi.image import ProjectImage
+    from astro_pulumi.project_image import ProjectImage
 
 __all__ = [
     "AuthArgs",
@@ -84,7 +84,7 @@ __all__ = [
 
 _MODULES = {
     "Deployment": "deployment",
-    "ProjectImage": "image",
+    "ProjectImage": "project_image",
     "AutoscalingType": "args.enums",
     "DatabaseDowngrade": "args.enums",
     "ServiceType": "args.enums",

@@ -10,9 +10,8 @@ import pulumi
 from astro_pulumi.airflow.database_and_broker_urls import service_urls
 from astro_pulumi.airflow.secret_groups import ADMIN, admin_password
 from astro_pulumi.args import DeploymentArgs
+from astro_pulumi.errors import as_run_error
 from astro_pulumi.generated_secrets import generate_secrets
-from astro_pulumi.image import deployed_image
-from astro_pulumi.inputs import computed
 from astro_pulumi.kubernetes import (
     autoscaling,
     monitoring,
@@ -40,6 +39,8 @@ from astro_pulumi.kubernetes.services_and_ingress import (
 )
 from astro_pulumi.naming import PGBOUNCER, PYTEST, RELEASE_JOB, ROLLOUT, STATSD
 from astro_pulumi.project.tests_archive import missing_tests
+from astro_pulumi.project_image import deployed_image
+from astro_pulumi.pulumi_inputs import computed
 from astro_pulumi.pulumi_version import require_pulumi
 from astro_pulumi.release import (
     change_report,
@@ -58,7 +59,6 @@ from astro_pulumi.release.rollback import (
     release_content,
     release_origin,
 )
-from astro_pulumi.user_errors import shown_to_the_user
 from astro_pulumi.validation import specify
 
 
@@ -143,7 +143,7 @@ class Deployment(pulumi.ComponentResource):
         Returns:
             The arguments, in a rollback with those of the release, and the rollback.
         """
-        with shown_to_the_user():
+        with as_run_error():
             require_pulumi()
             flags = self._flags = DeployFlags.read(name)
             rollback = self._find_release_to_restore(name, args)

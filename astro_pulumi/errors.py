@@ -4,6 +4,9 @@ Each message says what is wrong, where (file and line, or argument path), and wh
 the component show the message alone. Any other exception is a bug.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class AstroError(Exception):
     """Root of the hierarchy. `str(error)` has the problem, its place, and the remedy."""
@@ -37,3 +40,17 @@ class ClusterError(AstroError):
         """Take the HTTP status of a refused request; 0 if there was no answer."""
         super().__init__(message)
         self.status = status
+
+
+@contextmanager
+def as_run_error() -> Iterator[None]:
+    """Raise an `AstroError` as a `RunError`, of which Pulumi prints the message without a stack trace.
+
+    The `AstroError` is the cause of the `RunError`.
+    """
+    try:
+        yield
+    except AstroError as error:
+        import pulumi  # here: the command line has the same errors, and starts without the SDK
+
+        raise pulumi.RunError(str(error)) from error

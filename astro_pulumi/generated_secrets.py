@@ -7,8 +7,8 @@ from typing import Final
 import pulumi
 import pulumi_random as random
 
+from astro_pulumi.deployment_spec import DeploymentSpec
 from astro_pulumi.naming import object_name
-from astro_pulumi.spec import DeploymentSpec
 
 PURPOSES: Final = ("fernet", "jwt", "api", "postgresql", "redis", "admin")
 

@@ -22,9 +22,9 @@ import astro_pulumi as astro
 from astro_pulumi.airflow.database_and_broker_urls import service_urls
 from astro_pulumi.airflow.secret_groups import secret_groups
 from astro_pulumi.args import DeploymentArgs
+from astro_pulumi.deployment_spec import DeploymentSpec
 from astro_pulumi.generated_secrets import PURPOSES
 from astro_pulumi.release.release_records import FINDINGS
-from astro_pulumi.spec import DeploymentSpec
 
 _SIGNATURE = "4dabf18193072939515e22adb298388d"
 _SECRET = "1b47061264138c4ac30d75fd1eb44270"

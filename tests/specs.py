@@ -4,7 +4,7 @@ import base64
 from typing import Any, Final, cast
 
 from astro_pulumi.args import DeploymentArgs
-from astro_pulumi.spec import DeploymentSpec
+from astro_pulumi.deployment_spec import DeploymentSpec
 from astro_pulumi.validation import specify
 
 REPOSITORY: Final = "ghcr.io/acme/analytics"

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from textwrap import indent
 from typing import Any, Final
 
-from astro_pulumi.plugin import schema
+from astro_pulumi.pulumi_plugin import schema
 from tools.argument_groups import GROUPS
 
 _INTRODUCTION: Final = """\

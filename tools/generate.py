@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from astro_pulumi.plugin import schema
+from astro_pulumi.pulumi_plugin import schema
 from tools import arguments_page, lint_page
 
 ROOT: Final = Path(__file__).parents[1]

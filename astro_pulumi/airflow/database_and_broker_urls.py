@@ -16,9 +16,7 @@ from astro_pulumi.airflow.ports import (
     REDIS_PORT,
 )
 from astro_pulumi.airflow.version_differences import CERTIFICATES
-from astro_pulumi.inputs import computed
-from astro_pulumi.naming import PGBOUNCER, POSTGRESQL, REDIS, object_name
-from astro_pulumi.spec import (
+from astro_pulumi.deployment_spec import (
     DeploymentSpec,
     ExternalBroker,
     ExternalDatabase,
@@ -26,6 +24,8 @@ from astro_pulumi.spec import (
     LoginFrom,
     ValueFrom,
 )
+from astro_pulumi.naming import PGBOUNCER, POSTGRESQL, REDIS, object_name
+from astro_pulumi.pulumi_inputs import computed
 
 DATABASE_CA: Final = "database-ca.pem"
 BROKER_CA: Final = "broker-ca.pem"

@@ -23,12 +23,12 @@ import pulumi
 
 from astro_pulumi.airflow.ports import STATSD_PORT
 from astro_pulumi.airflow.version_differences import Process
+from astro_pulumi.deployment_spec import Connection, DeploymentSpec, Metrics, RemoteLogging
 from astro_pulumi.errors import ArgumentError
-from astro_pulumi.inputs import computed, formatted
 from astro_pulumi.naming import STATSD, WEBSERVER, object_name
 from astro_pulumi.pod_files import astro_shared_names
 from astro_pulumi.pod_files.astro_urls_with_login import login_variable
-from astro_pulumi.spec import Connection, DeploymentSpec, Metrics, RemoteLogging
+from astro_pulumi.pulumi_inputs import computed, formatted
 
 _NAME = re.compile(r"^[A-Z_][A-Z0-9_]*$")
 # Lower-case by tradition; most programs read only that form.

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from astro_pulumi.airflow.mounted_pod_files import FILES
 from astro_pulumi.airflow.version_differences import CERTIFICATES, LOGS, Process
+from astro_pulumi.deployment_spec import DeploymentSpec, Placement, Resources
 from astro_pulumi.kubernetes.config_maps_and_secrets import AirflowEnvironment
 from astro_pulumi.kubernetes.labels import Manifest
 from astro_pulumi.kubernetes.pod_lifecycle import pre_stop, probes
@@ -16,8 +17,7 @@ from astro_pulumi.kubernetes.pods import (
     resources,
 )
 from astro_pulumi.naming import AIRFLOW_CONTAINER
-from astro_pulumi.pod_template import FILES_VOLUME, patched
-from astro_pulumi.spec import DeploymentSpec, Placement, Resources
+from astro_pulumi.pod_template_patch import FILES_VOLUME, patched
 
 # The uid of `astro` in Astro Runtime and of `airflow` in apache/airflow. Set explicitly: `runAsNonRoot`
 # cannot verify Astro Runtime's USER, which is a name.

@@ -4,11 +4,11 @@ from typing import Any, Final
 
 from astro_pulumi.airflow.database_and_broker_urls import existing_login
 from astro_pulumi.airflow.secret_groups import KEDA_CONNECTION
-from astro_pulumi.inputs import computed, formatted
+from astro_pulumi.deployment_spec import DeploymentSpec, ExternalDatabase, ValueFrom, WorkerQueue
 from astro_pulumi.kubernetes.labels import SKIP_AWAIT, Manifest, labels
 from astro_pulumi.kubernetes.workloads import queue_label, worker_name
 from astro_pulumi.naming import AIRFLOW_CONTAINER, object_name
-from astro_pulumi.spec import DeploymentSpec, ExternalDatabase, ValueFrom, WorkerQueue
+from astro_pulumi.pulumi_inputs import computed, formatted
 
 _KEDA_LOGIN: Final = {"USERNAME": "userName", "PASSWORD": "password"}
 

@@ -1,9 +1,9 @@
 """PodDisruptionBudgets, which keep a Deployment available while nodes are drained."""
 
+from astro_pulumi.deployment_spec import DeploymentSpec
 from astro_pulumi.kubernetes.labels import Manifest, labels, selector
 from astro_pulumi.kubernetes.workloads import queue_label
 from astro_pulumi.naming import PGBOUNCER, object_name
-from astro_pulumi.spec import DeploymentSpec
 
 
 def disruption_budgets(spec: DeploymentSpec) -> dict[str, Manifest]:

@@ -10,13 +10,13 @@ from astro_pulumi.airflow.ports import (
     POSTGRESQL_PORT,
     REDIS_PORT,
 )
-from astro_pulumi.inputs import computed
+from astro_pulumi.deployment_spec import DeploymentSpec, EmbeddedService
 from astro_pulumi.kubernetes.labels import SKIP_AWAIT, Manifest, labels, selector
 from astro_pulumi.kubernetes.pods import container_security, resources, service_pod
 from astro_pulumi.kubernetes.pulumi_resources import KubernetesObject, Objects
 from astro_pulumi.kubernetes.services_and_ingress import port, service
 from astro_pulumi.naming import POSTGRESQL, REDIS, object_name
-from astro_pulumi.spec import DeploymentSpec, EmbeddedService
+from astro_pulumi.pulumi_inputs import computed
 
 BACKUPS: Final = "backups"
 _UID: Final = 999  # `postgres` and `redis` in the official images

@@ -6,11 +6,11 @@ from typing import Any
 
 import pulumi
 
-from astro_pulumi.inputs import computed
+from astro_pulumi.deployment_spec import DeploymentSpec
 from astro_pulumi.kubernetes.airflow_pods import airflow_template
 from astro_pulumi.kubernetes.labels import Manifest, labels
 from astro_pulumi.naming import object_name
-from astro_pulumi.spec import DeploymentSpec
+from astro_pulumi.pulumi_inputs import computed
 
 
 def job(

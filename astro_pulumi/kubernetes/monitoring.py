@@ -3,11 +3,11 @@
 from typing import Any, Final
 
 from astro_pulumi.airflow.ports import METRICS_PORT, STATSD_PORT
+from astro_pulumi.deployment_spec import DeploymentSpec
 from astro_pulumi.kubernetes.labels import Manifest, labels, selector
 from astro_pulumi.kubernetes.pods import container_security, resources, service_pod
 from astro_pulumi.kubernetes.services_and_ingress import port, service
 from astro_pulumi.naming import STATSD, object_name
-from astro_pulumi.spec import DeploymentSpec
 
 _NOBODY: Final = 65534
 

@@ -22,7 +22,7 @@ from astro_pulumi.airflow.ports import (
     WEBSERVER_PORT,
 )
 from astro_pulumi.airflow.version_differences import Process
-from astro_pulumi.inputs import computed, has_output
+from astro_pulumi.deployment_spec import DeploymentSpec, EmbeddedService, ExternalService
 from astro_pulumi.kubernetes.labels import Manifest, labels, selector
 from astro_pulumi.naming import (
     PGBOUNCER,
@@ -34,7 +34,7 @@ from astro_pulumi.naming import (
     WEBSERVER,
     object_name,
 )
-from astro_pulumi.spec import DeploymentSpec, EmbeddedService, ExternalService
+from astro_pulumi.pulumi_inputs import computed, has_output
 
 Port = tuple[int, str]  # number and protocol
 

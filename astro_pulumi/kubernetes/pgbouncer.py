@@ -12,8 +12,8 @@ import pulumi
 
 from astro_pulumi.airflow.database_and_broker_urls import existing_login
 from astro_pulumi.airflow.ports import PGBOUNCER_PORT, POOLED_DATABASE
+from astro_pulumi.deployment_spec import DeploymentSpec, PgBouncer, ValueFrom
 from astro_pulumi.errors import ArgumentError
-from astro_pulumi.inputs import computed
 from astro_pulumi.kubernetes.config_maps_and_secrets import file_source, variable_from
 from astro_pulumi.kubernetes.labels import Manifest, selector
 from astro_pulumi.kubernetes.pods import (
@@ -27,7 +27,7 @@ from astro_pulumi.kubernetes.services_and_ingress import port, service
 from astro_pulumi.kubernetes.workloads import deployment
 from astro_pulumi.naming import PGBOUNCER
 from astro_pulumi.pod_files.astro_urls_with_login import login_variable
-from astro_pulumi.spec import DeploymentSpec, PgBouncer, ValueFrom
+from astro_pulumi.pulumi_inputs import computed
 
 _FOLDER: Final = "/etc/pgbouncer"
 _CA_FILE: Final = "server-ca.pem"

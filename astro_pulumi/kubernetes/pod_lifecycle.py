@@ -4,9 +4,9 @@ from typing import Any, Final
 
 from astro_pulumi.airflow.mounted_pod_files import FILES
 from astro_pulumi.airflow.version_differences import HttpProbe, Process, ScriptProbe
-from astro_pulumi.inputs import formatted
+from astro_pulumi.deployment_spec import WorkerQueue
 from astro_pulumi.kubernetes.labels import Manifest
-from astro_pulumi.spec import WorkerQueue
+from astro_pulumi.pulumi_inputs import formatted
 
 _DEFAULT_GRACE_PERIOD: Final = 30
 # Seconds that one run of a startup probe waits for success.

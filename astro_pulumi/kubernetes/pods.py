@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
+from astro_pulumi.deployment_spec import DeploymentSpec, Placement, Resources
 from astro_pulumi.kubernetes.labels import Manifest
-from astro_pulumi.spec import DeploymentSpec, Placement, Resources
 
 
 def pod_security(spec: DeploymentSpec, uid: int, gid: int) -> Manifest:

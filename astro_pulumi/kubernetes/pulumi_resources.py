@@ -11,11 +11,10 @@ from typing import Any, Final
 
 import pulumi
 
-from astro_pulumi.errors import ReleaseError
+from astro_pulumi.errors import ReleaseError, as_run_error
 from astro_pulumi.kubernetes.interrupted_destroy import replacement_trigger
 from astro_pulumi.kubernetes.labels import ADOPTED, REPLACED_WITH, Manifest, labels
 from astro_pulumi.naming import object_name
-from astro_pulumi.user_errors import shown_to_the_user
 
 # Registered by manifest instead of by pulumi-kubernetes' classes: importing those takes 0.4 s of every
 # preview and up, and they add nothing to plain data.
@@ -234,5 +233,5 @@ def _uid(metadata: Mapping[str, Any] | None) -> Any:
         return uid
     if pulumi.runtime.is_dry_run():
         return pulumi.Output.from_input(pulumi.UNKNOWN)
-    with shown_to_the_user():
+    with as_run_error():
         raise ReleaseError("The Kubernetes API has made an object without a uid.")

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from astro_pulumi.deployment_spec import DeploymentSpec
 from astro_pulumi.kubernetes.labels import Manifest, labels
 from astro_pulumi.kubernetes.service_accounts import service_account
 from astro_pulumi.naming import object_name
-from astro_pulumi.spec import DeploymentSpec
 
 _GROUP: Final = "rbac.authorization.k8s.io"
 

@@ -11,9 +11,9 @@ from typing import Any, Final
 
 import pulumi
 
+from astro_pulumi.deployment_spec import DeploymentSpec, Registry
 from astro_pulumi.kubernetes.labels import Manifest, labels
 from astro_pulumi.naming import object_name
-from astro_pulumi.spec import DeploymentSpec, Registry
 
 AIRFLOW: Final = "airflow"
 SERVICES: Final = "services"

@@ -6,9 +6,9 @@ from typing import Any
 import pulumi
 
 from astro_pulumi.airflow.ports import WEBSERVER_PORT
+from astro_pulumi.deployment_spec import DeploymentSpec, HttpRoute, Ingress
 from astro_pulumi.kubernetes.labels import SKIP_AWAIT, Manifest, labels, selector
 from astro_pulumi.naming import WEBSERVER, object_name
-from astro_pulumi.spec import DeploymentSpec, HttpRoute, Ingress
 
 # Wait for an address only, not for pods behind it, as with every Service here.
 _HAS_ADDRESS = {"pulumi.com/waitFor": "jsonpath={.status.loadBalancer.ingress[0]}"}

@@ -16,7 +16,7 @@ from astro_pulumi.airflow.version_differences import (
     Process,
     ScriptProbe,
 )
-from astro_pulumi.inputs import formatted
+from astro_pulumi.deployment_spec import DeploymentSpec, Placement, Resources, WorkerQueue
 from astro_pulumi.kubernetes.airflow_pods import airflow_pod, airflow_template
 from astro_pulumi.kubernetes.config_maps_and_secrets import AirflowEnvironment
 from astro_pulumi.kubernetes.labels import NOT_AWAITED, Manifest, labels, selector
@@ -24,8 +24,8 @@ from astro_pulumi.kubernetes.pod_lifecycle import process_grace_period, worker_g
 from astro_pulumi.kubernetes.pods import container_security, resources, spread
 from astro_pulumi.naming import object_name
 from astro_pulumi.pod_files import astro_shared_names
-from astro_pulumi.pod_template import FILES_VOLUME, GROOMER, SIMPLE_AUTH
-from astro_pulumi.spec import DeploymentSpec, Placement, Resources, WorkerQueue
+from astro_pulumi.pod_template_patch import FILES_VOLUME, GROOMER, SIMPLE_AUTH
+from astro_pulumi.pulumi_inputs import formatted
 
 _WRITE_PASSWORDS: Final = f"""
 import json, os

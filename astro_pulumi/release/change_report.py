@@ -15,12 +15,12 @@ from typing import Any, Final
 
 import pulumi
 
+from astro_pulumi.deployment_spec import DeploymentSpec
 from astro_pulumi.kubernetes.labels import Manifest, labels
 from astro_pulumi.pod_files import astro_shared_names
 from astro_pulumi.project.content_summary import Summary, summarize
 from astro_pulumi.pulumi_version import supports_hooks
 from astro_pulumi.release.release_records import AIRFLOW_VERSION, NUMBER
-from astro_pulumi.spec import DeploymentSpec
 
 COMPONENT: Final = "content"
 _PROJECT: Final = astro_shared_names.PREFIX + "project"

@@ -5,11 +5,10 @@ from typing import Any
 import pulumi
 import pulumi_random as random
 
-from astro_pulumi.errors import ArgumentError
+from astro_pulumi.deployment_spec import DeploymentSpec, EmbeddedService
+from astro_pulumi.errors import ArgumentError, as_run_error
 from astro_pulumi.naming import object_name
 from astro_pulumi.release import deploy_flags
-from astro_pulumi.spec import DeploymentSpec, EmbeddedService
-from astro_pulumi.user_errors import shown_to_the_user
 
 
 def check_database_change(
@@ -41,7 +40,7 @@ def check_database_change(
     def check(keepers: Any) -> None:
         known = (keepers or {}).get("kind", kind)
         if kind not in (known, confirmed):
-            with shown_to_the_user():
+            with as_run_error():
                 raise ArgumentError(
                     "database",
                     f"was {known} and would become {kind}: the history of every run stays behind, "

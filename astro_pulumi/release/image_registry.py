@@ -17,10 +17,10 @@ from urllib.parse import urlencode
 
 import pulumi
 
+from astro_pulumi.deployment_spec import DeploymentSpec
 from astro_pulumi.errors import ReleaseError
 from astro_pulumi.project.dockerfile import BaseImage
 from astro_pulumi.pulumi_version import supports_hooks
-from astro_pulumi.spec import DeploymentSpec
 
 _TIMEOUT: Final = 5.0  # seconds, for each of at most three requests
 _DOCKER_HUB: Final = "registry-1.docker.io"

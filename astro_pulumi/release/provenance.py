@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from astro_pulumi.run_cache import cached_per_run
+from astro_pulumi.pulumi_run_cache import cached_per_run
 
 _GIT_TIMEOUT: Final = 5
 # variable that is set -> (name of the system, variables that say who and which run)

@@ -4,13 +4,13 @@ import base64
 from dataclasses import replace
 from typing import Any, Final
 
+from astro_pulumi.deployment_spec import DeploymentSpec
 from astro_pulumi.kubernetes.airflow_pods import airflow_pod
 from astro_pulumi.kubernetes.config_maps_and_secrets import AirflowEnvironment
 from astro_pulumi.kubernetes.jobs import job
 from astro_pulumi.kubernetes.labels import Manifest, labels
 from astro_pulumi.naming import PYTEST
-from astro_pulumi.pod_template import without_secrets
-from astro_pulumi.spec import DeploymentSpec
+from astro_pulumi.pod_template_patch import without_secrets
 
 # As in `pod_files/pytest_job.py`.
 _ARCHIVE: Final = "tests.tar.gz"

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import pulumi
 
-from astro_pulumi.inputs import with_integers
+from astro_pulumi.pulumi_inputs import with_integers
 
 # Argument -> why a rollback takes it from the program and not from the release.
 NOT_RESTORED: Final[Mapping[str, str]] = {

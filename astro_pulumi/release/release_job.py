@@ -11,7 +11,7 @@ from typing import Any, Final
 import pulumi
 
 from astro_pulumi.airflow.version_differences import AirflowFacts, Process
-from astro_pulumi.inputs import computed
+from astro_pulumi.deployment_spec import DeploymentSpec
 from astro_pulumi.kubernetes import embedded_services
 from astro_pulumi.kubernetes.airflow_pods import airflow_pod
 from astro_pulumi.kubernetes.config_maps_and_secrets import AirflowEnvironment
@@ -20,7 +20,7 @@ from astro_pulumi.kubernetes.labels import Manifest
 from astro_pulumi.kubernetes.roles import service_account_with_role
 from astro_pulumi.naming import RELEASE_JOB, object_name
 from astro_pulumi.pod_files import astro_shared_names
-from astro_pulumi.spec import DeploymentSpec
+from astro_pulumi.pulumi_inputs import computed
 
 # What the Job may do in its namespace, and what for.
 _RULES: Final[list[Manifest]] = [

@@ -14,15 +14,15 @@ import pulumi
 from astro_pulumi import stack_config
 from astro_pulumi.airflow.version import AirflowVersion
 from astro_pulumi.args import DeploymentArgs
+from astro_pulumi.deployment_spec import DeploymentSpec, Registry
 from astro_pulumi.errors import ArgumentError, ReleaseError
 from astro_pulumi.kubernetes.pulumi_resources import VERSION
-from astro_pulumi.pulumi_internals import wait_for
+from astro_pulumi.pulumi_private_api import wait_for
 from astro_pulumi.release import provenance
 from astro_pulumi.release.find_release import ReleaseList, choose
 from astro_pulumi.release.image_registry import basic_login, is_gone
 from astro_pulumi.release.recorded_arguments import fingerprint, restored
 from astro_pulumi.release.release_records import Release, current_name, parse_record, record_name
-from astro_pulumi.spec import DeploymentSpec, Registry
 
 # The program has no image then, and the Pulumi CLI starts the Docker provider to forget the old one.
 _NO_DOCKER: Final = (

@@ -14,7 +14,7 @@ import pulumi
 
 from astro_pulumi.airflow.mounted_pod_files import FILES, ROLLOUT_FILES
 from astro_pulumi.airflow.version_differences import Process
-from astro_pulumi.inputs import computed
+from astro_pulumi.deployment_spec import DeploymentSpec, Resources
 from astro_pulumi.kubernetes.airflow_pods import airflow_pod
 from astro_pulumi.kubernetes.config_maps_and_secrets import AirflowEnvironment
 from astro_pulumi.kubernetes.jobs import job
@@ -24,7 +24,7 @@ from astro_pulumi.kubernetes.pulumi_resources import KubernetesObject
 from astro_pulumi.kubernetes.roles import service_account_with_role
 from astro_pulumi.naming import ROLLOUT
 from astro_pulumi.pod_files import astro_shared_names
-from astro_pulumi.spec import DeploymentSpec, Resources
+from astro_pulumi.pulumi_inputs import computed
 
 INPUTS: Final = astro_shared_names.PREFIX + "inputs"
 _SECRETS: Final = "/run/secrets/rollout"

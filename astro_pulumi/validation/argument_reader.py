@@ -15,7 +15,7 @@ import pulumi
 
 from astro_pulumi.args.defaults import DEFAULTS
 from astro_pulumi.errors import ArgumentError
-from astro_pulumi.inputs import computed, with_integers
+from astro_pulumi.pulumi_inputs import computed, with_integers
 
 T = TypeVar("T")
 # Gets a value and its path; returns the value, perhaps in another form, or raises.

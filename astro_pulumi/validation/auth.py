@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from astro_pulumi import spec
+from astro_pulumi import deployment_spec as spec
 from astro_pulumi.airflow.version_differences import AUTH_MANAGER_CLASSES, AirflowFacts
 from astro_pulumi.errors import ArgumentError
 from astro_pulumi.validation.argument_reader import Arguments

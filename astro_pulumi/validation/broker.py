@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from astro_pulumi import spec
+from astro_pulumi import deployment_spec as spec
 from astro_pulumi.validation import existing_secrets
 from astro_pulumi.validation.argument_reader import Arguments
 from astro_pulumi.validation.embedded_or_external import (

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import pulumi
 
-from astro_pulumi import spec
+from astro_pulumi import deployment_spec as spec
 from astro_pulumi.errors import ArgumentError
 from astro_pulumi.validation.argument_reader import Arguments
 from astro_pulumi.validation.existing_secrets import read_reference, read_value_from

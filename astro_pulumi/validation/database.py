@@ -4,7 +4,7 @@ import re
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
-from astro_pulumi import spec
+from astro_pulumi import deployment_spec as spec
 from astro_pulumi.airflow.environment_variables import SCHEMA
 from astro_pulumi.args.enums import SslMode
 from astro_pulumi.errors import ArgumentError

@@ -5,13 +5,13 @@ from typing import Final
 
 import pulumi
 
-from astro_pulumi import spec
+from astro_pulumi import deployment_spec as spec
 from astro_pulumi.airflow.environment_variables import check_environment_name, check_open_name
 from astro_pulumi.airflow.version_differences import AIRFLOW
 from astro_pulumi.args import DeploymentArgs
 from astro_pulumi.args.enums import DatabaseDowngrade
 from astro_pulumi.errors import ArgumentError
-from astro_pulumi.pod_template import Scope
+from astro_pulumi.pod_template_patch import Scope
 from astro_pulumi.validation.argument_reader import Arguments, check_label
 from astro_pulumi.validation.auth import read_auth
 from astro_pulumi.validation.broker import read_broker

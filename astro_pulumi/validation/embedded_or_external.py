@@ -3,7 +3,7 @@
 import re
 from typing import Any, Final
 
-from astro_pulumi import spec
+from astro_pulumi import deployment_spec as spec
 from astro_pulumi.errors import ArgumentError
 from astro_pulumi.validation import existing_secrets
 from astro_pulumi.validation.argument_reader import Arguments, Check

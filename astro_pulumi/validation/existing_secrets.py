@@ -5,8 +5,8 @@ from typing import Final
 
 import pulumi
 
+from astro_pulumi.deployment_spec import EnvironmentFrom, LoginFrom, ValueFrom
 from astro_pulumi.errors import ArgumentError
-from astro_pulumi.spec import EnvironmentFrom, LoginFrom, ValueFrom
 from astro_pulumi.validation.argument_reader import Arguments, Check
 
 _PREFIX: Final = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")

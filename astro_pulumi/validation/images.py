@@ -4,15 +4,15 @@ from pathlib import Path
 
 import pulumi
 
-from astro_pulumi import spec
+from astro_pulumi import deployment_spec as spec
 from astro_pulumi.airflow.version import AirflowVersion
 from astro_pulumi.airflow.version_differences import AIRFLOW
 from astro_pulumi.args import ProjectImageArgs
 from astro_pulumi.errors import ArgumentError
-from astro_pulumi.inputs import computed
 from astro_pulumi.project import base_image_tag, build_secrets, read_project
 from astro_pulumi.project.dockerfile import BaseImage
-from astro_pulumi.run_cache import cached_per_run
+from astro_pulumi.pulumi_inputs import computed
+from astro_pulumi.pulumi_run_cache import cached_per_run
 from astro_pulumi.validation.argument_reader import Arguments
 
 _read_project = cached_per_run(read_project)

@@ -2,7 +2,7 @@
 
 import re
 
-from astro_pulumi import spec
+from astro_pulumi import deployment_spec as spec
 from astro_pulumi.errors import ArgumentError
 from astro_pulumi.validation.argument_reader import Arguments
 from astro_pulumi.validation.images import check_image

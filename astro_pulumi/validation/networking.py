@@ -4,10 +4,10 @@ import re
 
 import pulumi
 
-from astro_pulumi import spec
+from astro_pulumi import deployment_spec as spec
 from astro_pulumi.args.enums import ServiceType
 from astro_pulumi.errors import ArgumentError
-from astro_pulumi.inputs import computed
+from astro_pulumi.pulumi_inputs import computed
 from astro_pulumi.validation.argument_reader import Arguments
 
 _HOST = re.compile(r"^[A-Za-z0-9*]([-A-Za-z0-9.]*[A-Za-z0-9])?$")

@@ -6,11 +6,11 @@ from typing import Any, Final
 
 import pulumi
 
-from astro_pulumi import spec
+from astro_pulumi import deployment_spec as spec
 from astro_pulumi.args.enums import TaintEffect, TolerationOperator
 from astro_pulumi.errors import ArgumentError
-from astro_pulumi.inputs import computed
-from astro_pulumi.pod_template import Scope, check
+from astro_pulumi.pod_template_patch import Scope, check
+from astro_pulumi.pulumi_inputs import computed
 from astro_pulumi.validation.argument_reader import Arguments, amount_of
 
 _RESOURCES: Final = ("cpu", "memory", "ephemeral-storage")

@@ -2,11 +2,11 @@
 
 from typing import Final
 
-from astro_pulumi import spec
+from astro_pulumi import deployment_spec as spec
 from astro_pulumi.airflow.version_differences import AirflowFacts
 from astro_pulumi.args.enums import AutoscalingType
 from astro_pulumi.errors import ArgumentError
-from astro_pulumi.pod_template import Scope
+from astro_pulumi.pod_template_patch import Scope
 from astro_pulumi.validation.argument_reader import Arguments, check_label
 from astro_pulumi.validation.resources_and_placement import (
     read_placement,

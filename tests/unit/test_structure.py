@@ -15,17 +15,17 @@ REPOSITORY: Final = ROOT.parent
 FOLDERS: Final = ("astro_pulumi", "bench", "local", "tools")
 # A module imports from its own layer and from those above it. docs/architecture.md shows this table.
 LAYERS: Final = (
-    "errors naming stack_config strategic_merge pulumi_internals",
-    "args inputs pulumi_version run_cache schema user_errors",
+    "errors naming pulumi_private_api stack_config strategic_merge",
+    "args pulumi_inputs pulumi_run_cache pulumi_schema pulumi_version",
     "airflow.mounted_pod_files airflow.ports airflow.version airflow.version_differences",
     "project",
-    "spec",
+    "deployment_spec",
     "airflow",
-    "pod_template validation",
+    "pod_template_patch validation",
     "kubernetes",
     "release",
-    "deployment generated_secrets image",
-    "plugin cli",
+    "deployment generated_secrets project_image",
+    "pulumi_plugin cli",
 )
 MOST_LINES: Final = 400
 MOST_FUNCTION_LINES: Final = 60

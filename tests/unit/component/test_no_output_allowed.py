@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from astro_pulumi.args.no_output_allowed import NO_OUTPUT_ALLOWED
-from astro_pulumi.plugin import schema
+from astro_pulumi.pulumi_plugin import schema
 
 
 def leaves(package: dict[str, Any], properties: dict[str, Any], above: str) -> Iterator[str]:

@@ -11,9 +11,9 @@ from typing import Any
 import pulumi
 import pytest
 
+from astro_pulumi.deployment_spec import DeploymentSpec
 from astro_pulumi.kubernetes.labels import selector
 from astro_pulumi.kubernetes.network_policies import network_policies
-from astro_pulumi.spec import DeploymentSpec
 from astro_pulumi.validation import specify
 from tests.mock_engine import UNKNOWN, deploy
 from tests.specs import arguments, spec

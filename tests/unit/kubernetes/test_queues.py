@@ -5,11 +5,11 @@ from typing import Any
 import pulumi
 import pytest
 
+from astro_pulumi.deployment_spec import DeploymentSpec
 from astro_pulumi.kubernetes.autoscaling import autoscalers
 from astro_pulumi.kubernetes.config_maps_and_secrets import AirflowEnvironment
 from astro_pulumi.kubernetes.disruption_budgets import disruption_budgets
 from astro_pulumi.kubernetes.workloads import worker_workload
-from astro_pulumi.spec import DeploymentSpec
 from tests.specs import spec
 
 ONE_TO_FIVE = [{"name": "default", "min_count": 1, "max_count": 5}]

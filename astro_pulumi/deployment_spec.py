@@ -14,8 +14,8 @@ import pulumi
 from astro_pulumi.airflow.mounted_pod_files import ROLLOUT_FILES, FileSet
 from astro_pulumi.airflow.version import AirflowVersion
 from astro_pulumi.airflow.version_differences import AirflowFacts, Process
-from astro_pulumi.inputs import computed
 from astro_pulumi.project import Project
+from astro_pulumi.pulumi_inputs import computed
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import pulumi
 import pytest
 
 from astro_pulumi.errors import ArgumentError
-from astro_pulumi.inputs import computed, formatted, has_output
+from astro_pulumi.pulumi_inputs import computed, formatted, has_output
 from tests.mock_engine import run
 
 

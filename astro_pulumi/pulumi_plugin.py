@@ -17,11 +17,11 @@ import pulumi
 from pulumi.provider.experimental.component import ComponentProvider
 from pulumi.provider.server import ComponentInitError
 
-from astro_pulumi import pulumi_internals
+from astro_pulumi import pulumi_private_api
 from astro_pulumi.deployment import Deployment
 from astro_pulumi.errors import ArgumentError, AstroError
-from astro_pulumi.image import ProjectImage
-from astro_pulumi.schema import completed
+from astro_pulumi.project_image import ProjectImage
+from astro_pulumi.pulumi_schema import completed
 
 PACKAGE: Final = "astro"
 _COMPONENTS: Final = [Deployment, ProjectImage]
@@ -29,7 +29,7 @@ _COMPONENTS: Final = [Deployment, ProjectImage]
 
 def serve() -> None:
     """Serve the components to the Pulumi engine whose address is on the command line, until it ends."""
-    pulumi_internals.serve(AstroProvider(), _explained)
+    pulumi_private_api.serve(AstroProvider(), _explained)
 
 
 def schema(python_names: bool = False) -> str:
@@ -51,7 +51,7 @@ class AstroProvider(ComponentProvider):
         super().__init__(_COMPONENTS, PACKAGE, version=version("astro-pulumi"))
         self.analysed = self.schema or "{}"
         self.schema = json.dumps(completed(self.analysed))
-        pulumi_internals.relax_definitions(self)
+        pulumi_private_api.relax_definitions(self)
 
     def construct(
         self,
@@ -65,7 +65,7 @@ class AstroProvider(ComponentProvider):
         Raises:
             pulumi.InputPropertyError: An argument or the project is wrong.
         """
-        definition = pulumi_internals.component_definition(self, resource_type)
+        definition = pulumi_private_api.component_definition(self, resource_type)
         try:
             inputs = self._prepare(inputs, definition.inputs, "")
             return super().construct(name, resource_type, inputs, options)
@@ -91,7 +91,7 @@ class AstroProvider(ComponentProvider):
         }
 
     def _prepare_value(self, value: Any, definition: Any, path: str) -> Any:
-        if pulumi_internals.is_unknown(value):
+        if pulumi_private_api.is_unknown(value):
             value = pulumi.Output.from_input(value)
         nested = self.get_type_definition(definition) if definition.ref else None
         if isinstance(value, pulumi.Output):
@@ -121,7 +121,7 @@ def _opened(value: pulumi.Output[Any], path: str) -> Any:
 
     A program may have made a whole mapping secret.
     """
-    known = pulumi_internals.wait_for(value)
+    known = pulumi_private_api.wait_for(value)
     if isinstance(known, Mapping):
         return {key: value.apply(itemgetter(key)) for key in known}
     if isinstance(known, list):
@@ -152,5 +152,5 @@ def _camel_case(text: str) -> str:
     return "".join(parts)
 
 
-if __name__ == "__main__":  # python -m astro_pulumi.plugin > schema.json
+if __name__ == "__main__":  # python -m astro_pulumi.pulumi_plugin > schema.json
     sys.stdout.write(schema())

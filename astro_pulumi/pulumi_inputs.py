@@ -6,7 +6,7 @@ from typing import Any
 
 import pulumi
 
-from astro_pulumi.user_errors import shown_to_the_user
+from astro_pulumi.errors import as_run_error
 
 
 def computed(function: Callable[..., Any], *inputs: Any) -> Any:
@@ -21,7 +21,7 @@ def computed(function: Callable[..., Any], *inputs: Any) -> Any:
         return function(*inputs)
 
     def call(known: Mapping[int, Any]) -> Any:
-        with shown_to_the_user():
+        with as_run_error():
             return function(*(known.get(index, value) for index, value in enumerate(inputs)))
 
     if len(pending) == 1:

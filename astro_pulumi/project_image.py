@@ -6,12 +6,12 @@ import pulumi
 import pulumi_docker as docker
 
 from astro_pulumi.args import ProjectImageArgs
-from astro_pulumi.inputs import computed
+from astro_pulumi.deployment_spec import DeploymentSpec, ImageSource, Registry
+from astro_pulumi.errors import as_run_error
 from astro_pulumi.naming import object_name
 from astro_pulumi.project import build_secrets
 from astro_pulumi.project.build_context import write_build_context
-from astro_pulumi.spec import DeploymentSpec, ImageSource, Registry
-from astro_pulumi.user_errors import shown_to_the_user
+from astro_pulumi.pulumi_inputs import computed
 from astro_pulumi.validation import specify_image
 
 
@@ -32,7 +32,7 @@ class ProjectImage(pulumi.ComponentResource):
     ) -> None:
         """Register the component and its image."""
         super().__init__("astro:index:ProjectImage", name, None, opts)
-        with shown_to_the_user():
+        with as_run_error():
             source = specify_image(args)
         built = build_and_push(f"{name}-image", source, pulumi.ResourceOptions(parent=self))
         self.image = built.repo_digest

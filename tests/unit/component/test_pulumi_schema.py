@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import astro_pulumi
-from astro_pulumi.plugin import schema
-from astro_pulumi.schema import SECRETS
+from astro_pulumi.pulumi_plugin import schema
+from astro_pulumi.pulumi_schema import SECRETS
 
 
 def test_every_input_and_output_is_described() -> None:
