@@ -342,8 +342,8 @@ class Deployment(pulumi.ComponentResource):
         """Roll out all Airflow processes at once: faster than one by one, and safe within a version.
 
         For another version of Airflow, roll out the webserver, which the others report to, then the other
-        processes, then the workers, which run what a scheduler of their version sends. Each turn begins
-        when the Job that watches the turn before has ended well.
+        processes, then the workers, which run what a scheduler of their version sends. Each stage begins
+        when the Job that watches the stage before has ended well.
         """
         spec = self._spec
         for component, budget in disruption_budgets(spec).items():
@@ -352,30 +352,30 @@ class Deployment(pulumi.ComponentResource):
         trigger = replacement_trigger(spec.name, "workloads", after, self)
         made: list[KubernetesObject] = []
         watches: list[KubernetesObject] = []
-        for turn, manifests in workloads.turns(spec, environment, title).items():
+        for stage, manifests in workloads.rollout_stages(spec, environment, title).items():
             begin = rollout_job.begins_after(is_upgrade, watches[-1:])
-            of_turn = [
+            of_stage = [
                 self._objects.make(
-                    component, manifest, depends_on=after, turn=begin, trigger=trigger
+                    component, manifest, depends_on=after, wait_for=begin, trigger=trigger
                 )
                 for component, manifest in manifests.items()
             ]
-            watches.append(self._watch(turn, [*manifests.values()], of_turn, environment))
-            made += of_turn
+            watches.append(self._watch(stage, [*manifests.values()], of_stage, environment))
+            made += of_stage
         for component, scaler in autoscaling.autoscalers(spec, environment.secrets).items():
             self._objects.make(component, scaler)
         return made + watches
 
     def _watch(
         self,
-        turn: str,
+        stage: str,
         manifests: list[Manifest],
         workloads: list[KubernetesObject],
         environment: AirflowEnvironment,
     ) -> KubernetesObject:
         """Make the Job that ends when `workloads`, which were made of `manifests`, are ready."""
         return self._objects.make(
-            f"{ROLLOUT}-{turn}",
+            f"{ROLLOUT}-{stage}",
             rollout_job.rollout_job(self._spec, environment, manifests),
             depends_on=[*workloads, *self._rollout_role],
         )

@@ -94,7 +94,7 @@ class Phases:
         for phase, seconds in self.seconds().items():
             spans = self._spans[phase]
             first = min(start for start, _, _ in spans)
-            # Pulumi does not wait for workloads: the end of a Job is the time at which a turn was ready.
+            # Pulumi does not wait for workloads: the end of a Job is the time at which a stage was ready.
             jobs = [(end, name) for _, end, name in spans if _ROLLOUT in name]
             # What their names begin with: `analytics-rollout-`.
             prefix = commonprefix([name for _, name in jobs]).rfind("-") + 1  # noqa: RUF071 no paths

@@ -15,7 +15,7 @@ from astro_pulumi.naming import object_name
 
 
 def replacement_trigger(
-    deployment: str, stage: str, after: Sequence[pulumi.Resource], parent: pulumi.Resource
+    deployment: str, group: str, after: Sequence[pulumi.Resource], parent: pulumi.Resource
 ) -> pulumi.Output[str]:
     """Create the value that replaces the objects that depend on `after` only.
 
@@ -23,8 +23,8 @@ def replacement_trigger(
     dependencies below (`ScheduleDeletes` in its step generator). The first string is as deep as the objects.
     The second depends on it and is deleted before them.
     """
-    level = _random_string(object_name(deployment, f"{stage}-level"), after, parent)
-    trigger = _random_string(object_name(deployment, f"{stage}-trigger"), [level], parent)
+    level = _random_string(object_name(deployment, f"{group}-level"), after, parent)
+    trigger = _random_string(object_name(deployment, f"{group}-trigger"), [level], parent)
 
     async def value() -> Any:
         known = await trigger.result.future()

@@ -119,7 +119,7 @@ class Objects:
         retain_on_delete: bool | None = None,
         ignore_changes: list[str] | None = None,
         hooks: pulumi.ResourceHookBinding | None = None,
-        turn: pulumi.Output[None] | None = None,
+        wait_for: pulumi.Output[None] | None = None,
         owned: bool = True,
         trigger: pulumi.Output[str] | None = None,
         replaced_with: pulumi.Output[str] | None = None,
@@ -133,14 +133,14 @@ class Objects:
             retain_on_delete: As in Pulumi's resource options.
             ignore_changes: As in Pulumi's resource options.
             hooks: As in Pulumi's resource options.
-            turn: Output to wait for in this deploy.
+            wait_for: Output to wait for in this deploy.
             owned: Whether Kubernetes deletes the object with the Deployment's owner.
             trigger: Replacement trigger of objects that are deleted before most others.
             replaced_with: Value whose change replaces the object.
         """
         namespace = self._namespace
-        if turn is not None:
-            namespace = pulumi.Output.all(namespace, turn).apply(lambda known: str(known[0]))
+        if wait_for is not None:
+            namespace = pulumi.Output.all(namespace, wait_for).apply(lambda known: str(known[0]))
         metadata = {**manifest["metadata"], "namespace": namespace}
         if owned and self._owners:
             metadata["ownerReferences"] = self._owners

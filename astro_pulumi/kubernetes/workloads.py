@@ -43,7 +43,7 @@ _GROOMER: Final = Resources(
 )
 
 
-def turns(
+def rollout_stages(
     spec: DeploymentSpec, environment: AirflowEnvironment, title: Any
 ) -> dict[str, dict[str, Manifest]]:
     """Build every workload by its component, in the order in which an upgrade of Airflow needs them."""

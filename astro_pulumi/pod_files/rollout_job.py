@@ -42,7 +42,7 @@ class NotReadyError(Exception):
 
 @dataclass
 class Watch:
-    """The watch of the workloads of one turn of a roll-out."""
+    """The watch of the workloads of one stage of a roll-out."""
 
     cluster: Cluster
     deployment: str

@@ -1,4 +1,4 @@
-"""The Jobs that watch a roll-out: one for each turn, which ends when the workloads of the turn are ready.
+"""The Jobs that watch a roll-out: one for each stage, which ends when the workloads of the stage are ready.
 
 Pulumi itself does not await the workloads (see `NOT_AWAITED`). A failed Job carries the reason into the
 diagnostics of `pulumi up`: the image that cannot be pulled, the last log lines of what crashes.
@@ -40,7 +40,7 @@ _RULES: Final[list[Manifest]] = [
     {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]},
     {"apiGroups": [""], "resources": ["events"], "verbs": ["list"]},
 ]
-# Groups of generated secrets, which no deploy changes. They are filtered in every turn.
+# Groups of generated secrets, which no deploy changes. They are filtered in every stage.
 _GENERATED: Final = ("jwt", "api", "admin")
 
 

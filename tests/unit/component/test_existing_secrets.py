@@ -224,7 +224,7 @@ def test_pgbouncer_writes_its_list_of_users(
 
 
 @pytest.mark.parametrize(
-    ("turn", "read"),
+    ("stage", "read"),
     [
         ("webserver", {("db-login", "pass"), ("fernet", "keys"), ("words", "open")}),
         ("workers", {("redis-login", "pass"), ("connections", "one"), ("words", "open")}),
@@ -232,9 +232,9 @@ def test_pgbouncer_writes_its_list_of_users(
     ],
 )
 def test_the_watch_of_the_rollout_knows_what_must_not_be_in_a_message(
-    program: Program, turn: str, read: set[tuple[str, str]]
+    program: Program, stage: str, read: set[tuple[str, str]]
 ) -> None:
-    job = program.get(f"analytics-rollout-{turn}", "Job")
+    job = program.get(f"analytics-rollout-{stage}", "Job")
     sources = [
         source["secret"]
         for volume in job.pod["volumes"]
@@ -244,7 +244,7 @@ def test_the_watch_of_the_rollout_knows_what_must_not_be_in_a_message(
     assert read <= keys
     assert all(source["optional"] for source in sources), "what is missing is for this Job to say"
     whole = {source["name"] for source in sources if "items" not in source}
-    assert ("tokens" in whole) is (turn != "pgbouncer")
+    assert ("tokens" in whole) is (stage != "pgbouncer")
     # The filter leaves out users by this name: it would take `airflow` out of every line.
     paths = {item["path"]: item["key"] for s in sources for item in s.get("items", [])}
     items = [item for source in sources for item in source.get("items", [])]

@@ -16,11 +16,11 @@ from tests.specs import IMAGE, arguments, everything
 from tests.unit.component.test_rolls import POOL, QUEUES
 from tests.unit.release.pod_file import load
 
-TURNS = ("webserver", "processes", "workers")
+STAGES = ("webserver", "processes", "workers")
 
 
-def watch(program: Program, turn: str) -> Resource:
-    return program.get(f"analytics-rollout-{turn}", "Job")
+def watch(program: Program, stage: str) -> Resource:
+    return program.get(f"analytics-rollout-{stage}", "Job")
 
 
 def fingerprint(job: Resource) -> Any:
@@ -37,7 +37,7 @@ def program() -> Program:
 
 
 @pytest.mark.parametrize(
-    ("turn", "names"),
+    ("stage", "names"),
     [
         ("pgbouncer", ["pgbouncer"]),
         ("webserver", ["webserver"]),
@@ -45,8 +45,8 @@ def program() -> Program:
         ("workers", ["worker-default", "worker-heavy"]),
     ],
 )
-def test_each_turn_watches_its_workloads(program: Program, turn: str, names: list[str]) -> None:
-    watched = json.loads(environment(watch(program, turn))["ASTRO_WORKLOADS"])
+def test_each_stage_watches_its_workloads(program: Program, stage: str, names: list[str]) -> None:
+    watched = json.loads(environment(watch(program, stage))["ASTRO_WORKLOADS"])
     assert watched == [f"analytics-{name}" for name in names]
     for name in watched:
         workload = program.get(name, "Deployment")
@@ -97,32 +97,32 @@ def test_it_may_read_what_it_judges_by_and_nothing_else(program: Program) -> Non
     assert watch(program, "webserver").pod["serviceAccountName"] == "analytics-rollout"
 
 
-def mounted(program: Program, turn: str) -> set[str]:
+def mounted(program: Program, stage: str) -> set[str]:
     sources = [
         source["secret"]
-        for volume in watch(program, turn).pod["volumes"]
+        for volume in watch(program, stage).pod["volumes"]
         for source in volume.get("projected", {}).get("sources", [])
     ]
     assert all(source["optional"] for source in sources), "what is missing is to be said"
     return {source["name"] for source in sources}
 
 
-@pytest.mark.parametrize("turn", ["pgbouncer", *TURNS])
-def test_it_knows_every_secret_that_its_workloads_read(program: Program, turn: str) -> None:
-    job = watch(program, turn)
+@pytest.mark.parametrize("stage", ["pgbouncer", *STAGES])
+def test_it_knows_every_secret_that_its_workloads_read(program: Program, stage: str) -> None:
+    job = watch(program, stage)
     read = set()
     for name in json.loads(environment(job)["ASTRO_WORKLOADS"]):
         text = json.dumps(program.get(name, "Deployment").inputs)
         read |= {s.object_name for s in program.kinds("Secret") if s.object_name in text}
     assert read
-    assert read <= mounted(program, turn)
-    assert {"analytics-jwt-abc123", "analytics-admin-abc123"} <= mounted(program, turn)
+    assert read <= mounted(program, stage)
+    assert {"analytics-jwt-abc123", "analytics-admin-abc123"} <= mounted(program, stage)
     mounts = {m["name"]: m for m in job.container["volumeMounts"]}
     for volume in job.pod["volumes"]:
         if "projected" in volume:
             assert mounts[volume["name"]]["mountPath"].startswith("/run/secrets/rollout/")
             assert mounts[volume["name"]]["readOnly"] is True
-    assert "analytics-registry-abc123" not in mounted(program, turn), "a login restarts nothing"
+    assert "analytics-registry-abc123" not in mounted(program, stage), "a login restarts nothing"
 
 
 def fingerprints(given: dict[str, Any]) -> dict[str, Any]:
@@ -167,7 +167,7 @@ def test_the_job_is_another_one_exactly_when_an_input_of_its_workloads_is(
     before: dict[str, Any], after: dict[str, Any], expected: set[str]
 ) -> None:
     old, new = fingerprints(before), fingerprints(after)
-    assert {turn for turn in new if old[turn] != new[turn]} == expected
+    assert {stage for stage in new if old[stage] != new[stage]} == expected
 
 
 @pytest.mark.parametrize(
@@ -186,8 +186,8 @@ def test_the_job_is_another_one_exactly_when_an_input_of_its_workloads_is(
 )
 def test_nothing_else_makes_another_job(before: dict[str, Any], after: dict[str, Any]) -> None:
     old, new = (deploy(arguments(**given)) for given in (before, after))
-    for turn in TURNS:
-        assert watch(old, turn).inputs == watch(new, turn).inputs
+    for stage in STAGES:
+        assert watch(old, stage).inputs == watch(new, stage).inputs
 
 
 def hashed(manifests: list[dict[str, Any]]) -> Any:

@@ -25,7 +25,7 @@ ARGUMENTS: DeploymentArgs = {
 WEBSERVER = {"webserver"}
 PROCESSES = {"scheduler", "triggerer", "dag-processor"}
 WORKERS = {"worker-default", "worker-heavy"}
-TURNS = {"webserver": WEBSERVER, "processes": PROCESSES, "workers": WORKERS}
+STAGES = {"webserver": WEBSERVER, "processes": PROCESSES, "workers": WORKERS}
 
 
 def known(changed: bool | None) -> dict[str, Mapping[str, Any]]:
@@ -39,9 +39,9 @@ def deployed(changed: bool | None, preview: bool = False) -> Program:
 
 
 def waits_for(program: Program, component: str) -> set[str]:
-    """The turns whose watch a workload waits for, and other workloads."""
+    """The stages whose watch a workload waits for, and other workloads."""
     dependencies = program.get(f"analytics-{component}", "Deployment").dependencies
-    watches = {f"analytics-rollout-{turn}" for turn in TURNS}
+    watches = {f"analytics-rollout-{stage}" for stage in STAGES}
     workloads = {f"analytics-{one}" for one in WEBSERVER | PROCESSES | WORKERS}
     return {
         name.removeprefix("analytics-").removeprefix("rollout-")
@@ -49,7 +49,7 @@ def waits_for(program: Program, component: str) -> set[str]:
     }
 
 
-def test_to_another_airflow_each_turn_waits_for_the_watch_of_the_one_before() -> None:
+def test_to_another_airflow_each_stage_waits_for_the_watch_of_the_one_before() -> None:
     program = deployed(changed=True)
     assert waits_for(program, "webserver") == set()
     for component in PROCESSES:
@@ -104,14 +104,14 @@ def test_no_process_of_another_airflow_begins_before_the_webserver_is_ready(
 def test_with_the_same_airflow_workloads_wait_for_no_watch(monkeypatch: pytest.MonkeyPatch) -> None:
     with slow_watches(monkeypatch) as order:
         deployed(changed=False)
-    first_watch = min(order.index(f"rollout-{turn}") for turn in TURNS)
+    first_watch = min(order.index(f"rollout-{stage}") for stage in STAGES)
     assert all(order.index(one) < first_watch for one in WEBSERVER | PROCESSES | WORKERS)
 
 
 def test_each_watch_is_made_after_its_workloads_and_its_rights() -> None:
     program = deployed(changed=None)
-    for turn, components in TURNS.items():
-        watch = program.get(f"analytics-rollout-{turn}", "Job")
+    for stage, components in STAGES.items():
+        watch = program.get(f"analytics-rollout-{stage}", "Job")
         assert {f"analytics-{one}" for one in components} <= watch.dependencies
         for kind in ("serviceaccount", "role", "rolebinding"):
             assert f"analytics-rollout-{kind}" in watch.dependencies
@@ -119,7 +119,7 @@ def test_each_watch_is_made_after_its_workloads_and_its_rights() -> None:
 
 def test_the_release_is_recorded_after_every_watch() -> None:
     record = deployed(changed=None).get("analytics-release")
-    assert {f"analytics-rollout-{turn}" for turn in TURNS} <= record.dependencies
+    assert {f"analytics-rollout-{stage}" for stage in STAGES} <= record.dependencies
 
 
 def test_the_order_changes_nothing_that_is_declared() -> None:
