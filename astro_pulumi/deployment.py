@@ -100,7 +100,7 @@ class Deployment(pulumi.ComponentResource):
         if not rollback:
             self.namespace = self._find_or_make_namespace(name, spec.namespace)
         self._objects = Objects(name, self.namespace, self)
-        pull_secret = self._find_or_make_pull_secret()
+        pull_secret = service_accounts.find_or_make_pull_secret(spec.registry, self._objects)
         for component, policy in network_policies(spec).items():
             self._objects.make(component, policy)
         checked = check_database_change(spec, flags.database_change, self)
@@ -177,20 +177,6 @@ class Deployment(pulumi.ComponentResource):
         self, name: str, given: pulumi.Input[str] | None
     ) -> pulumi.Output[str]:
         return make_namespace(name, self) if given is None else pulumi.Output.from_input(given)
-
-    def _find_or_make_pull_secret(self) -> pulumi.Output[str] | None:
-        registry = self._spec.registry
-        if registry is None:
-            return None
-        if registry.pull_secret is not None:
-            return pulumi.Output.from_input(registry.pull_secret)
-        if registry.username is None:
-            return None
-        return self._objects.make_secret(
-            "registry",
-            {".dockerconfigjson": service_accounts.docker_config(registry)},
-            type="kubernetes.io/dockerconfigjson",
-        )
 
     def _pool_connections(
         self,

@@ -13,6 +13,7 @@ import pulumi
 
 from astro_pulumi.deployment_spec import DeploymentSpec, Registry
 from astro_pulumi.kubernetes.labels import Manifest, labels
+from astro_pulumi.kubernetes.pulumi_resources import Objects
 from astro_pulumi.naming import object_name
 
 AIRFLOW: Final = "airflow"
@@ -50,7 +51,21 @@ def service_account(
     }
 
 
-def docker_config(registry: Registry) -> pulumi.Output[str]:
+def find_or_make_pull_secret(
+    registry: Registry | None, objects: Objects
+) -> pulumi.Output[str] | None:
+    """Return the name of the Secret with the login to the registry; None if it needs no login."""
+    if registry is None:
+        return None
+    if registry.pull_secret is not None:
+        return pulumi.Output.from_input(registry.pull_secret)
+    if registry.username is None:
+        return None
+    content = {".dockerconfigjson": _docker_config(registry)}
+    return objects.make_secret("registry", content, type="kubernetes.io/dockerconfigjson")
+
+
+def _docker_config(registry: Registry) -> pulumi.Output[str]:
     """Return the login to `registry` as the content of a pull secret."""
 
     def config(known: list[Any]) -> str:
