@@ -39,7 +39,7 @@ from astro_pulumi.kubernetes.services_and_ingress import (
 )
 from astro_pulumi.naming import PGBOUNCER, PYTEST, RELEASE_JOB, ROLLOUT, STATSD
 from astro_pulumi.project.tests_archive import missing_tests
-from astro_pulumi.project_image import deployed_image
+from astro_pulumi.project_image import deployed_images
 from astro_pulumi.pulumi_inputs import computed
 from astro_pulumi.pulumi_version import require_pulumi
 from astro_pulumi.release import (
@@ -73,7 +73,8 @@ class Deployment(pulumi.ComponentResource):
     """Namespace of the Deployment."""
 
     image: pulumi.Output[str]
-    """Reference by digest of the image that every Airflow process runs."""
+    """Reference by digest of the release's image. Every Airflow process runs it; with `dag_deploys`, it runs
+    the image that this one adds the DAGs to."""
 
     airflow_version: pulumi.Output[str]
     """Airflow's version: `3.1` or `2.10.4`."""
@@ -95,7 +96,8 @@ class Deployment(pulumi.ComponentResource):
         args, rollback = self._read_arguments(name, args)
         spec, flags = self._spec, self._flags
 
-        self.image = deployed_image(spec, self)
+        restored_pods = rollback.release.pods_image if rollback else None
+        self._images = deployed_images(spec, restored_pods, self)
         generated = generate_secrets(spec, self)
         if not rollback:
             self.namespace = self._find_or_make_namespace(name, spec.namespace)
@@ -106,7 +108,7 @@ class Deployment(pulumi.ComponentResource):
         checked = check_database_change(spec, flags.database_change, self)
         urls = service_urls(spec, generated, self.namespace, checked)
         environment = make_environment(
-            spec, self._objects, self.image, generated, urls, pull_secret
+            spec, self._objects, self._images, generated, urls, pull_secret
         )
         account = self._objects.make(
             "services", service_accounts.services_account(spec, pull_secret)
@@ -129,7 +131,7 @@ class Deployment(pulumi.ComponentResource):
         findings = migrated.metadata.apply(release_records.read_findings)
         self._show_warnings(findings)
         origin = self._keep_origin(findings, rollback)
-        title = release_records.title(name, origin, findings)
+        title = name if spec.dag_deploys else release_records.title(name, origin, findings)
         self.webserver_url = self._expose_webserver()
         rolled_out = self._roll_out(environment, title, findings, [migrated, *broker, *pool])
         record = self._record_release(recorded, rollback, origin, findings, rolled_out)
@@ -150,7 +152,9 @@ class Deployment(pulumi.ComponentResource):
             if rollback:
                 args = cast(DeploymentArgs, rollback.arguments(args))
             without_dags = flags.skip_dag_parse is not None
-            spec = self._spec = specify(name, args, may_lack_dags=without_dags)
+            spec = self._spec = specify(
+                name, args, may_lack_dags=without_dags, restores=rollback is not None
+            )
             if rollback:
                 rollbacks.require_image(rollback, spec.registry)
             self._tests = None
@@ -291,7 +295,7 @@ class Deployment(pulumi.ComponentResource):
             "release",
             release_records.release_record(
                 spec.name,
-                image=self.image,
+                images=self._images,
                 airflow_version=str(spec.airflow_version),
                 project_hash=project_hash(spec, rollback),
                 project=project,
@@ -306,13 +310,13 @@ class Deployment(pulumi.ComponentResource):
         self._objects.make(
             "current-release",
             release_records.current_release(
-                spec.name, origin=origin, image=self.image, findings=findings
+                spec.name, origin=origin, image=self._images.full, findings=findings
             ),
             depends_on=[record],
         )
         self._objects.make(
             change_report.COMPONENT,
-            change_report.content_record(spec, project, findings),
+            change_report.content_record(spec, project, findings, self._workloads),
             depends_on=[record],
             hooks=change_report.report_hook(spec.name, self),
         )
@@ -321,7 +325,7 @@ class Deployment(pulumi.ComponentResource):
     def _roll_out(
         self,
         environment: AirflowEnvironment,
-        title: pulumi.Output[str],
+        title: pulumi.Input[str],
         findings: pulumi.Output[Mapping[str, Any]],
         after: list[KubernetesObject],
     ) -> list[KubernetesObject]:
@@ -336,6 +340,7 @@ class Deployment(pulumi.ComponentResource):
             self._objects.make(component, budget)
         is_upgrade = findings.apply(lambda found: bool(found.get("airflowChanged")))
         trigger = replacement_trigger(spec.name, "workloads", after, self)
+        self._workloads: list[Manifest] = []
         made: list[KubernetesObject] = []
         watches: list[KubernetesObject] = []
         for stage, manifests in workloads.rollout_stages(spec, environment, title).items():
@@ -348,6 +353,7 @@ class Deployment(pulumi.ComponentResource):
             ]
             watches.append(self._watch(stage, [*manifests.values()], of_stage, environment))
             made += of_stage
+            self._workloads += manifests.values()
         for component, scaler in autoscaling.autoscalers(spec, environment.secrets).items():
             self._objects.make(component, scaler)
         return made + watches
@@ -374,6 +380,7 @@ class Deployment(pulumi.ComponentResource):
         self, record: KubernetesObject, generated: dict[str, pulumi.Output[str]]
     ) -> None:
         spec = self._spec
+        self.image = self._images.full
         self.airflow_version = pulumi.Output.from_input(str(spec.airflow_version))
         self.release = record.object_name
         self.admin_username = pulumi.Output.from_input(ADMIN if spec.has_admin else None)

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import pulumi
 
-from astro_pulumi.airflow.mounted_pod_files import ROLLOUT_FILES, FileSet
+from astro_pulumi.airflow.mounted_pod_files import DAG_FILES, ROLLOUT_FILES, FileSet
 from astro_pulumi.airflow.version import AirflowVersion
 from astro_pulumi.airflow.version_differences import AirflowFacts, Process
 from astro_pulumi.project import Project
@@ -295,6 +295,14 @@ class ImageSource:
 
 
 @dataclass(frozen=True, slots=True)
+class DeployedImages:
+    """References by digest of a release's images. Without DAG deploys both are the same."""
+
+    full: pulumi.Output[str]  # everything, the DAGs included: it names the release
+    pods: pulumi.Output[str]  # what pods run
+
+
+@dataclass(frozen=True, slots=True)
 class DeploymentSpec:
     """One Airflow environment."""
 
@@ -315,6 +323,7 @@ class DeploymentSpec:
     variables: dict[str, pulumi.Input[str]]
     variables_from: dict[str, ValueFrom]
     fernet_key: pulumi.Input[str] | ValueFrom | None  # None: generated
+    dag_deploys: bool  # DAGs are deployed on their own, and pods' image is without them
     database: EmbeddedService | ExternalDatabase
     pgbouncer: PgBouncer | None
     backup_before_downgrade: bool  # only of an embedded database
@@ -353,7 +362,8 @@ class DeploymentSpec:
     def file_sets(self) -> tuple[FileSet, ...]:
         """The sets of our files that pods with Airflow's image mount, each once."""
         processes = (*self.processes, self.facts.worker, self.facts.release_job)
-        return tuple(dict.fromkeys((*(one.files for one in processes), ROLLOUT_FILES)))
+        dags = (DAG_FILES,) if self.dag_deploys else ()
+        return tuple(dict.fromkeys((*(one.files for one in processes), ROLLOUT_FILES, *dags)))
 
     @property
     def parser_resources(self) -> Resources:

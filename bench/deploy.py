@@ -1,10 +1,13 @@
 """Measure deploys of the quickstart on the local platform: the first, changed code, and no changes.
 
+With `--dag-deploys`, changed code is measured twice: as a DAG deploy, and with a change in `include/` as an
+image deploy.
+
 Measures wall-clock seconds of each phase from Pulumi's events, and CPU seconds from cgroups. CPU seconds are
 nearly independent of other load on the machine, unlike wall-clock time. Needs the platform (`python -m local
 up`), and deploys and removes a stack of its own.
 
-    python -m bench.deploy [--repeat N]
+    python -m bench.deploy [--repeat N] [--dag-deploys]
 
 Prints a table on standard error and JSON on standard output. `--repeat` is the number of measurements of
 changed code and of no changes.
@@ -35,6 +38,7 @@ from tests.cluster.kube import Kube
 TICKS = os.sysconf("SC_CLK_TCK")
 PHASES = {
     "quickstart-image": "image",
+    "quickstart-dags-image": "image with DAGs",
     "quickstart-postgresql": "postgresql",
     "quickstart-redis": "redis",
     "quickstart-release-job": "release Job",
@@ -162,7 +166,7 @@ def measure(what: str, stack: Stack, kube: Kube, daemons: Daemons) -> Measured:
     )
 
 
-def run(repeat: int) -> list[Measured]:
+def run(repeat: int, dag_deploys: bool) -> list[Measured]:
     """Run all measurements, on a stack that is removed at the end."""
     platform, daemons = Platform.load(), Daemons(Paths.from_environment())
     kube = Kube(str(platform.kubeconfig), platform.context)
@@ -176,19 +180,26 @@ def run(repeat: int) -> list[Measured]:
                 **platform_settings(platform),
                 "quickstart:repository": f"{platform.registry}/quickstart-bench",
                 "quickstart:nodePort": free_node_port(kube),
+                "quickstart:dagDeploys": dag_deploys,
             }
         )
-        dag = directory / "examples" / "quickstart" / "project" / "dags" / "low_stock.py"
+        stack.create()
+        project = directory / "examples" / "quickstart" / "project"
 
         def change(number: int) -> None:
+            dag = project / "dags" / "low_stock.py"
             dag.write_text(f"{dag.read_text()}\n# change {time.time()} {number}\n")
+
+        def change_include(number: int) -> None:
+            (project / "include" / "bench.py").write_text(f"# change {time.time()} {number}\n")
 
         def nothing(number: int) -> None:
             del number
 
         plans: list[tuple[str, Callable[[int], None], int]] = [
             ("first deploy", change, 1),  # content of its own: the image is never there already
-            ("code-only deploy", change, repeat),
+            ("DAG deploy" if dag_deploys else "code-only deploy", change, repeat),
+            *([("image deploy", change_include, repeat)] if dag_deploys else []),
             ("nothing to do", nothing, repeat),
         ]
         results = []
@@ -238,9 +249,10 @@ def main() -> None:
     """Run the measurements, and print a table and JSON."""
     parser = argparse.ArgumentParser(prog="python -m bench.deploy")
     parser.add_argument("--repeat", type=int, default=1)
+    parser.add_argument("--dag-deploys", action="store_true")
     given = parser.parse_args()
     load = os.getloadavg()[0]
-    results = run(given.repeat)
+    results = run(given.repeat, given.dag_deploys)
     Console(stderr=True).print(table(results))
     print(
         json.dumps(

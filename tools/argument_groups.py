@@ -21,7 +21,7 @@ GROUPS: Final = (
         "An Astro project, which is built into an image and pushed, or an image that was built elsewhere.",
         (
             *("project", "image", "registry", "platform", "build_secrets"),
-            *("airflow_version", "namespace"),
+            *("dag_deploys", "airflow_version", "namespace"),
         ),
         """\
 project="./project",

@@ -85,6 +85,10 @@ _REFUSED: Final = {
     **dict.fromkeys(
         (
             astro_shared_names.ADMIN_USERNAME,
+            astro_shared_names.DAG_BUNDLE,
+            astro_shared_names.DAGS_KEY,
+            astro_shared_names.DAGS_SOURCE,
+            astro_shared_names.IMAGE_HOME,
             *(
                 login_variable(service, part)
                 for service in ("BROKER", "DATABASE")
@@ -170,6 +174,7 @@ def settings(spec: DeploymentSpec) -> dict[str, pulumi.Input[str]]:
         **_switched(facts.exposure.https_settings, exposure.over_https),
         **(_remote_logging(spec.remote_logging) if spec.remote_logging else {}),
         **_metrics(spec.name, spec.metrics),
+        **(facts.dag_deploy_settings if spec.dag_deploys else {}),
         **_users(spec)[0],
     }
 
@@ -210,6 +215,8 @@ def process_settings(
     """
     given = {*spec.environment, *spec.secret_environment}
     found = _filled(spec, process.settings_of(spec.airflow_version))
+    if spec.dag_deploys:
+        found |= process.dag_deploy_settings
     if process.component == WEBSERVER and title is not None:
         found[spec.facts.exposure.instance_name] = title
     return {name: value for name, value in found.items() if name not in given}

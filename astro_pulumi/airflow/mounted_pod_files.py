@@ -12,6 +12,10 @@ FILES: Final = "/opt/astro-pulumi"
 WEBSERVER_CONFIG: Final = "webserver_config.py"
 
 
+# Mount path of the files of DAG deploys, which Airflow imports.
+DAG_FILES_PATH: Final = "/opt/astro-pulumi-dags"
+
+
 @dataclass(frozen=True, slots=True)
 class FileSet:
     """Files of `pod_files/` that one ConfigMap holds."""
@@ -26,7 +30,15 @@ class FileSet:
 
 PROCESS_FILES: Final = FileSet(
     "files",
-    frozenset({"airflow.cfg", "airflow_start.py", "astro_urls_with_login.py", "log_groomer.py"}),
+    frozenset(
+        {
+            "airflow.cfg",
+            "airflow_start.py",
+            "astro_shared_names.py",
+            "astro_urls_with_login.py",
+            "log_groomer.py",
+        }
+    ),
 )
 HEARTBEAT_PROBE_FILES: Final = replace(PROCESS_FILES, name="files-job-probe").with_files(
     "heartbeat_probe.py", "astro_probe_retry.py"
@@ -42,6 +54,9 @@ RELEASE_JOB_FILES: Final = FileSet(
             "astro_admin_user.py",
             "astro_child_jobs.py",
             "astro_dag_check.py",
+            "astro_dag_release.py",
+            "astro_dag_store.py",
+            "astro_dags.py",
             "astro_database_backup.py",
             "astro_database_check.py",
             "astro_database_connection.py",
@@ -59,6 +74,29 @@ RELEASE_JOB_FILES: Final = FileSet(
         }
     ),
 )
+# What pods mount with DAG deploys, beside the files of their process. Importlib finds the entry point of the
+# plugin in the folder of a distribution.
+DAG_FILES: Final = FileSet(
+    "files-dags",
+    frozenset(
+        {
+            "astro_dag_bundle.py",
+            "astro_dag_server.py",
+            "astro_dag_store.py",
+            "astro_dags.py",
+            "astro_shared_names.py",
+            "astro_urls_with_login.py",
+            "dag_pack.py",
+            "dag_plugin.entry_points",
+            "dag_plugin.metadata",
+            "dag_status.py",
+        }
+    ),
+)
+DAG_FILE_PATHS: Final = {
+    "dag_plugin.entry_points": "astro_pulumi_dags-1.dist-info/entry_points.txt",
+    "dag_plugin.metadata": "astro_pulumi_dags-1.dist-info/METADATA",
+}
 PYTEST_FILES: Final = FileSet(
     "files-pytest", frozenset({"airflow.cfg", "astro_termination_message.py", "pytest_job.py"})
 )

@@ -6,6 +6,7 @@ No other module decides by Airflow version.
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from astro_pulumi.airflow import dag_deploys
 from astro_pulumi.airflow.mounted_pod_files import (
     FILES,
     HEARTBEAT_PROBE_FILES,
@@ -65,6 +66,9 @@ class Process:
     database_pools: int = 1
     # Connections of each task that runs, which are not of a pool.
     connections_of_task: int = 0
+    follows_dags: bool = False  # with DAG deploys, it asks for the newest version of the DAGs
+    # Further settings with DAG deploys.
+    dag_deploy_settings: dict[str, str] = field(default_factory=dict)
     # Settings of versions before the given one.
     settings_before: tuple[tuple[AirflowVersion, dict[str, str]], ...] = ()
 
@@ -111,6 +115,8 @@ class AirflowFacts:
     default_queue_aliases: tuple[str, ...]
     # Minor version -> oldest supported PostgreSQL, from Airflow's README. Without entry: as the one before.
     oldest_postgresql: dict[int, int]
+    # Settings of every process with DAG deploys; empty without versions of DAGs.
+    dag_deploy_settings: dict[str, str]
     # Distributions that every image needs, with their purposes. Of names separated by "|", one is enough.
     packages: dict[str, str]
 
@@ -279,6 +285,7 @@ _AIRFLOW_2: Final = AirflowFacts(
     results_in_database=True,
     default_queue_aliases=("default", "celery"),
     oldest_postgresql={7: 11, 8: 12},
+    dag_deploy_settings={},
     packages=_PACKAGES_OF_EVERY_VERSION,
 )
 
@@ -315,10 +322,14 @@ _AIRFLOW_3: Final = AirflowFacts(
             ports={"health": 8974},
         ),
         _TRIGGERER,
-        _DAG_PROCESSOR,
+        replace(
+            _DAG_PROCESSOR,
+            follows_dags=True,
+            dag_deploy_settings=dag_deploys.DAG_PROCESSOR_SETTINGS,
+        ),
     ),
     # Without "metadata": an Airflow 3 task talks to the api-server, never to the database.
-    worker=replace(_WORKER, calls_webserver=True),
+    worker=replace(_WORKER, calls_webserver=True, follows_dags=True),
     settings={
         **_SETTINGS_OF_EVERY_VERSION,
         "AIRFLOW__API__PORT": str(WEBSERVER_PORT),
@@ -375,6 +386,7 @@ _AIRFLOW_3: Final = AirflowFacts(
     results_in_database=False,
     default_queue_aliases=("default",),
     oldest_postgresql={0: 13, 2: 14},
+    dag_deploy_settings=dag_deploys.SETTINGS,
     packages={**_PACKAGES_OF_EVERY_VERSION, "asyncpg": "the api-server"},
 )
 

@@ -45,6 +45,7 @@ DEFAULTS: Final[Mapping[str, Mapping[str, Default]]] = {
     },
     "DeploymentArgs": {
         "platform": Default("linux/amd64"),
+        "dag_deploys": Default(False),
         "termination_grace_period_seconds": Default(600),
         "fixed_user_ids": Default(True),
         "log_retention_days": Default(15),

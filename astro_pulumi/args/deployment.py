@@ -47,6 +47,9 @@ class DeploymentArgs(TypedDict):
     """Variables for the installation of `requirements.txt`, such as the password of a private package index:
     pip replaces `${NAME}` in that file, and reads its own, such as `PIP_EXTRA_INDEX_URL`. They are in
     neither the image nor its history. The base image must be one without `ONBUILD`. Kept secret."""
+    dag_deploys: NotRequired[bool]
+    """Whether a deploy that changes only `dags/` restarts no process: DAGs are deployed on their own, and
+    each DAG run keeps the code that it began with. Needs Airflow 3 and `project`. Default: false."""
     namespace: NotRequired[pulumi.Input[str]]
     """An existing namespace. Default: one is made, named after the Deployment with a random suffix."""
     airflow_version: NotRequired[str]

@@ -13,6 +13,7 @@ _MERGED: Final = "is merged into the pod template by its keys; the values in it 
 NO_OUTPUT_ALLOWED: Final[Mapping[str, str]] = {
     "project": "is read when the program runs: its content decides the image and what is previewed",
     "platform": "is in the hash of the image's content",
+    "dag_deploys": _OBJECTS + ": a second image, and the files of the DAG bundle",
     "airflow_version": "decides which processes there are, and their settings",
     "rollback_to": "decides which release's arguments are taken",
     "worker_queues[].name": "names objects",

@@ -156,7 +156,7 @@ def _deployed(stack: str) -> list[Deployed]:
 def _show_live(stack: str, phases: "Phases", json: bool) -> None:
     """Print URL, release, DAGs and draining workers."""
     from astro_pulumi.cli.open import webserver_url
-    from astro_pulumi.cli.status import read, when
+    from astro_pulumi.cli.status import dag_lines, read, when
 
     for one in _deployed(stack):
         release = one.release()
@@ -169,6 +169,8 @@ def _show_live(stack: str, phases: "Phases", json: bool) -> None:
                 "url": url,
                 "release": one.current,
                 "dags": dags,
+                "deploy": release.deploy if release else None,
+                "dag_version": release.dag_version if release else None,
                 "draining": [pod.pod for pod in status.draining],
                 "phases": phases.seconds(),
             }
@@ -181,6 +183,8 @@ def _show_live(stack: str, phases: "Phases", json: bool) -> None:
             typer.echo(f"  {line}")
         if dags:
             typer.echo(f"  {len(dags)} DAGs: {', '.join(dags)}")
+        for line in dag_lines(status):
+            typer.echo(f"  {line}")
         workers = [pod for pod in status.draining if pod.component == "worker"]
         if workers:
             typer.echo(

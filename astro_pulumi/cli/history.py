@@ -38,7 +38,13 @@ def as_json(release: "Release") -> dict[str, Any]:
 
 def show(releases: "list[Release]", current: int) -> None:
     """Print the table of releases."""
-    shown = table("Release", "Deployed", "Airflow", "Image", "Commit", "By", "What")
+    # Only with DAG deploys: `dags` or `image`.
+    kinds = any(release.deploy for release in releases)
+    shown = table(
+        *("Release", "Deployed", "Airflow", "Image"),
+        *(("Deploy", "DAGs") if kinds else ()),
+        *("Commit", "By", "What"),
+    )
     for column in shown.columns[:-2]:
         column.no_wrap = True
     now = datetime.now(UTC)
@@ -49,6 +55,7 @@ def show(releases: "list[Release]", current: int) -> None:
             age(release.created, now),
             release.airflow_version,
             release.digest.removeprefix("sha256:")[:12],
+            *((release.deploy or "", release.dag_version or "") if kinds else ()),
             commit(release),
             by(release),
             what(release),

@@ -2,13 +2,14 @@
 
 import json as json_format
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import typer
 
+from astro_pulumi.airflow.mounted_pod_files import DAG_FILES_PATH
 from astro_pulumi.cli.find_deployment import (
     COMPONENTS,
     Context,
@@ -21,6 +22,7 @@ from astro_pulumi.cli.find_deployment import (
 from astro_pulumi.cli.health import workload_problem
 from astro_pulumi.cli.options import Json, StackName, console, table
 from astro_pulumi.errors import ClusterError
+from astro_pulumi.naming import AIRFLOW_CONTAINER
 from astro_pulumi.pod_files import astro_shared_names
 
 _QUEUE: Final = astro_shared_names.QUEUE
@@ -49,6 +51,15 @@ class Draining:
 
 
 @dataclass(frozen=True)
+class DagVersions:
+    """The versions of the DAGs, with DAG deploys."""
+
+    released: str  # of the release
+    parsed: str | None  # that the dag-processor has
+    unfinished: dict[str, int]  # DAG runs on other versions, by version. "": without a version
+
+
+@dataclass(frozen=True)
 class Status:
     """The current state of a Deployment."""
 
@@ -56,10 +67,12 @@ class Status:
     namespace: str
     airflow_version: str
     release: int
-    digest: str
+    digest: str  # of the image that pods are to run
     processes: tuple[Process, ...]
     draining: tuple[Draining, ...]
     queues: dict[str, int] | None  # waiting tasks; None if the broker cannot be asked
+    deploy: str | None = None  # with DAG deploys: "dags" or "image", the kind of the last deploy
+    dags: DagVersions | None = None  # None: no DAG deploys, or the dag-processor cannot be asked
 
     @property
     def healthy(self) -> bool:
@@ -106,13 +119,15 @@ def read(deployed: Deployed) -> Status:
         namespace=deployed.namespace,
         airflow_version=deployed.airflow_version,
         release=deployed.current,
-        digest=current.digest if current else "",
+        digest=current.pods_digest if current else "",
         processes=tuple(
             process(item, pods)
             for item in sorted(workloads, key=lambda w: COMPONENTS.index(_component(w)))
         ),
         draining=draining(pods),
         queues=queue_depths(deployed, names),
+        deploy=current.deploy if current else None,
+        dags=dag_versions(deployed, pods, current.dag_version) if current else None,
     )
 
 
@@ -146,6 +161,30 @@ def draining(pods: Sequence[dict[str, Any]]) -> tuple[Draining, ...]:
         Draining(pod["metadata"]["name"], _component(pod), pod["metadata"]["deletionTimestamp"])
         for pod in sorted(leaving, key=lambda pod: str(pod["metadata"]["deletionTimestamp"]))
     )
+
+
+def dag_versions(
+    deployed: Deployed, pods: Sequence[dict[str, Any]], released: str | None
+) -> DagVersions | None:
+    """Return the versions of the DAGs, from the dag-processor; None if it cannot be asked."""
+    running = [
+        pod["metadata"]["name"]
+        for pod in pods
+        if _component(pod) == "dag-processor"
+        and pod["status"].get("phase") == "Running"
+        and not pod["metadata"].get("deletionTimestamp")
+    ]
+    if released is None or not running:
+        return None
+    command = ["python", f"{DAG_FILES_PATH}/dag_status.py"]
+    try:
+        answer = deployed.cluster.execute(
+            deployed.namespace, running[0], command, AIRFLOW_CONTAINER
+        )
+        found = json_format.loads(answer)
+    except (ClusterError, ValueError):  # the user may not be allowed to execute commands in pods
+        return None
+    return DagVersions(released, found["version"], found["unfinished"])
 
 
 def queue_depths(deployed: Deployed, queues: Sequence[str]) -> dict[str, int] | None:
@@ -192,11 +231,26 @@ def show(status: Status) -> None:
             style="red" if one.ready < one.wanted or is_other or one.problem else None,
         )
     out.print(processes)
+    for line in dag_lines(status):
+        out.print(line)
     for pod in status.draining:
         out.print(f"{pod.pod} is draining, until {when(pod.until)} at the latest")
     for queue, length in (status.queues or {}).items():
         out.print(f"queue {queue}: {length} tasks waiting")
     out.print("healthy" if status.healthy else "not healthy")
+
+
+def dag_lines(status: Status) -> Iterator[str]:
+    """Yield lines about DAG deploys."""
+    dags = status.dags
+    if dags is None:
+        return
+    kind = {"dags": "DAG deploy", "image": "image deploy"}.get(status.deploy or "", "deploy")
+    state = "" if dags.parsed == dags.released else f", the dag-processor has {dags.parsed}"
+    yield f"DAGs: version {dags.released}, by the last {kind}{state}"
+    for version, count in sorted(dags.unfinished.items()):
+        runs = "1 DAG run is" if count == 1 else f"{count} DAG runs are"
+        yield f"{runs} still on version {version}" if version else f"{runs} without a version"
 
 
 def when(time: str) -> str:

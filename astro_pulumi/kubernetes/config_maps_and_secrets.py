@@ -12,7 +12,12 @@ from astro_pulumi.airflow.database_and_broker_urls import certificates
 from astro_pulumi.airflow.environment_variables import settings
 from astro_pulumi.airflow.mounted_pod_files import FileSet
 from astro_pulumi.airflow.secret_groups import references, secret_groups
-from astro_pulumi.deployment_spec import DeploymentSpec, EnvironmentFrom, ValueFrom
+from astro_pulumi.deployment_spec import (
+    DeployedImages,
+    DeploymentSpec,
+    EnvironmentFrom,
+    ValueFrom,
+)
 from astro_pulumi.kubernetes.labels import Manifest
 from astro_pulumi.kubernetes.pulumi_resources import Objects
 from astro_pulumi.kubernetes.service_accounts import airflow_account
@@ -28,7 +33,8 @@ _KINDS: Final = {"secret": "secret", "config_map": "configMap"}
 class AirflowEnvironment:
     """Objects that Airflow pods refer to, by name. Names may be Outputs."""
 
-    image: Any
+    image: Any  # what pods run
+    full_image: Any  # the image with the DAGs: another one with DAG deploys
     config: Any  # ConfigMap with settings
     files: dict[str, Any]  # `FileSet.name` -> ConfigMap
     secrets: dict[str, Any]  # group -> Secret; "user" is the user's own secret environment
@@ -63,7 +69,7 @@ class AirflowEnvironment:
 def make_environment(
     spec: DeploymentSpec,
     objects: Objects,
-    image: pulumi.Output[str],
+    images: DeployedImages,
     generated: dict[str, pulumi.Output[str]],
     urls: dict[str, pulumi.Output[str]],
     pull_secret: pulumi.Output[str] | None,
@@ -73,7 +79,7 @@ def make_environment(
     Args:
         spec: The Deployment.
         objects: Makes the objects.
-        image: Digest reference of the image.
+        images: Digest references of the images.
         generated: The generated passwords by purpose.
         urls: The URLs of database and broker, as `service_urls` returns them.
         pull_secret: Name of the Secret with the registry's login.
@@ -82,7 +88,8 @@ def make_environment(
     config = objects.make_config_map("settings", settings(spec))
     account = objects.make("airflow", airflow_account(spec, pull_secret))
     return AirflowEnvironment(
-        image=image,
+        image=images.pods,
+        full_image=images.full,
         config=config.object_name,
         files={one.name: make_files(objects, one) for one in spec.file_sets},
         secrets={

@@ -19,6 +19,7 @@ from astro_pulumi.airflow.version_differences import (
 from astro_pulumi.deployment_spec import DeploymentSpec, Placement, Resources, WorkerQueue
 from astro_pulumi.kubernetes.airflow_pods import airflow_pod, airflow_template
 from astro_pulumi.kubernetes.config_maps_and_secrets import AirflowEnvironment
+from astro_pulumi.kubernetes.dag_deploys import add_dag_bundle
 from astro_pulumi.kubernetes.labels import NOT_AWAITED, Manifest, labels, selector
 from astro_pulumi.kubernetes.pod_lifecycle import process_grace_period, worker_grace_period
 from astro_pulumi.kubernetes.pods import container_security, resources, spread
@@ -72,6 +73,7 @@ def process_workload(
     if process.component == "webserver" and spec.auth.manager == "simple":
         _add_simple_auth_passwords(pod, environment)
     _add_settings(pod, process_settings(spec, process, title))
+    add_dag_bundle(spec, pod, process, environment)
     made = _workload(
         spec, process.component, process.component, workload.replicas, workload.placement, pod, {}
     )
@@ -87,6 +89,7 @@ def worker_workload(
     process = _for_queue(spec, queue)
     pod = airflow_pod(spec, process, queue.resources, queue.placement, environment)
     _add_settings(pod, process_settings(spec, process))
+    add_dag_bundle(spec, pod, process, environment)
     pod |= worker_grace_period(queue)
     replicas = None if queue.is_scaled else queue.min_count
     name = f"worker-{queue.name}"

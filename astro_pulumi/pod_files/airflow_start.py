@@ -11,9 +11,33 @@ import gc
 import os
 import sys
 import time
+from typing import TYPE_CHECKING
+
+import astro_shared_names
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
 
 # Seconds until the usual thresholds apply again, also in processes that were forked meanwhile.
 START = 60
+
+
+# Where the files of DAG deploys are mounted.
+DAG_FILES = "/opt/astro-pulumi-dags"
+_BUNDLES = "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"
+
+
+def use_dag_bundle(environment: MutableMapping[str, str]) -> None:
+    """Let this process and its children import the bundle of DAG deploys, if Airflow shall use it.
+
+    Last on the path, and only here: as a variable of the pod, PYTHONPATH would replace that of the image.
+    """
+    if astro_shared_names.DAG_BUNDLE not in environment:
+        return
+    environment[_BUNDLES] = environment[astro_shared_names.DAG_BUNDLE]
+    given = environment.get("PYTHONPATH")
+    environment["PYTHONPATH"] = f"{given}{os.pathsep}{DAG_FILES}" if given else DAG_FILES
+    sys.path.append(DAG_FILES)
 
 
 def collect_rarely() -> None:
@@ -39,6 +63,7 @@ if __name__ == "__main__":  # not in a process that multiprocessing spawns
     collect_rarely()
     # As for the command `airflow`: the files beside this one are not importable modules.
     sys.path[:] = [path for path in sys.path if path != os.path.dirname(__file__)]  # noqa: PTH120
+    use_dag_bundle(os.environ)
     sys.argv[0] = "airflow"
 
     from airflow.__main__ import main

@@ -239,8 +239,13 @@ def memory_limit() -> str:
     return ""
 
 
-def explain(errors: dict[str, str], home: str) -> str:
-    """Return the place and error of every file, and then the ends of the tracebacks."""
+def explain(errors: dict[str, str], *homes: str) -> str:
+    """Return the place and error of every file, and then the ends of the tracebacks.
+
+    Args:
+        errors: The errors by file.
+        homes: The folders with the files of the project.
+    """
     plugins = sum(name.startswith("plugins/") for name in errors)
     dags = len(errors) - plugins
     counts = [
@@ -252,7 +257,7 @@ def explain(errors: dict[str, str], home: str) -> str:
         f"{' and '.join(counts)} cannot be imported by the new image; no running workload was changed."
     ]
     texts = {name: text.strip().splitlines() for name, text in sorted(errors.items())}
-    lines += [f"  {place(name, text, home)}: {essence(text)}" for name, text in texts.items()]
+    lines += [f"  {place(name, text, homes)}: {essence(text)}" for name, text in texts.items()]
     for name, text in texts.items():
         if len(text) > 1:
             tail = "\n    ".join(text[-6:])
@@ -260,19 +265,22 @@ def explain(errors: dict[str, str], home: str) -> str:
     return "\n".join(lines)
 
 
-def place(name: str, text: list[str], home: str) -> str:
+def place(name: str, text: list[str], homes: tuple[str, ...]) -> str:
     """Return the place of an error: `dags/sales.py:12`, or `dags/sales.py (include/sql.py:3)`."""
     for line in reversed(text):
         match = FRAME.match(line)
-        if match and is_own(match["file"], home):
+        home = match and home_of(match["file"], homes)
+        if match and home:
             where = f"{os.path.relpath(match['file'], home)}:{match['line']}"
             return where if where.startswith(f"{name}:") else f"{name} ({where})"
     return name
 
 
-def is_own(file: str, home: str) -> bool:
-    """Return whether a file belongs to the project."""
-    return file.startswith(f"{home}/") and "site-packages" not in file
+def home_of(file: str, homes: tuple[str, ...]) -> str | None:
+    """Return the folder of the project that a file belongs to; None for a file of another package."""
+    if "site-packages" in file:
+        return None
+    return next((home for home in homes if file.startswith(f"{home}/")), None)
 
 
 def essence(text: list[str]) -> str:

@@ -92,19 +92,23 @@ def newest_image(
         heads: Heads of the database.
         own_image: The image of this Job, which cannot downgrade.
     """
-    others = [record for record in records if record.get("image") != own_image]
+    others = [record for record in records if own_image not in images(record)]
     exact = [record for record in others if is_at(json.loads(record.get("heads", "{}")), heads)]
     if exact:
         return exact[-1]["image"], f"release {exact[-1]['number']}"
     newest = max(
         others, key=lambda record: version_key(record.get("airflowVersion", "")), default=None
     )
-    unrecorded = [
-        image for image in running if image not in [own_image, *(r.get("image") for r in records)]
-    ]
+    recorded = {own_image, *(image for record in records for image in images(record))}
+    unrecorded = [image for image in running if image not in recorded]
     if unrecorded:  # a deploy was interrupted before it wrote its record
         return unrecorded[0], "the deploy that runs now"
     return (newest["image"], f"release {newest['number']}") if newest else None
+
+
+def images(record: dict[str, Any]) -> tuple[Any, Any]:
+    """Return the image of a release, and the image that its pods run: with DAG deploys it is another one."""
+    return record.get("image"), record.get("podsImage")
 
 
 def is_at(recorded: Heads, heads: Heads) -> bool:

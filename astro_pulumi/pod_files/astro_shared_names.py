@@ -16,20 +16,32 @@ QUEUE = PREFIX + "queue"
 RELEASE_NUMBER = PREFIX + "release"
 AIRFLOW_VERSION = PREFIX + "airflow-version"
 FINDINGS = PREFIX + "findings"
+COMMIT_URL = PREFIX + "commit-url"  # of the release Job: the page of the project's commit
 SKIP_DAG_PARSE = PREFIX + "skip-dag-parse"  # `12`
 MAX_REMOVED_DAGS = PREFIX + "max-removed-dags"  # `12:3`
 # The value of `MAX_REMOVED_DAGS` in a rollback: all DAGs that were added since may go.
 ANY = "any"
 
+# The name of Airflow's own bundle of `dags/`. DAGs of a bundle with another name would become stale.
+DAG_BUNDLE_NAME = "dags-folder"
+# The file in `dags/` of an image without DAGs, which keeps the folder in its build context.
+NO_DAGS = ".astro-pulumi"
+
 # Environment variables of the Jobs. Users cannot set them.
 ADMIN_PASSWORD = "ASTRO_ADMIN_PASSWORD"  # noqa: S105 the name of a variable
 ADMIN_USERNAME = "ASTRO_ADMIN_USERNAME"
 BACKUP_CLAIM = "ASTRO_BACKUP_CLAIM"
+DAGS_KEY = "ASTRO_DAGS_KEY"  # of dag-processor and workers too
+DAGS_SOURCE = "ASTRO_DAGS_SOURCE"  # of the dag-processor: "database"
+DAG_BUNDLE = "ASTRO_DAG_BUNDLE"  # of every Airflow process: Airflow's setting with the bundle
 DATABASE_DOWNGRADE = "ASTRO_DATABASE_DOWNGRADE"
 DATABASE_NEEDS = "ASTRO_DATABASE_NEEDS"
 DEPLOYMENT = "ASTRO_DEPLOYMENT"
 DOWNGRADES_FOR = "ASTRO_DOWNGRADES_FOR"
 HEADS = "ASTRO_HEADS"
+IMAGE_HOME = (
+    "ASTRO_IMAGE_HOME"  # AIRFLOW_HOME of the image, in a process that has adopted a version
+)
 HISTORY_LIMIT = "ASTRO_HISTORY_LIMIT"
 IMAGE_NEEDS = "ASTRO_IMAGE_NEEDS"
 JOB = "ASTRO_JOB"

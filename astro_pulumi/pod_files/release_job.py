@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Any
 import astro_admin_user
 import astro_child_jobs as jobs
 import astro_dag_check
+import astro_dag_release as dag_release
+import astro_dags
 import astro_database_check
 import astro_image_check
 import astro_migrate_or_downgrade as migrations
@@ -171,6 +173,8 @@ def release(cluster: Cluster, deployment: str, own_job: dict[str, Any]) -> None:
             f"The database is at {migrations.described(migrations.current_heads())}, which is newer "
             'than this image\'s Airflow, and database_downgrade is "refuse"; nothing was changed.'
         )
+    with phase("unpack DAGs"):
+        bundle = dag_release.unpack()
     dags = None
     if not given.skip_dag_parse:
         with phase("parse DAGs"):
@@ -178,6 +182,25 @@ def release(cluster: Cluster, deployment: str, own_job: dict[str, Any]) -> None:
         if not dags:
             astro_dag_check.refuse_without_dags(dags_folder(), given, deployment, number)
         astro_dag_check.refuse_removed_dags(records, dags, given, deployment, number)
+    change_database(cluster, deployment, job, records, change)
+    with phase("admin user"):
+        warnings += ensure_admin()
+    switched = None
+    if bundle is not None:
+        with phase("switch DAGs"):
+            url = (own_job["metadata"].get("annotations") or {}).get(astro_shared_names.COMMIT_URL)
+            switched = dag_release.deploy(cluster, deployment, bundle, dags or (), number, url, say)
+        warnings += switched.warnings
+    for text in warnings:
+        say(text)
+    with phase("report"):
+        report(cluster, deployment, own_job, records, dags, switched, warnings)
+
+
+def change_database(
+    cluster: Cluster, deployment: str, job: str, records: list[dict[str, Any]], change: str
+) -> None:
+    """Downgrade or migrate the database, as `change` says."""
     if change == "downgrade":
         with phase("downgrade database"):
             migrations.run_downgrade_job(cluster, deployment, job, records, say)
@@ -187,12 +210,6 @@ def release(cluster: Cluster, deployment: str, own_job: dict[str, Any]) -> None:
     if change == "migrate":
         with phase("migrate database"):
             run_airflow("db", "migrate")
-    with phase("admin user"):
-        warnings += ensure_admin()
-    for text in warnings:
-        say(text)
-    with phase("report"):
-        report(cluster, deployment, own_job, records, dags, warnings)
 
 
 def report(
@@ -201,6 +218,7 @@ def report(
     own_job: dict[str, Any],
     records: list[dict[str, Any]],
     dags: list[str] | None,
+    switched: dag_release.Switched | None,
     warnings: list[str],
 ) -> None:
     """Annotate this Job with its findings. Pulumi reads them there and writes the record."""
@@ -223,17 +241,24 @@ def report(
     }
     if dags is not None and len(json.dumps(dags)) <= MOST_DAG_IDS_BYTES:
         findings["dags"] = dags
+    if switched is not None:
+        findings["dagVersion"] = switched.version
+        findings["deploy"] = "dags" if switched.is_dag_deploy else "image"
     text = json.dumps(findings, sort_keys=True)
     cluster.patch(
         jobs.JOBS,
         own_job["metadata"]["name"],
         {"metadata": {"annotations": {astro_shared_names.FINDINGS: text}}},
     )
-    for record in astro_release_records.records_to_delete(
+    surplus = astro_release_records.records_to_delete(
         records, int(os.environ[astro_shared_names.HISTORY_LIMIT])
-    ):
+    )
+    for record in surplus:
         cluster.request("DELETE", astro_release_records.RECORDS, record["name"])
         say(f"forgot release {record['number']}: history_limit")
+    if switched is not None:
+        kept = [record for record in records if record not in surplus]
+        dag_release.prune(cluster, deployment, kept, switched.version, say)
 
 
 def parse_dags() -> list[str]:
@@ -254,7 +279,8 @@ def parse_dags() -> list[str]:
     if parsed.errors:
         for name, text in parsed.errors.items():
             print(f"{name}:\n{text}", file=sys.stderr)
-        raise ReleaseRefusedError(astro_parse_dags.explain(parsed.errors, str(Path(folder).parent)))
+        homes = (str(Path(folder).parent), str(astro_dags.airflow_home()))
+        raise ReleaseRefusedError(astro_parse_dags.explain(parsed.errors, *homes))
     dag_ids = list(parsed.dag_ids)
     say(f"{len(dag_ids)} DAGs: {', '.join(dag_ids)}")
     return dag_ids

@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from astro_pulumi.airflow.version import AirflowVersion
 from astro_pulumi.errors import ProjectError
 from astro_pulumi.project import base_image_tag
 from astro_pulumi.project.build_secrets import why_no_secrets
+from astro_pulumi.project.dags import DAGS, why_no_dag_deploys
 from astro_pulumi.project.dockerfile import BaseImage
 from astro_pulumi.project.image_files import ProjectFile, content_of, list_files
 from astro_pulumi.project.lint import inspect, why_not_a_project
@@ -28,6 +29,8 @@ class Project:
     findings: tuple[Finding, ...] = ()  # warnings
     build_steps: str = ""  # appended to the Dockerfile
     no_build_secrets: str | None = None  # why its build cannot take secrets
+    no_dag_deploys: str | None = None  # why its DAGs cannot be deployed on their own
+    has_dags: bool = True  # False: `without_dags`
 
     @cached_property
     def file_digests(self) -> tuple[bytes, ...]:
@@ -41,6 +44,11 @@ class Project:
         if self.build_steps:
             digest = hashlib.sha256(f"{digest}\n{self.build_steps}".encode()).hexdigest()
         return digest
+
+    def without_dags(self) -> "Project":
+        """Return the project of the image that pods run with DAG deploys: everything but `dags/`."""
+        files = tuple(file for file in self.files if not file.path.startswith(DAGS))
+        return replace(self, files=files, has_dags=False)
 
 
 def digest_of(file: ProjectFile) -> bytes:
@@ -92,6 +100,7 @@ def read_project(directory: Path, accept: Collection[str] = ()) -> Project:
         findings=tuple(findings),
         build_steps=context.build_steps,
         no_build_secrets=why_no_secrets(context),
+        no_dag_deploys=why_no_dag_deploys(listing.files, context.dockerfile),
     )
 
 

@@ -21,10 +21,12 @@ from astro_pulumi.pod_files import astro_shared_names
 from astro_pulumi.project.content_summary import Summary, summarize
 from astro_pulumi.pulumi_version import supports_hooks
 from astro_pulumi.release.release_records import AIRFLOW_VERSION, NUMBER
+from astro_pulumi.release.rollout_job import inputs_hash
 
 COMPONENT: Final = "content"
 _PROJECT: Final = astro_shared_names.PREFIX + "project"
 _QUEUES: Final = astro_shared_names.PREFIX + "worker-queues"
+_PODS: Final = astro_shared_names.PREFIX + "pods"
 
 _READABLE_BYTES: Final = 32 << 10
 _MOST_BYTES: Final = 200 << 10  # all annotations together: 256 KiB
@@ -61,14 +63,18 @@ def recorded_project(spec: DeploymentSpec, restored: str | None) -> str | None:
     return serialized(summarize(spec.source.project)) if spec.source else restored
 
 
-def content_record(spec: DeploymentSpec, project: str | None, findings: Any) -> Manifest:
+def content_record(
+    spec: DeploymentSpec, project: str | None, findings: Any, workloads: Sequence[Manifest] = ()
+) -> Manifest:
     """Build the ConfigMap with the content of the current release. It holds no secrets.
 
     Args:
         spec: The Deployment.
         project: The project, as `recorded_project` returns it.
         findings: The findings of the release Job. May be an Output.
+        workloads: The workloads. With DAG deploys a fingerprint of them tells whether anything restarts.
     """
+    pods = {_PODS: inputs_hash(workloads)} if spec.dag_deploys else {}
     queues = {name for queue in spec.worker_queues for name in spec.queues_served(queue)}
     number = pulumi.Output.from_input(findings).apply(lambda found: str(found["number"]))
     return {
@@ -80,6 +86,7 @@ def content_record(spec: DeploymentSpec, project: str | None, findings: Any) -> 
                 NUMBER: number,
                 AIRFLOW_VERSION: str(spec.airflow_version),
                 _QUEUES: json.dumps(sorted(queues)),
+                **pods,
                 **({_PROJECT: project} if project else {}),
             },
         },
@@ -217,10 +224,24 @@ def report(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> Repo
     lines = differences(*contents)
     number = before.get(NUMBER)
     against = f"release {number}" if isinstance(number, str) else "the last release"
+    kind = _kind_of_deploy(before, after)
+    head = f"changes against {against}{kind}:" if lines else f"no changes in the project{kind}"
     return Report(
-        "\n  ".join([f"changes against {against}:", *lines]) if lines else "",
+        "\n  ".join([head, *lines]) if lines or kind else "",
         tuple(warnings(*contents)),
     )
+
+
+def _kind_of_deploy(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    """Return which kind of deploy this is, with DAG deploys. It is known in a preview too.
+
+    The fingerprint of the pods is unknown in a preview if an image is built for them.
+    """
+    if _PODS not in after:
+        return ""
+    if before.get(_PODS) == after[_PODS]:
+        return " (DAG deploy: no process restarts)"
+    return " (image deploy: processes restart)"
 
 
 def _annotations(inputs: Mapping[str, Any] | None) -> Mapping[str, Any]:

@@ -3,6 +3,7 @@
 import getpass
 import json
 import os
+import re
 import socket
 import subprocess
 from collections.abc import Mapping
@@ -12,6 +13,11 @@ from typing import Final
 from astro_pulumi.pulumi_run_cache import cached_per_run
 
 _GIT_TIMEOUT: Final = 5
+# `https://user:token@host/path.git`, `ssh://git@host:22/path.git`, `git@host:path.git`
+_REMOTE: Final = re.compile(
+    r"(?:(?:https?|ssh|git)://(?:[^@/]*@)?(?P<host>[\w.-]+\.\w+)(?::\d+)?/(?P<path>[^?#]+?)"
+    r"|(?:[\w.-]+@)(?P<host2>[\w.-]+\.\w+):(?P<path2>[^?#]+?))(?:\.git)?/?"
+)
 # variable that is set -> (name of the system, variables that say who and which run)
 _PIPELINES: Final = {
     "GITHUB_ACTIONS": ("GitHub Actions", "GITHUB_ACTOR", "GITHUB_RUN_ID"),
@@ -58,6 +64,24 @@ def git_state(directory: Path) -> dict[str, str | bool]:
 
 
 _git_state = cached_per_run(git_state)
+
+
+def commit_url(directory: Path) -> str | None:
+    """Return the page of the project's commit at its git host; None without a remote or a clean commit."""
+    commit = _git_state(directory).get("commit")
+    remote = _git(directory, "remote", "get-url", "origin") if commit else None
+    page = remote and web_page(remote)
+    # GitLab's pages are below `/-/`, and it understands this path as well.
+    return f"{page}/tree/{commit}" if page else None
+
+
+def web_page(remote: str) -> str | None:
+    """Return the page of a git remote, without a login: `https://github.com/acme/etl`. None for a path."""
+    match = _REMOTE.fullmatch(remote.strip())
+    if match is None:
+        return None
+    host, path = match["host"] or match["host2"], match["path"] or match["path2"]
+    return f"https://{host}/{path.strip('/')}"
 
 
 def _git(directory: Path, *arguments: str) -> str | None:

@@ -39,7 +39,12 @@ def pytest_job(
         tests: Name of the ConfigMap with the tests, if the image does not contain them.
     """
     without_any = replace(
-        environment, secrets={}, references={}, environment_from=(), certificates=()
+        environment,
+        image=environment.full_image,
+        secrets={},
+        references={},
+        environment_from=(),
+        certificates=(),
     )
     pod = airflow_pod(
         spec, spec.facts.pytest_job, spec.parser_resources, spec.placement, without_any

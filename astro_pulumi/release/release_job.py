@@ -15,12 +15,14 @@ from astro_pulumi.deployment_spec import DeploymentSpec
 from astro_pulumi.kubernetes import embedded_services
 from astro_pulumi.kubernetes.airflow_pods import airflow_pod
 from astro_pulumi.kubernetes.config_maps_and_secrets import AirflowEnvironment
+from astro_pulumi.kubernetes.dag_deploys import add_archive, add_key
 from astro_pulumi.kubernetes.jobs import job, job_deadline
 from astro_pulumi.kubernetes.labels import Manifest
 from astro_pulumi.kubernetes.roles import service_account_with_role
 from astro_pulumi.naming import RELEASE_JOB, object_name
 from astro_pulumi.pod_files import astro_shared_names
 from astro_pulumi.pulumi_inputs import computed
+from astro_pulumi.release import provenance
 
 # What the Job may do in its namespace, and what for.
 _RULES: Final[list[Manifest]] = [
@@ -115,7 +117,21 @@ def release_job(
             "valueFrom": {"fieldRef": {"fieldPath": "metadata.labels['job-name']"}},
         },
     ]
-    return job(spec, RELEASE_JOB, pod, deadline, dict(confirmations), starts_within=STARTS_WITHIN)
+    annotations = dict(confirmations)
+    if spec.dag_deploys:
+        add_key(pod, environment)
+        add_archive(pod, environment)
+        patience = {
+            "name": astro_shared_names.ROLLOUT_TIMEOUT,
+            "value": computed(str, spec.rollout_timeout),
+        }
+        pod["containers"][0]["env"].append(patience)
+        annotations[astro_shared_names.COMMIT_URL] = _commit_url(spec) or ""
+    return job(spec, RELEASE_JOB, pod, deadline, annotations, starts_within=STARTS_WITHIN)
+
+
+def _commit_url(spec: DeploymentSpec) -> str | None:
+    return provenance.commit_url(spec.source.project.directory) if spec.source else None
 
 
 def _as_json(needs: dict[str, Any]) -> pulumi.Input[str]:

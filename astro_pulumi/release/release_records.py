@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import pulumi
 
+from astro_pulumi.deployment_spec import DeployedImages
 from astro_pulumi.errors import ReleaseError
 from astro_pulumi.kubernetes.labels import Manifest, labels
 from astro_pulumi.pod_files import astro_shared_names
@@ -39,6 +40,10 @@ class Release:
     dags: tuple[str, ...] | None = None  # None: not parsed, or too many to record
     project_hash: str | None = None
     project: str | None = None  # the project, see `changes.serialized`
+    # With DAG deploys: the image that pods run, the version of the DAGs, and "dags" or "image".
+    pods_image: str | None = None
+    dag_version: str | None = None
+    deploy: str | None = None
     description: str | None = None
     git: Mapping[str, Any] = field(default_factory=dict)
     by: Mapping[str, str] = field(default_factory=dict)
@@ -51,6 +56,11 @@ class Release:
     def digest(self) -> str:
         """Digest of the image, `sha256:...`; the whole reference if it has none."""
         return self.image.rpartition("@")[2]
+
+    @property
+    def pods_digest(self) -> str:
+        """Digest of the image that pods run."""
+        return (self.pods_image or self.image).rpartition("@")[2]
 
     @property
     def content_number(self) -> int:
@@ -71,7 +81,7 @@ def current_name(deployment: str) -> str:
 def release_record(
     deployment: str,
     *,
-    image: Any,
+    images: DeployedImages,
     airflow_version: str,
     project_hash: str | None,
     project: str | None,
@@ -83,7 +93,7 @@ def release_record(
 
     Args:
         deployment: Name of the Deployment.
-        image: Digest reference that every Airflow pod runs. May be an Output.
+        images: Digest references of the images.
         airflow_version: Version in the arguments, used if the release Job found none.
         project_hash: Hash of the project's content, if known.
         project: The project, as `changes.serialized` returns it.
@@ -93,8 +103,9 @@ def release_record(
     """
 
     def data(known: list[Any]) -> dict[str, str]:
-        image, configuration, origin, findings = known
+        image, pods_image, configuration, origin, findings = known
         dags = findings.get("dags")
+        dag_version = findings.get("dagVersion")
         return {
             "number": str(findings["number"]),
             "image": image,
@@ -102,6 +113,8 @@ def release_record(
             "configuration": configuration,
             "heads": json.dumps(findings.get("heads", {}), sort_keys=True),
             **({"dags": json.dumps(dags)} if dags is not None else {}),
+            **({"podsImage": pods_image, "dagVersion": dag_version} if dag_version else {}),
+            **({"deploy": findings["deploy"]} if "deploy" in findings else {}),
             **({"projectHash": project_hash} if project_hash else {}),
             **({"project": project} if project else {}),
             **origin,
@@ -116,7 +129,9 @@ def release_record(
             "labels": {**labels(deployment, COMPONENT), NUMBER: number},
         },
         "immutable": True,
-        "data": pulumi.Output.all(image, configuration, origin, findings).apply(data),
+        "data": pulumi.Output.all(images.full, images.pods, configuration, origin, findings).apply(
+            data
+        ),
     }
 
 
@@ -191,6 +206,9 @@ def parse_record(config_map: Mapping[str, Any]) -> Release | None:
         dags=None if dags is None else tuple(dags),
         project_hash=data.get("projectHash"),
         project=data.get("project"),
+        pods_image=data.get("podsImage"),
+        dag_version=data.get("dagVersion"),
+        deploy=data.get("deploy"),
         description=data.get("description"),
         git=json.loads(data.get("git", "{}")),
         by=json.loads(data.get("by", "{}")),

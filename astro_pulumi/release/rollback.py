@@ -125,12 +125,17 @@ def require_image(rollback: Rollback, registry: Registry | None) -> None:
     """
     release = rollback.release
     running = rollback.release_list.releases[rollback.release_list.current]
-    if release.digest == running.digest or not is_gone(release.image, _login(registry)):
+    if release.digest == running.digest:
+        return
+    # The image that pods run is one of its own only with DAG deploys.
+    images = [release.image, *([release.pods_image] if release.pods_image else [])]
+    gone = [image for image in images if is_gone(image, _login(registry))]
+    if not gone:
         return
     commit = str(release.git.get("commit", ""))[:7]
     source = f"its code again (git commit {commit})" if commit else "its code again"
     raise ReleaseError(
-        f"The image of release {release.number}, {release.image}, is not in the registry any more. "
+        f"The image of release {release.number}, {gone[0]}, is not in the registry any more. "
         f"Nothing was changed. Choose another release, or deploy {source}."
     )
 

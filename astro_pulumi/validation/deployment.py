@@ -20,6 +20,7 @@ from astro_pulumi.validation.connections import (
     read_variables,
     read_variables_from,
 )
+from astro_pulumi.validation.dag_deploys import check_dag_settings, read_dag_deploys
 from astro_pulumi.validation.database import read_database, read_pgbouncer
 from astro_pulumi.validation.existing_secrets import read_environment_from, read_value
 from astro_pulumi.validation.images import (
@@ -40,13 +41,16 @@ _LONGEST_NAME: Final = 30
 _FERNET_KEY_BYTES: Final = 32
 
 
-def specify(name: str, args: DeploymentArgs, *, may_lack_dags: bool = False) -> spec.DeploymentSpec:
+def specify(
+    name: str, args: DeploymentArgs, *, may_lack_dags: bool = False, restores: bool = False
+) -> spec.DeploymentSpec:
     """Validate the arguments of a Deployment and read its project.
 
     Args:
         name: Name of the Deployment.
         args: Its arguments.
         may_lack_dags: Whether a project without DAGs is accepted.
+        restores: Whether the arguments are those of an earlier release.
 
     Raises:
         ArgumentError: An argument is wrong; the message names it.
@@ -57,10 +61,11 @@ def specify(name: str, args: DeploymentArgs, *, may_lack_dags: bool = False) -> 
     source = _read_source(given, may_lack_dags)
     version = read_airflow_version(given, source)
     facts = AIRFLOW[version.major]
+    dag_deploys = read_dag_deploys(given, version, source, restores=restores)
     timeouts = given.section("timeouts")
     placement = read_placement(given)
     database = given.section("database")
-    environment, secret_environment = _read_environment(given)
+    environment, secret_environment = _read_environment(given, dag_deploys=dag_deploys)
     return spec.DeploymentSpec(
         name=name,
         source=source,
@@ -79,6 +84,7 @@ def specify(name: str, args: DeploymentArgs, *, may_lack_dags: bool = False) -> 
         variables=read_variables(given),
         variables_from=read_variables_from(given),
         fernet_key=_read_fernet_key(given),
+        dag_deploys=dag_deploys,
         database=read_database(database, placement),
         pgbouncer=read_pgbouncer(given, placement) if given.has("pgbouncer") else None,
         backup_before_downgrade=database.plain_flag("backup_before_downgrade"),
@@ -113,11 +119,14 @@ def _read_source(given: Arguments, may_lack_dags: bool) -> spec.ImageSource | No
 
 
 def _read_environment(
-    given: Arguments,
+    given: Arguments, *, dag_deploys: bool
 ) -> tuple[dict[str, pulumi.Input[str]], dict[str, pulumi.Input[str]]]:
     """Return the arguments `environment` and `secret_environment`."""
     plain = given.strings("environment", check_open_name)
     secret = given.strings("secret_environment", check_environment_name)
+    if dag_deploys:
+        for argument, names in (("environment", plain), ("secret_environment", secret)):
+            check_dag_settings(names, argument)
     for key in secret:
         if key in plain:
             raise ArgumentError(f"secret_environment[{key!r}]", "is given in `environment` as well")

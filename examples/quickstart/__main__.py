@@ -19,6 +19,7 @@ airflow = astro.Deployment(
     "quickstart",
     astro.DeploymentArgs(
         project=config.require("project"),
+        dag_deploys=config.require_bool("dagDeploys"),
         registry=astro.RegistryArgs(
             repository=config.require("repository"),
             username=config.get("registryUsername"),

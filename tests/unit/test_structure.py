@@ -17,7 +17,7 @@ FOLDERS: Final = ("astro_pulumi", "bench", "local", "tools")
 LAYERS: Final = (
     "errors naming pulumi_private_api stack_config strategic_merge",
     "args pulumi_inputs pulumi_run_cache pulumi_schema pulumi_version",
-    "airflow.mounted_pod_files airflow.ports airflow.version airflow.version_differences",
+    "airflow.dag_deploys airflow.mounted_pod_files airflow.ports airflow.version airflow.version_differences",
     "project",
     "deployment_spec",
     "airflow",

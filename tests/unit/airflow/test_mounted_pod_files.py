@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from astro_pulumi.airflow.mounted_pod_files import FILES, ROLLOUT_FILES
+from astro_pulumi.airflow.mounted_pod_files import DAG_FILES, FILES, ROLLOUT_FILES
 from astro_pulumi.airflow.version_differences import AIRFLOW, Process, ScriptProbe
 from astro_pulumi.kubernetes.config_maps_and_secrets import pod_files
 
@@ -14,7 +14,7 @@ PROCESSES = [
     for major, facts in AIRFLOW.items()
     for process in (*facts.processes, facts.worker, facts.release_job, facts.pytest_job)
 ]
-SETS = list(dict.fromkeys((ROLLOUT_FILES, *(process.files for _, process in PROCESSES))))
+SETS = list(dict.fromkeys((ROLLOUT_FILES, DAG_FILES, *(process.files for _, process in PROCESSES))))
 
 
 def imported(source: str) -> Iterator[str]:

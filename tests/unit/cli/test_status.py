@@ -1,8 +1,12 @@
 """What `astro-pulumi status` shows."""
 
+from dataclasses import replace
+
 import pytest
 
-from astro_pulumi.cli.status import Draining, Process, Status, show
+from astro_pulumi.cli import history
+from astro_pulumi.cli.status import DagVersions, Draining, Process, Status, dag_lines, show
+from astro_pulumi.release.release_records import Release
 
 DIGEST = "sha256:" + "ab" * 32
 
@@ -43,3 +47,39 @@ def test_a_queue_without_workers_is_healthy_and_a_webserver_without_pods_is_not(
 
     assert status("worker").healthy
     assert not status("webserver").healthy
+
+
+@pytest.mark.parametrize(
+    ("deploy", "dags", "expected"),
+    [
+        (None, None, []),
+        ("dags", DagVersions("12-a", "12-a", {}), ["DAGs: version 12-a, by the last DAG deploy"]),
+        (
+            "image",
+            DagVersions("12-a", "11-b", {"11-b": 1, "": 2}),
+            [
+                "DAGs: version 12-a, by the last image deploy, the dag-processor has 11-b",
+                "2 DAG runs are without a version",
+                "1 DAG run is still on version 11-b",
+            ],
+        ),
+    ],
+)
+def test_versions_of_dags_are_shown(
+    deploy: str | None, dags: DagVersions | None, expected: list[str]
+) -> None:
+    status = Status("analytics", "prod", "3.3.2", 12, DIGEST, (), (), None, deploy, dags)
+    assert list(dag_lines(status)) == expected
+
+
+def test_the_history_shows_kinds_of_deploys_only_with_dag_deploys(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    plain = Release(1, "ghcr.io/acme/analytics@" + DIGEST, "3.3.2")
+    history.show([plain], 1)
+    assert "Deploy " not in capsys.readouterr().out
+    history.show([replace(plain, number=2, deploy="dags", dag_version="2-abc"), plain], 2)
+    said = capsys.readouterr().out
+    assert "dags" in said
+    assert "2-abc" in said

@@ -81,6 +81,8 @@ def _image_rows() -> Iterator[Row]:
     login = "Secret registry stringData .dockerconfigjson"
     image, scheduler = "Image image", f"Deployment scheduler {CONTAINER}"
     yield Row("project", BUILT, f"{image} build context", Contains(".astro-pulumi/contexts/"))
+    own = {**BUILT, "dag_deploys": True}
+    yield Row("dag_deploys", own, "Image dags-image build args PODS_IMAGE", Contains("@sha256:"))
     yield Row("platform", BUILT, f"{image} build platform", "linux/arm64")
     yield Row("registry.repository", BUILT, f"{image} imageName", Contains(f"{REPOSITORY}:"))
     yield Row("registry.username", BUILT, login, Contains('"username": "acme"'))

@@ -20,7 +20,7 @@ FILES = {one.name: one.name for one in spec().file_sets}
 
 def workload(deployment: DeploymentSpec, index: int = 0) -> dict[str, Any]:
     secrets = {"broker": "broker", "api": "api"}
-    environment = AirflowEnvironment("image", "c", FILES, secrets, "sa", "")
+    environment = AirflowEnvironment("image", "image", "c", FILES, secrets, "sa", "")
     return worker_workload(deployment, deployment.worker_queues[index], environment)
 
 

@@ -19,7 +19,7 @@ from astro_pulumi.release.change_report import (
 )
 from astro_pulumi.release.release_records import AIRFLOW_VERSION, parse_record
 from astro_pulumi.validation import specify
-from tests.mock_engine import RELEASE_JOB_FOUND, Program, deploy, run
+from tests.mock_engine import RELEASE_JOB_FOUND, UNKNOWN, Program, deploy, run
 from tests.unit.project.projects import Changes, write_project
 
 PROJECT = "astro-pulumi/project"
@@ -219,3 +219,30 @@ def test_long_lists_are_cut(folder: Path) -> None:
     found = report(before, current_release(folder, "after", many))
     assert "14 added (dags/dag_00.py, dags/dag_01.py" in found.differences
     assert "dags/dag_09.py and 4 more)" in found.differences
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        (None, None, ""),
+        ("1", "1", " (DAG deploy: no process restarts)"),
+        ("1", "2", " (image deploy: processes restart)"),
+        # Unknown in a preview of a build; or DAG deploys were switched on.
+        ("1", UNKNOWN, " (image deploy: processes restart)"),
+        (None, "1", " (image deploy: processes restart)"),
+        ("1", None, ""),
+    ],
+)
+def test_the_report_names_the_kind_of_deploy(
+    folder: Path, before: str | None, after: str | None, expected: str
+) -> None:
+    contents = [
+        current_release(folder, "before", {}),
+        current_release(folder, "after", {"dags/sales.py": "# another airflow dag\n"}),
+    ]
+    for content, pods in zip(contents, (before, after), strict=True):
+        if pods is not None:
+            content["metadata"]["annotations"]["astro-pulumi/pods"] = pods
+    head, line = report(*contents).differences.splitlines()
+    assert head == f"changes against release 7{expected}:"
+    assert line == "  DAG files: 1 changed (dags/sales.py)"

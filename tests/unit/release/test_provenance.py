@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from astro_pulumi.release.provenance import git_state
+from astro_pulumi.release.provenance import commit_url, git_state, web_page
 
 
 def git(folder: Path, *arguments: str) -> None:
@@ -52,3 +52,28 @@ def test_a_change_in_the_project_is_dirty_until_it_is_committed(project: Path) -
     after = git_state(project)
     assert after["dirty"] is False
     assert after["commit"] != before["commit"]
+
+
+@pytest.mark.parametrize(
+    ("remote", "page"),
+    [
+        ("https://github.com/acme/etl.git", "https://github.com/acme/etl"),
+        ("https://user:t0ken@github.com/acme/etl", "https://github.com/acme/etl"),
+        ("git@github.com:acme/etl.git", "https://github.com/acme/etl"),
+        (
+            "ssh://git@gitlab.acme.com:2222/data/team/etl.git",
+            "https://gitlab.acme.com/data/team/etl",
+        ),
+        ("/srv/git/etl.git", None),
+        ("file:///srv/git/etl.git", None),
+    ],
+)
+def test_a_remote_has_a_page_without_its_login(remote: str, page: str | None) -> None:
+    assert web_page(remote) == page
+
+
+def test_the_page_of_a_commit_needs_a_remote(project: Path) -> None:
+    assert commit_url(project) is None
+    git(project, "remote", "add", "origin", "git@github.com:acme/etl.git")
+    commit = git_state(project)["commit"]
+    assert commit_url(project) == f"https://github.com/acme/etl/tree/{commit}"

@@ -22,6 +22,7 @@ RESTORED = {
     "autoscaling",
     "pod_template",
     "log_retention_days",
+    "dag_deploys",
 }
 
 

@@ -1,0 +1,268 @@
+"""The part of the release Job that deploys DAGs: unpack and check them, store them, switch to them.
+
+In a DAG deploy the dag-processor runs already, with the image and the settings of this release. It must take
+the new version, or the old one is restored. In an image deploy the pointer is for processes that the roll-out
+starts, and nothing follows it yet.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import astro_dag_store as store
+import astro_dags
+import astro_shared_names
+import astro_stop_database_clients as workloads
+from astro_database_connection import connect
+from astro_termination_message import ReleaseRefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from astro_kubernetes_client import Cluster, Say
+
+# Where the init container leaves the archive, and where the Job unpacks it.
+ARCHIVE = Path("/run/astro-pulumi-dags/archive")
+UNPACKED = Path("/tmp/astro-pulumi-dags")  # noqa: S108 an emptyDir of this pod
+# Seconds that the Job waits for DAGs to be parsed once the dag-processor has the version. Then it only warns.
+PARSE_PATIENCE = 60.0
+INTERVAL = 0.25
+# Files that name the folder of the DAGs by its path in the image: they are read for such lines.
+TEXTS = (".py", ".yaml", ".yml", ".json", ".toml", ".cfg", ".ini", ".sql", ".sh")
+_MOST_LINES = 20
+_MOST_BYTES = 1 << 20
+
+
+class Dags(NamedTuple):
+    """The DAGs of this release."""
+
+    key: str
+    digest: str
+    content: bytes
+    home: Path
+
+    @property
+    def folder(self) -> str:
+        """The unpacked folder `dags/`."""
+        return str(self.home / astro_dags.DAGS)
+
+
+def unpack() -> Dags | None:
+    """Unpack the DAGs of this release, and let this process find them as Airflow's will.
+
+    Return None without DAG deploys.
+
+    Raises:
+        ReleaseRefusedError: A file names the folder of the DAGs in the image.
+    """
+    key = os.environ.get(astro_shared_names.DAGS_KEY)
+    if key is None:
+        return None
+    content, image_home = ARCHIVE.read_bytes(), astro_dags.airflow_home()
+    digest = astro_dags.digest_of(content)
+    home = UNPACKED / digest
+    if not astro_dags.is_complete(home):
+        astro_dags.unpack(content, home, image_home)
+    refuse_fixed_paths(home, image_home)
+    astro_dags.adopt(home)
+    return Dags(key, digest, content, home)
+
+
+def refuse_fixed_paths(home: Path, image_home: Path) -> None:
+    """Refuse files that name `dags/` by its path in the image: with DAG deploys nothing is there."""
+    lines = [*fixed_paths(home / astro_dags.DAGS, "dags", str(image_home))]
+    for name in ("include", "plugins", "config"):
+        lines += fixed_paths(image_home / name, name, str(image_home))
+    if not lines:
+        return
+    shown = lines[:_MOST_LINES]
+    if len(lines) > len(shown):
+        shown.append(f"  and {len(lines) - len(shown)} more")
+    raise ReleaseRefusedError(
+        "\n".join(
+            [
+                f"DAG deploys (dag_deploys) keep DAGs elsewhere than in {image_home}/dags, and these lines "
+                "name it; no running workload was changed. Use os.environ['AIRFLOW_HOME'] + '/dags', or a "
+                "path relative to __file__.",
+                *shown,
+            ]
+        )
+    )
+
+
+def fixed_paths(folder: Path, name: str, image_home: str) -> Iterator[str]:
+    """Yield the lines with the path of `dags/` in the image, as `  dags/sales.py:12: <line>`."""
+    wanted = f"{image_home.rstrip('/')}/dags".encode()
+    for parent, folders, files in os.walk(folder):
+        folders[:] = sorted(one for one in folders if one not in ("node_modules", "__pycache__"))
+        for file in sorted(files):
+            path = Path(parent, file)
+            if path.suffix not in TEXTS or path.is_symlink() or path.stat().st_size > _MOST_BYTES:
+                continue
+            content = path.read_bytes()
+            if wanted not in content:
+                continue
+            for number, line in enumerate(content.decode(errors="replace").splitlines(), 1):
+                if names_path(line, wanted.decode()):
+                    place = f"{name}/{path.relative_to(folder).as_posix()}"
+                    yield f"  {place}:{number}: {line.strip()[:120]}"
+
+
+def names_path(line: str, path: str) -> bool:
+    """Return whether a line has a path or something below it, not only in a comment."""
+    if line.lstrip().startswith(("#", "--", "//")):
+        return False
+    before, found, after = line.partition(path)
+    return (
+        bool(found)
+        and not (after[:1].isalnum() or after[:1] in ("_", "-"))
+        and not before.endswith("//")
+    )
+
+
+class Switched(NamedTuple):
+    """The version that was deployed, and how."""
+
+    version: str
+    is_dag_deploy: bool  # False: an image deploy
+    warnings: list[str]
+
+
+def deploy(
+    cluster: Cluster,
+    deployment: str,
+    dags: Dags,
+    dag_ids: Iterable[str],
+    release: int,
+    url: str | None,
+    say: Say,
+) -> Switched:
+    """Store the DAGs and switch to them.
+
+    Args:
+        cluster: The cluster.
+        deployment: Name of the Deployment.
+        dags: The DAGs of this release.
+        dag_ids: Their ids, as far as known.
+        release: Number of this release.
+        url: Page of the project's commit.
+        say: Prints a line of progress.
+
+    Raises:
+        ReleaseRefusedError: The dag-processor has not taken them. The old ones are restored.
+    """
+    is_dag_deploy = is_running(workloads.find_workloads(cluster, deployment), dags.key)
+    with contextlib.closing(database()) as connection:
+        with connection, connection.cursor() as cursor:
+            store.make_tables(cursor)
+            version = store.store(cursor, release, dags.digest, dags.content, url)
+            before = store.move_pointer(cursor, dags.key, version)
+        say(f"DAGs: version {version}, {len(dags.content) >> 10} KiB compressed")
+        if not is_dag_deploy:
+            return Switched(version, False, [])
+        patience = float(os.environ[astro_shared_names.ROLLOUT_TIMEOUT])
+        try:
+            wait_until(lambda: taken(connection) == version, patience)
+        except BaseException as error:  # also if this Job is stopped
+            restore(connection, dags.key, before)
+            if isinstance(error, TimeoutError):
+                raise ReleaseRefusedError(
+                    f"The dag-processor has not taken the new DAGs within {patience:.0f} s; the old ones "
+                    "are restored. See `astro-pulumi logs dag-processor`."
+                ) from error
+            raise
+        return Switched(version, True, parse_warnings(connection, version, dag_ids, say))
+
+
+def is_running(found: Iterable[dict[str, Any]], key: str) -> bool:
+    """Return whether a dag-processor with this key is ready: then nothing that it needs changes."""
+    return any(
+        workloads.component(workload) == "dag-processor"
+        and dags_key(workload) == key
+        and (workload.get("status") or {}).get("readyReplicas")
+        for workload in found
+    )
+
+
+def dags_key(workload: dict[str, Any]) -> str | None:
+    """Return the key of the pointer that a workload's pods follow."""
+    container = workloads.airflow_container(workload["spec"]["template"]["spec"])
+    for variable in container.get("env", []):
+        if variable["name"] == astro_shared_names.DAGS_KEY:
+            return str(variable.get("value"))
+    return None
+
+
+def database() -> Any:
+    """Return a connection to the metadata database."""
+    import psycopg2
+
+    return connect(os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"], psycopg2.connect)
+
+
+def wait_until(is_reached: Callable[[], bool], patience: float) -> None:
+    """Return once something is reached.
+
+    Raises:
+        TimeoutError: It is not within `patience` seconds.
+    """
+    deadline = time.monotonic() + patience
+    while not is_reached():
+        if time.monotonic() > deadline:
+            raise TimeoutError
+        time.sleep(INTERVAL)
+
+
+def taken(connection: Any) -> str | None:
+    """Return the version that the dag-processor has."""
+    with connection, connection.cursor() as cursor:
+        version: str | None = store.parsed_version(cursor)
+    return version
+
+
+def parse_warnings(connection: Any, version: str, dag_ids: Iterable[str], say: Say) -> list[str]:
+    """Wait until every DAG is parsed in the new version. Return warnings about those that are not."""
+    started, waiting = time.monotonic(), set(dag_ids)
+
+    def all_are_parsed() -> bool:
+        with connection, connection.cursor() as cursor:
+            waiting.difference_update(store.parsed_dags(cursor, version))
+        return not waiting
+
+    with contextlib.suppress(TimeoutError):
+        wait_until(all_are_parsed, PARSE_PATIENCE)
+    say(f"the dag-processor has parsed version {version} in {time.monotonic() - started:.1f} s")
+    with connection, connection.cursor() as cursor:
+        errors = store.import_errors(cursor)
+    warnings = [
+        f"dags/{name} cannot be imported by the dag-processor: {text.strip().splitlines()[-1]}"
+        for name, text in sorted(errors.items())
+    ]
+    if waiting and not errors:
+        names = ", ".join(sorted(waiting)[:_MOST_LINES])
+        warnings.append(
+            f"the dag-processor is still parsing; {len(waiting)} DAGs have their old version: {names}"
+        )
+    return warnings
+
+
+def restore(connection: Any, key: str, before: str | None) -> None:
+    """Move the pointer back."""
+    with connection, connection.cursor() as cursor:
+        store.move_pointer(cursor, key, before)
+
+
+def prune(
+    cluster: Cluster, deployment: str, kept: Iterable[dict[str, Any]], version: str, say: Say
+) -> None:
+    """Delete archives that neither a kept release nor an unfinished DAG run needs."""
+    keys = [key for one in workloads.find_workloads(cluster, deployment) if (key := dags_key(one))]
+    versions = [version, *(record["dagVersion"] for record in kept if "dagVersion" in record)]
+    with contextlib.closing(database()) as connection, connection, connection.cursor() as cursor:
+        gone = store.prune(cursor, versions, [*keys, os.environ[astro_shared_names.DAGS_KEY]])
+    if gone:
+        say(f"forgot DAGs of versions {', '.join(sorted(gone))}")
