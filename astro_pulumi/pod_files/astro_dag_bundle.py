@@ -35,6 +35,8 @@ CURRENT = "current"
 # Seconds that a task waits for the webserver, which a deploy may just be replacing.
 PATIENCE = 300.0
 TIMEOUT = 60
+# Number of changed files that are parsed before all others.
+MOST_FIRST = 100
 # Seconds after which files are parsed again although processes of an earlier parse seem to be alive.
 LONGEST_PARSE = 60.0
 
@@ -118,7 +120,8 @@ class ArchiveBundle(BaseDagBundle):  # type: ignore[misc, unused-ignore]
         if version == self._followed:
             self._parse_again()
             return
-        self._fetch(version, is_new=self._followed is not None)
+        before = self._followed
+        self._fetch(version, is_new=before is not None)
         with self.lock():
             link = self.base_dir / f".{CURRENT}-{os.getpid()}"
             with contextlib.suppress(FileNotFoundError):
@@ -127,6 +130,11 @@ class ArchiveBundle(BaseDagBundle):  # type: ignore[misc, unused-ignore]
             link.replace(self.base_dir / CURRENT)
         self._followed, self._parsing, self._switched_at = version, children(), time.monotonic()
         astro_dags.adopt(self.base_dir / CURRENT)
+        if before is not None:
+            home = self.versions_dir / version
+            changed = astro_dags.changed_files(self.versions_dir / before, home)
+            astro_dags.touch(home, changed)  # Airflow sorts its queue by these times
+            parse_first(self.name, self.path, changed)
         self._remove_others(version)
 
     def _parse_again(self) -> None:
@@ -208,6 +216,27 @@ def from_database(work: Callable[[Any], Any]) -> Any:
         return work(connection.cursor())
     finally:
         connection.close()  # back into the pool, which rolls back
+
+
+def parse_first(bundle: str, path: Path, files: list[str]) -> None:
+    """Have changed files parsed before all others, as the button in the UI does.
+
+    Airflow goes through all files of a project again and again. In a large one that takes minutes, and
+    meanwhile it does not look for changed files.
+    """
+    from airflow.configuration import conf
+    from airflow.models.dagbag import DagPriorityParsingRequest
+    from airflow.utils.file import list_py_file_paths
+    from airflow.utils.session import create_session
+
+    safe_mode = conf.getboolean("core", "dag_discovery_safe_mode")
+    # Without those that `.airflowignore` names, and without modules that have no DAG.
+    found = map(Path, list_py_file_paths(path, safe_mode))
+    dag_files = {one.relative_to(path).as_posix() for one in found if one.is_relative_to(path)}
+    for file in [file for file in files if file in dag_files][:MOST_FIRST]:
+        # One may be there already.
+        with contextlib.suppress(Exception), create_session() as session:
+            session.add(DagPriorityParsingRequest(bundle_name=bundle, relative_fileloc=file))
 
 
 def ask_webserver(path: str) -> bytes | None:

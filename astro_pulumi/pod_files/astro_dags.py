@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 import astro_shared_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 DAGS = "dags"
 _IGNORED = (astro_shared_names.NO_DAGS, "__pycache__")
@@ -142,13 +142,35 @@ def is_complete(home: Path) -> bool:
     return (home / DAGS).is_dir()
 
 
-def touch(home: Path) -> None:
-    """Give every file of a version the current time, so that Airflow parses it again."""
-    now = time.time()
-    for folder, _, files in os.walk(home / DAGS):
+def touch(home: Path, files: Iterable[str] | None = None) -> None:
+    """Give files of a version the current time, so that Airflow parses them again, the newest first.
+
+    Args:
+        home: The home of the version.
+        files: The files, relative to `dags/`. Default: all.
+    """
+    now, folder = time.time(), home / DAGS
+    for path in folder.rglob("*") if files is None else (folder / file for file in files):
+        with contextlib.suppress(OSError):
+            if not path.is_dir():
+                os.utime(path, (now, now), follow_symlinks=False)
+
+
+def changed_files(before: Path, after: Path) -> list[str]:
+    """Return the Python files and archives of a version that are not in another one, relative to `dags/`."""
+    found = []
+    for folder, _, files in os.walk(after / DAGS):
         for name in files:
-            with contextlib.suppress(OSError):
-                os.utime(os.path.join(folder, name), (now, now), follow_symlinks=False)  # noqa: PTH118
+            path = Path(folder, name).relative_to(after)
+            if path.suffix in (".py", ".zip") and not _is_same(before / path, after / path):
+                found.append(path.relative_to(DAGS).as_posix())
+    return sorted(found)
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return one.stat().st_size == other.stat().st_size and one.read_bytes() == other.read_bytes()
+    return False
 
 
 def airflow_home() -> Path:

@@ -39,6 +39,7 @@ class Server:
         self.archives: dict[str, bytes] = {}
         self.pointer: str | None = None
         self.asked: list[str] = []
+        self.first: list[list[str]] = []
 
     def add(self, folder: Path, text: str) -> str:
         folder.mkdir(exist_ok=True)
@@ -97,6 +98,7 @@ def server(module: Any, monkeypatch: pytest.MonkeyPatch) -> Server:
     monkeypatch.setattr(module, "astro_dag_store", store)
     monkeypatch.setattr(module, "from_database", lambda work: work(None))
     monkeypatch.setattr(module, "ask_webserver", made.read)
+    monkeypatch.setattr(module, "parse_first", lambda *given: made.first.append(given[-1]))
     return made
 
 
@@ -153,6 +155,25 @@ def test_the_dag_processor_follows_the_pointer_under_one_path(
     assert Path(os.environ["AIRFLOW_HOME"]) == path.parent
     assert [one.name for one in bundle.versions_dir.iterdir()] == [second]
     assert server.asked == []
+
+
+@pytest.mark.usefixtures("is_dag_processor")
+def test_changed_files_are_parsed_first(module: Any, server: Server, tmp_path: Path) -> None:
+    folder = tmp_path / "dags"
+    server.add(folder, "1")
+    (folder / "same.py").write_text("same")
+    server.add(folder, "1")
+    bundle = module.ArchiveBundle(name="dags-folder")
+    bundle.initialize()
+    assert server.first == [], "the first version is new as a whole"
+    (folder / "sub").mkdir()
+    for name in ("sub/new.py", "query.sql"):
+        (folder / name).write_text("new")
+    server.add(folder, "2")
+    bundle.refresh()
+    assert server.first == [["sales.py", "sub/new.py"]]
+    times = {file: (bundle.path / file).stat().st_mtime_ns for file in ("sales.py", "same.py")}
+    assert times["sales.py"] > times["same.py"]
 
 
 @pytest.mark.usefixtures("is_dag_processor")

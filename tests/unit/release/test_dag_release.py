@@ -156,12 +156,11 @@ def test_a_job_that_is_stopped_takes_its_dags_back(
     assert store.pointers[KEY] == "6-old"
 
 
-def test_dags_that_are_not_parsed_yet_are_a_warning(
+def test_dags_that_are_not_parsed_yet_are_not_waited_for(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.unparsed = ["weekly"]
-    (warning,) = deploy(monkeypatch).warnings
-    assert "1 DAGs have their old version: weekly" in warning
+    assert deploy(monkeypatch) == ("7-dddddddddddd", True, [])
 
 
 def test_an_import_error_of_the_dag_processor_is_a_warning(
