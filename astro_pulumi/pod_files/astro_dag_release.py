@@ -32,6 +32,7 @@ UNPACKED = Path("/tmp/astro-pulumi-dags")  # noqa: S108 an emptyDir of this pod
 # the dag-processor parses changed files first, and the others for minutes.
 PARSE_PATIENCE = 20.0
 INTERVAL = 0.25
+START_PATIENCE = 60.0
 # Files that name the folder of the DAGs by its path in the image: they are read for such lines.
 TEXTS = (".py", ".yaml", ".yml", ".json", ".toml", ".cfg", ".ini", ".sql", ".sh")
 _MOST_LINES = 20
@@ -156,7 +157,7 @@ def deploy(
     Raises:
         ReleaseRefusedError: The dag-processor has not taken them. The old ones are restored.
     """
-    is_dag_deploy = is_running(workloads.find_workloads(cluster, deployment), dags.key)
+    is_dag_deploy = waits_for_dag_processor(cluster, deployment, dags.key)
     with contextlib.closing(database()) as connection:
         with connection, connection.cursor() as cursor:
             store.make_tables(cursor)
@@ -179,14 +180,28 @@ def deploy(
         return Switched(version, True, parse_warnings(connection, version, dag_ids, say))
 
 
-def is_running(found: Iterable[dict[str, Any]], key: str) -> bool:
-    """Return whether a dag-processor with this key is ready: then nothing that it needs changes."""
-    return any(
-        workloads.component(workload) == "dag-processor"
-        and dags_key(workload) == key
-        and (workload.get("status") or {}).get("readyReplicas")
-        for workload in found
-    )
+def waits_for_dag_processor(cluster: Cluster, deployment: str, key: str) -> bool:
+    """Return whether this is a DAG deploy: a dag-processor with this key runs, and has all that it needs.
+
+    One that is starting again, because its pod was deleted or its node was drained, is waited for.
+    """
+    deadline = time.monotonic() + START_PATIENCE
+    while True:
+        state = dag_processor_state(workloads.find_workloads(cluster, deployment), key)
+        if state != "starting" or time.monotonic() > deadline:
+            return state == "ready"
+        time.sleep(1)
+
+
+def dag_processor_state(found: Iterable[dict[str, Any]], key: str) -> str:
+    """Return "ready", "starting", or "other" if a pod of the dag-processor has another key, or none runs."""
+    for workload in found:
+        if workloads.component(workload) == "dag-processor" and dags_key(workload) == key:
+            status = workload.get("status") or {}
+            if not status.get("replicas") or status.get("updatedReplicas") != status["replicas"]:
+                return "other"  # scaled to zero, or a roll-out that has not ended
+            return "ready" if status.get("readyReplicas") else "starting"
+    return "other"
 
 
 def dags_key(workload: dict[str, Any]) -> str | None:

@@ -15,31 +15,67 @@ refusal = load("astro_termination_message")
 KEY = "k1"
 
 
-def workload(component: str, key: str | None, ready: int = 1) -> dict[str, Any]:
+def workload(
+    component: str, key: str | None, ready: int = 1, pods: int = 1, updated: int = 1
+) -> dict[str, Any]:
     env = [] if key is None else [{"name": "ASTRO_DAGS_KEY", "value": key}]
     pod = {"containers": [{"name": "sidecar"}, {"name": "airflow", "env": env}]}
     return {
         "metadata": {"name": component, "labels": {"app.kubernetes.io/component": component}},
         "spec": {"template": {"spec": pod}},
-        "status": {"readyReplicas": ready} if ready else {},
+        # Kubernetes leaves out what is zero.
+        "status": {
+            name: count
+            for name, count in {
+                "replicas": pods,
+                "updatedReplicas": updated,
+                "readyReplicas": ready,
+            }.items()
+            if count
+        },
     }
 
 
 @pytest.mark.parametrize(
     ("found", "expected"),
     [
-        ([workload("dag-processor", KEY)], True),
-        ([workload("dag-processor", "another")], False),
-        ([workload("dag-processor", None)], False),
-        ([workload("dag-processor", KEY, ready=0)], False),
-        ([workload("worker", KEY)], False),
-        ([], False),
+        ([workload("dag-processor", KEY)], "ready"),
+        ([workload("dag-processor", KEY, ready=1, pods=2, updated=2)], "ready"),
+        ([workload("dag-processor", "another")], "other"),
+        ([workload("dag-processor", None)], "other"),
+        ([workload("dag-processor", KEY, ready=0)], "starting"),
+        ([workload("dag-processor", KEY, ready=0, pods=0, updated=0)], "other"),
+        # A roll-out that has failed: the pod that is ready has another key.
+        ([workload("dag-processor", KEY, ready=1, pods=2, updated=1)], "other"),
+        ([workload("worker", KEY)], "other"),
+        ([], "other"),
     ],
 )
-def test_it_is_a_dag_deploy_if_a_dag_processor_with_this_key_runs(
-    found: list[dict[str, Any]], expected: bool
+def test_it_is_a_dag_deploy_if_every_dag_processor_has_this_key(
+    found: list[dict[str, Any]], expected: str
 ) -> None:
-    assert bool(release.is_running(found, KEY)) == expected
+    assert release.dag_processor_state(found, KEY) == expected
+
+
+def test_a_dag_processor_that_starts_again_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    states = iter([0, 0, 1])
+    monkeypatch.setattr(release.time, "sleep", lambda _: None)
+    monkeypatch.setattr(
+        release.workloads,
+        "find_workloads",
+        lambda *_: [workload("dag-processor", KEY, ready=next(states))],
+    )
+    assert release.waits_for_dag_processor(None, "analytics", KEY)
+
+
+def test_a_dag_processor_that_never_starts_is_left_to_the_roll_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(release, "START_PATIENCE", -1.0)
+    monkeypatch.setattr(
+        release.workloads, "find_workloads", lambda *_: [workload("dag-processor", KEY, ready=0)]
+    )
+    assert not release.waits_for_dag_processor(None, "analytics", KEY)
 
 
 class Store:
