@@ -149,7 +149,13 @@ class WithDags(Deployed):
 def deployed(
     platform: Platform, kube: Kube, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[WithDags]:
-    directory = tmp_path_factory.mktemp("dags")
+    with deployed_with(platform, kube, tmp_path_factory.mktemp("dags")) as made:
+        yield made
+
+
+@contextmanager
+def deployed_with(platform: Platform, kube: Kube, directory: Path) -> Iterator[WithDags]:
+    """The quickstart with DAG deploys and with the DAG of this module, for the body of a `with`."""
     copy_pulumi_project(directory)
     stack = new_stack(directory, platform)
     stack.configure(
