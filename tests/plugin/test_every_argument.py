@@ -23,7 +23,7 @@ CASES: dict[str, Any] = {
     "existing": arguments(**EXISTING),
 }
 # Given elsewhere: what needs a project on disk, or a release in a cluster.
-NOT_HERE = {"project", "buildSecrets", "rollbackTo"}
+NOT_HERE = {"project", "buildSecrets", "dagDeploys", "rollbackTo"}
 
 
 @pytest.fixture(scope="module")
