@@ -10,7 +10,8 @@ DEBIAN_SUITE: Final = "bookworm"
 AIRFLOW: Final = "3.3.2"
 AIRFLOW_EXTRAS: Final = "celery,postgres,statsd,fab"
 # Celery 5.7.0 breaks apache-airflow-providers-celery 3.26.0: its workers never consume a task.
-AIRFLOW_COMPANIONS: Final = ("celery<5.7", "redis")
+# Astro Runtime has pytest, for `astro deploy --pytest`.
+AIRFLOW_COMPANIONS: Final = ("celery<5.7", "redis", "pytest")
 # What Airflow 3.3 requires itself: the API of older ones does not start with newer releases of these
 # ("needs a discriminator field").
 OLDER_AIRFLOW_3_COMPANIONS: Final = ("cadwyn<8", "fastapi<0.137")

@@ -5,7 +5,9 @@ repaired project just works.
 """
 
 import shutil
+import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from astro_pulumi.naming import PYTEST
 from local.stack import StackError
 from tests.cluster.conftest import Deployed
 from tests.cluster.kube import JOBS, component_of, identities, images
@@ -151,7 +154,7 @@ def nothing_changes(deployed: Deployed) -> Iterator[None]:
         pods = [
             pod
             for pod in deployed.kube.all_pods(deployed.namespace)
-            if component_of(pod) not in JOBS
+            if component_of(pod) not in {*JOBS, PYTEST}
             # A deploy of before may still drain its pods.
             and "deletionTimestamp" not in pod["metadata"]
         ]
@@ -277,6 +280,54 @@ def test_a_repaired_project_just_works(deployed: Deployed) -> None:
     assert release_number(deployed) == number + 1
     assert "DAG files: 1 added (dags/repaired.py)" in deployed.logs[-1]
     deployed.airflow.wait_for_dag("repaired", seconds=60)
+
+
+def test_tests_that_fail_stop_a_deploy(deployed: Deployed, project: Path) -> None:
+    (project / "tests" / "test_stock.py").write_text("def test_it() -> None:\n    assert 3 == 4\n")
+    with nothing_changes(deployed):
+        done = astro_pulumi(deployed, "deploy", "--pytest", "--yes")
+    assert done.returncode == 1
+    assert "Tests of the project have failed; no running workload was changed" in done.stdout
+    assert "FAILED tests/test_stock.py::test_it - assert 3 == 4" in done.stdout
+    assert ">       assert 3 == 4" in astro_pulumi(deployed, "logs", "pytest").stdout
+
+
+@pytest.fixture
+def deployed_dag(deployed: Deployed) -> Path:
+    """A DAG that is deployed and that no other test needs."""
+    file = deployed.project / "dags" / "repaired.py"
+    if not file.exists():  # when a test runs alone
+        file.write_text(dag("'repaired'"))
+        deployed.up()
+    return file
+
+
+def test_a_flag_allows_what_the_configuration_refuses(
+    deployed: Deployed, deployed_dag: Path
+) -> None:
+    """For one deploy, whose tests pass."""
+    number = release_number(deployed)
+    deployed.stack.configure({"astro:maxRemovedDags": f"{number + 1}:0"})
+    config = deployed.stack.config_file.read_text()
+    deployed_dag.unlink()
+
+    done = astro_pulumi(deployed, "deploy", "--max-removed-dags", "1", "--pytest", "--yes")
+
+    assert done.returncode == 0
+    deployed.outputs = deployed.stack.outputs()
+    assert release_number(deployed) == number + 1
+    assert deployed.stack.config_file.read_text() == config
+    assert "4 passed" in astro_pulumi(deployed, "logs", "pytest").stdout
+
+
+def astro_pulumi(deployed: Deployed, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs the command line as a user does."""
+    program = str(Path(sys.executable).with_name("astro-pulumi"))
+    started = time.monotonic()
+    done = deployed.stack.capture([program, *arguments, "--stack", deployed.stack.name])
+    seconds = time.monotonic() - started
+    sys.stdout.write(f"$ {' '.join(arguments)}\n{done.stdout}{done.stderr}{seconds:.0f} s\n")
+    return done
 
 
 def release_number(deployed: Deployed) -> int:
