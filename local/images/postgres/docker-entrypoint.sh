@@ -29,6 +29,15 @@ initialize() {
         echo >&2 "error: POSTGRES_PASSWORD must be set to initialize the database"
         exit 1
     fi
+    # initdb wants a name for its user. A cluster that chooses the user id, such as OpenShift, gives none.
+    if ! getent passwd "$(id -u)" > /dev/null; then
+        local names
+        names=$(mktemp -d)
+        echo "postgres:x:$(id -u):$(id -g):PostgreSQL:$PGDATA:/bin/false" > "$names/passwd"
+        echo "postgres:x:$(id -g):" > "$names/group"
+        local -x LD_PRELOAD=libnss_wrapper.so
+        local -x NSS_WRAPPER_PASSWD=$names/passwd NSS_WRAPPER_GROUP=$names/group
+    fi
     # UTF-8 always: the psycopg driver cannot talk to a database in SQL_ASCII. A later -E or
     # --locale in POSTGRES_INITDB_ARGS wins.
     eval "initdb --username=\"\$POSTGRES_USER\" --pwfile=<(printf '%s\n' \"\$POSTGRES_PASSWORD\")" \
