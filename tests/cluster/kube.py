@@ -116,6 +116,17 @@ class Kube:
         where = path("services", namespace, f"{service}:{port}")
         return self._cluster.text(f"{where}/proxy/{path_there}")
 
+    def usage(self, namespace: str) -> list[Object]:
+        """What each pod of a namespace uses, as the kubelets count it."""
+        return [
+            pod
+            for node in self._cluster.objects("nodes")
+            for pod in self._cluster.read(
+                path("nodes", None, node["metadata"]["name"]) + "/proxy/stats/summary"
+            )["pods"]
+            if pod["podRef"]["namespace"] == namespace
+        ]
+
     def everything(self) -> Iterator[Object]:
         """Every object of every kind in the whole cluster, with `apiVersion` and `kind`."""
         for kind in self._discover():
