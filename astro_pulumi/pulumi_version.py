@@ -4,7 +4,6 @@ from typing import Final
 
 import pulumi
 from pulumi.runtime import settings
-from pulumi.runtime.proto import resource_pb2
 
 from astro_pulumi.errors import PulumiError
 
@@ -27,9 +26,3 @@ def require_pulumi() -> None:
             f"astro_pulumi needs Pulumi {OLDEST} or newer ({error}). Nothing was changed. "
             "Install a newer Pulumi CLI: https://www.pulumi.com/docs/install/"
         ) from error
-
-
-def supports_hooks() -> bool:
-    """Return whether the engine runs resource hooks. Pulumi's mocks do not."""
-    feature = resource_pb2.RESOURCE_MONITOR_FEATURE_RESOURCE_HOOKS
-    return settings.monitor_supports_feature(feature)

@@ -14,12 +14,13 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import pulumi
+from pulumi.runtime.proto import resource_pb2
+from pulumi.runtime.settings import monitor_supports_feature
 
 from astro_pulumi.deployment_spec import DeploymentSpec
 from astro_pulumi.kubernetes.labels import Manifest, labels
 from astro_pulumi.pod_files import astro_shared_names
 from astro_pulumi.project.content_summary import Summary, summarize
-from astro_pulumi.pulumi_version import supports_hooks
 from astro_pulumi.release.release_records import AIRFLOW_VERSION, NUMBER
 from astro_pulumi.release.rollout_job import inputs_hash
 
@@ -194,7 +195,7 @@ def report_hook(deployment: str, parent: pulumi.Resource) -> pulumi.ResourceHook
 
     Return None if the Pulumi CLI does not support resource hooks.
     """
-    if not supports_hooks():
+    if not monitor_supports_feature(resource_pb2.RESOURCE_MONITOR_FEATURE_RESOURCE_HOOKS):
         return None
 
     def log(args: pulumi.ResourceHookArgs) -> None:

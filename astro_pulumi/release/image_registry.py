@@ -1,11 +1,10 @@
-"""Whether a registry has an image, before a deploy or a rollback relies on it.
+"""Whether a registry still has an image, before a rollback relies on it.
 
 Kubernetes would find out, too, but only in the release Job, and Pulumi waits for that for half an hour.
 This asks the registry itself, by the distribution API, from where the program runs. Whatever it cannot
 know for certain (no login, no route to the registry) is left to Kubernetes.
 """
 
-import asyncio
 import base64
 import json
 import re
@@ -15,12 +14,7 @@ from http import HTTPStatus
 from typing import Final
 from urllib.parse import urlencode
 
-import pulumi
-
-from astro_pulumi.deployment_spec import DeploymentSpec
-from astro_pulumi.errors import ReleaseError
 from astro_pulumi.project.dockerfile import BaseImage
-from astro_pulumi.pulumi_version import supports_hooks
 
 _TIMEOUT: Final = 5.0  # seconds, for each of at most three requests
 _DOCKER_HUB: Final = "registry-1.docker.io"
@@ -56,45 +50,6 @@ def is_gone(image: str, login: str | None) -> bool:
     except (OSError, ValueError):  # urllib's errors are OSErrors; an answer that is no JSON
         return False
     return status == HTTPStatus.NOT_FOUND
-
-
-def existence_hook(
-    spec: DeploymentSpec, image: pulumi.Output[str]
-) -> pulumi.ResourceHookBinding | None:
-    """Return the hook of the release Job that fails if the image is not there.
-
-    It runs only when the Job will, in a preview too. None for an image that the deploy itself pushes, and if
-    the Pulumi CLI does not support resource hooks.
-    """
-    if spec.source is not None or not supports_hooks():
-        return None
-    registry = spec.registry
-    login = (registry.username, registry.password) if registry else (None, None)
-    known = pulumi.Output.all(image, *login)
-
-    async def check(_: pulumi.ResourceHookArgs) -> None:
-        if not await known.is_known():
-            return
-        reference, username, password = await known.future() or ("", None, None)
-        given = basic_login(username, password) if username and password else None
-        await asyncio.to_thread(require, reference, given)
-
-    options = pulumi.ResourceHookOptions(on_dry_run=True)
-    hook = pulumi.ResourceHook(f"{spec.name}-image-exists", check, options)
-    return pulumi.ResourceHookBinding(before_create=[hook])
-
-
-def require(image: str, login: str | None) -> None:
-    """Raise if the registry reports that it does not have an image.
-
-    Raises:
-        ReleaseError: With the reference.
-    """
-    if is_gone(image, login):
-        raise ReleaseError(
-            f"The image {image} is not in its registry. No running workload was changed. Push it, or correct "
-            "`image`."
-        )
 
 
 def _head(url: str, authorization: str | None) -> tuple[int, str]:

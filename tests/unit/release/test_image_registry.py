@@ -1,34 +1,20 @@
 """Whether a registry still has an image, asked of a registry on this machine."""
 
-import asyncio
 import base64
-import contextlib
 import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
-from unittest import mock
 
-import pulumi
 import pytest
 
 from astro_pulumi.errors import ReleaseError
-from astro_pulumi.release import image_registry as registries
 from astro_pulumi.release.find_release import ListedRelease, ReleaseList
-from astro_pulumi.release.image_registry import (
-    _server_and_name,
-    basic_login,
-    existence_hook,
-    is_gone,
-)
+from astro_pulumi.release.image_registry import _server_and_name, basic_login, is_gone
 from astro_pulumi.release.release_records import Release
 from astro_pulumi.release.rollback import Rollback, require_image
-from astro_pulumi.validation import specify
-from tests.mock_engine import write_project
-from tests.specs import spec
 
 HERE, GONE = "sha256:" + "1" * 64, "sha256:" + "2" * 64
 HAS = (HERE, "1.0", "latest")
@@ -98,59 +84,6 @@ def test_an_image_may_be_named_by_its_tag() -> None:
         assert not is_gone(repository, None)
         assert is_gone(f"{repository}:2.0", None)
         assert is_gone(f"{repository}:1.0@{GONE}", None), "the digest is what counts"
-
-
-class Hooks:
-    """What is registered as hooks of resources."""
-
-    def __init__(self) -> None:
-        self.checks: list[Any] = []
-
-    def __call__(self, name: str, check: Any, options: pulumi.ResourceHookOptions) -> Any:
-        assert options.on_dry_run, "a preview finds out as well"
-        assert not options.ignore_errors
-        self.checks.append(check)
-        return check
-
-
-@pytest.fixture
-def hooks(monkeypatch: pytest.MonkeyPatch) -> Hooks:
-    made = Hooks()
-    monkeypatch.setattr(registries, "supports_hooks", lambda: True)
-    monkeypatch.setattr(pulumi, "ResourceHook", made)
-    monkeypatch.setattr(pulumi, "ResourceHookBinding", lambda before_create: before_create)
-    return made
-
-
-def check_before_job(hooks: Hooks, image: str, **arguments: Any) -> None:
-    """Do what happens before a release Job is created."""
-    given = spec(image=image, **arguments)
-
-    async def check() -> None:
-        existence_hook(given, pulumi.Output.from_input(image))
-        await hooks.checks[-1](None)
-
-    # `asyncio.run` would leave the thread without an event loop, which other tests need.
-    with contextlib.closing(asyncio.new_event_loop()) as loop:
-        loop.run_until_complete(check())
-
-
-def test_an_image_that_is_not_there_fails_the_deploy_before_the_release_job(hooks: Hooks) -> None:
-    login = {"username": "acme", "password": "hunter2"}
-    with registry("Basic") as repository:
-        given = {"registry": {"repository": repository, **login}}
-        check_before_job(hooks, f"{repository}@{HERE}", **given)
-        with pytest.raises(ReleaseError, match=f"{repository}@{GONE} is not in its registry"):
-            check_before_job(hooks, f"{repository}@{GONE}", **given)
-        check_before_job(hooks, f"{repository}@{GONE}")  # nobody knows without a login
-
-
-def test_an_image_that_the_deploy_pushes_is_not_asked_for(hooks: Hooks, tmp_path: Path) -> None:
-    write_project(tmp_path)
-    args: Any = {"project": str(tmp_path), "registry": {"repository": "ghcr.io/acme/analytics"}}
-    built = specify("analytics", args)
-    assert existence_hook(built, mock.Mock()) is None
-    assert hooks.checks == []
 
 
 def test_a_registry_out_of_reach_is_left_to_kubernetes() -> None:
