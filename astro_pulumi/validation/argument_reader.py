@@ -85,10 +85,6 @@ class Arguments:
         """Return one of `choices`, as a string."""
         return self._input(key, partial(_choice, choices=choices))
 
-    def optional_choice(self, key: str, choices: Choices) -> pulumi.Input[str] | None:
-        """Return one of `choices`, or None if it is not given."""
-        return self._optional_input(key, partial(_choice, choices=choices))
-
     def quantity(self, key: str) -> pulumi.Input[str]:
         """Return a Kubernetes quantity above zero: `500m`, `2`, `1.5Gi`."""
         return self._input(key, _quantity)

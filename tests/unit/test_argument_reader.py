@@ -46,7 +46,6 @@ READERS: dict[str, tuple[Read, Read | None]] = {
         lambda a: a.choice("a", Level),
         lambda a: a.plain_choice("a", ("low", "high")),
     ),
-    "optional choice": (lambda a: a.optional_choice("a", Level), None),
     "quantity": (lambda a: a.quantity("a"), None),
     "strings": (lambda a: a.strings("a"), None),
 }
@@ -58,7 +57,6 @@ GOOD: dict[str, list[tuple[Any, Any]]] = {
     "optional number": [(9.0, 9)],
     "flag": [(True, True), (False, False)],
     "choice": [("high", "high"), (Level.HIGH, "high")],
-    "optional choice": [(Level.LOW, "low")],
     "quantity": [("500m", "500m"), (2.0, "2"), (1.5, "1.5")],
     "strings": [({"b": "c"}, {"b": "c"}), ({}, {})],
 }
@@ -70,7 +68,6 @@ BAD: dict[str, list[Any]] = {
     "optional number": [0, "3"],
     "flag": ["yes", 1, 0.0],
     "choice": ["middle", 5, ""],
-    "optional choice": ["middle"],
     "quantity": ["2GB", "-1", "0", 0, True],
     "strings": [{"b": 1}, {"b": None}],
 }
