@@ -1,11 +1,14 @@
 """What is refused, and in which words: the argument's path first."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from astro_pulumi.errors import ArgumentError
-from tests.specs import VERSIONS, everything, spec
+from astro_pulumi.errors import ArgumentError, AstroError
+from astro_pulumi.validation import specify
+from tests.specs import REPOSITORY, arguments, spec
+from tests.unit.project.projects import write_project
 
 
 @pytest.mark.parametrize(
@@ -13,6 +16,8 @@ from tests.specs import VERSIONS, everything, spec
     [
         # worker queues
         ({"worker_queues": []}, "worker_queues: is empty"),
+        ({"worker_queues": [{"name": "a"}, {}]}, "worker_queues[1].name: is required"),
+        ({"worker_queues": [{"name": "q" * 21}]}, "worker_queues[0].name: "),
         ({"worker_queues": [{"name": "A"}]}, "worker_queues[0].name: 'A' must be lower-case"),
         (
             {"worker_queues": [{"name": "a"}, {"name": "a"}]},
@@ -65,8 +70,10 @@ from tests.specs import VERSIONS, everything, spec
             {"secret_environment": {"ASTRO_HISTORY_LIMIT": "7"}},
             "secret_environment['ASTRO_HISTORY_LIMIT']: is set by the Deployment: use `history_limit`",
         ),
-        ({"environment": {"lower": "x"}}, "environment['lower']: is not a name"),
-        ({"environment": {"WITH-DASH": "x"}}, "environment['WITH-DASH']: is not a name"),
+        *(
+            ({"environment": {name: "x"}}, f"environment[{name!r}]: is not a name")
+            for name in ("lower", "WITH-DASH", "1A", "")
+        ),
         (
             {"environment": {"A": "x"}, "secret_environment": {"A": "y"}},
             "secret_environment['A']: is given in `environment` as well",
@@ -150,7 +157,19 @@ from tests.specs import VERSIONS, everything, spec
             "broker.url: has a /, ? or # in its user name or password",
         ),
         ({"broker": {"host": "h", "url": "redis://h"}}, "broker.host: must not be given"),
-        # registry
+        # image and registry
+        ({"image": "ghcr.io/Acme/a:1"}, "image: 'ghcr.io/Acme/a:1' is no reference of an image"),
+        ({"image": "ghcr.io/acme/a@sha256:abc"}, "image: 'ghcr.io/acme/a@sha256:abc' is no refer"),
+        ({"database": {"image": "a b"}}, "database.image: 'a b' is no reference"),
+        ({"broker": {"image": "http://a/b"}}, "broker.image: 'http://a/b' is no reference"),
+        ({"pgbouncer": {"image": "a:"}}, "pgbouncer.image: 'a:' is no reference"),
+        ({"metrics": {"exporter_image": "A"}}, "metrics.exporter_image: 'A' is no reference"),
+        ({"airflow_version": None}, "airflow_version: is required with `image`"),
+        ({"airflow_version": "latest"}, "airflow_version: 'latest' is not an Airflow version"),
+        (
+            {"registry": {"repository": "a/b", "username": "acme"}},
+            "registry.password: is required",
+        ),
         (
             {"registry": {"repository": "ghcr.io/acme/a:1"}},
             "registry.repository: 'ghcr.io/acme/a:1' must not carry a tag",
@@ -183,10 +202,16 @@ from tests.specs import VERSIONS, everything, spec
             {"airflow_version": "2.11", "auth": {"manager": "simple"}},
             "auth.manager: must be one of fab, or the class path of another auth manager, not 'simple'",
         ),
+        (
+            {"service": {"type": "NodePort", "node_port": 8080}},
+            "service.node_port: must be 30000 to 32767, not 8080",
+        ),
         # the rest
+        ({"colour": "red"}, "colour: there is no such argument. There are: project"),
+        ({"database": {"storage_size": "8 Gi"}}, "database.storage_size: '8 Gi' is not"),
+        ({"history_limit": 1}, "history_limit: must be 2 to 1000, not 1"),
+        ({"timeouts": {"rollout": 0}}, "timeouts.rollout: must be 1 to"),
         ({"airflow_version": "2.6"}, "airflow_version: 2.6 cannot be deployed; Airflow from 2.7"),
-        ({"airflow_version": "4.0"}, "airflow_version: 4.0 cannot be deployed"),
-        ({"executor": "celery"}, "executor: there is no such argument"),
         ({"remote_logging": {}}, "remote_logging.folder: give either `folder`"),
         (
             {"remote_logging": {"folder": "wasb://logs@account/path"}},
@@ -210,13 +235,7 @@ from tests.specs import VERSIONS, everything, spec
             {"network_policies": {"webserver_from": ["x"]}},
             "network_policies.webserver_from[0]: must be a mapping",
         ),
-        (
-            {"service_account_annotations": {"a": 1}},
-            "service_account_annotations['a']: must be a string",
-        ),
         ({"scheduler": {"replicas": 0}}, "scheduler.replicas: must be 1 to 100, not 0"),
-        ({"timeouts": {"rollout": 1.5}}, "timeouts.rollout: must be a whole number, not 1.5"),
-        ({"nonsense": 1}, "nonsense: there is no such argument"),
     ],
 )
 def test_refused(given: dict[str, Any], says: str) -> None:
@@ -225,30 +244,41 @@ def test_refused(given: dict[str, Any], says: str) -> None:
     assert str(caught.value).startswith(says)
 
 
-@pytest.mark.parametrize("version", VERSIONS)
-def test_everything_at_once_is_accepted(version: str) -> None:
-    from astro_pulumi.validation import specify
-
-    specify("analytics", everything(airflow_version=version))
-
-
-def test_numbers_may_be_floats_without_a_fraction() -> None:
-    queues = [{"name": "a", "concurrency": 4.0, "min_count": 2.0}]
-    (queue,) = spec(worker_queues=queues).worker_queues
-    assert (queue.concurrency, queue.min_count) == (4, 2)
-    assert isinstance(queue.concurrency, int)
-
-
 def test_proxies_keep_their_lower_case_names() -> None:
     assert "no_proxy" in spec(environment={"no_proxy": "acme.com"}).environment
 
 
-def test_the_name_of_a_deployment_leaves_room_for_its_pods() -> None:
-    from astro_pulumi.validation import specify
-    from tests.specs import arguments
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        *(
+            (name, f"{name!r} must be lower-case letters")
+            for name in ("", "Analytics", "a_b", "-a")
+        ),
+        ("a" * 31, "has 31 characters; 30 are the most"),
+    ],
+)
+def test_refused_names_of_a_deployment(name: str, says: str) -> None:
+    with pytest.raises(ArgumentError, match=f"^name of the Deployment: .*{says}"):
+        specify(name, arguments())
 
-    with pytest.raises(ArgumentError, match="30 are the most"):
-        specify("a" * 31, arguments())
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"project": None}, "project: give either `project`"),
+        ({"image": "a"}, "project: give either `project`"),
+        ({"registry": None}, "registry: is required with `project`"),
+        ({"registry": {}}, "registry.repository: is required"),
+        ({"project": "nowhere"}, "nowhere: there is no such directory"),
+        ({"platform": 5}, "platform: must be a string, not a number (5)"),
+    ],
+)
+def test_refused_with_a_project(given: dict[str, Any], says: str, tmp_path: Path) -> None:
+    project = {"project": str(write_project(tmp_path)), "registry": {"repository": REPOSITORY}}
+    with pytest.raises(AstroError) as caught:
+        spec(**{"image": None, "airflow_version": None, **project, **given})
+    assert says in str(caught.value)
 
 
 @pytest.mark.parametrize(
