@@ -203,7 +203,7 @@ EMBEDDED: Final[dict[str, Any]] = {
         "placement": PLACEMENT,
         "pool_size": 7,
         "max_client_connections": 70,
-        "settings": {"max_prepared_statements": "200"},
+        "settings": {"pool_mode": "session"},
     },
     "http_route": {
         "gateway": "g",

@@ -145,6 +145,20 @@ def test_a_variable_of_the_users_wins_over_a_connection() -> None:
     assert environment(program, job)[name] == "http://other"
 
 
+def test_a_variable_may_be_in_a_config_map(program: Program) -> None:
+    job = program.get("analytics-release-job", "Job").container["env"]
+    (one,) = (variable for variable in job if variable["name"] == "AIRFLOW_VAR_GREETING")
+    assert one["valueFrom"] == {"configMapKeyRef": {"name": "words", "key": "hello"}}
+
+
+def test_certificates_are_mounted_where_the_urls_say(program: Program) -> None:
+    volumes = program.get("analytics-scheduler", "Deployment").pod["volumes"]
+    (mounted,) = (one for one in volumes if one["name"] == "certificates")
+    database = {"name": "authorities", "items": [{"key": "db.pem", "path": "database-ca.pem"}]}
+    broker = {"name": "redis-ca", "items": [{"key": "ca.crt", "path": "broker-ca.pem"}]}
+    assert mounted["projected"]["sources"] == [{"configMap": database}, {"secret": broker}]
+
+
 @pytest.mark.parametrize("kind", ["secret", "config_map"])
 def test_a_certificate_is_in_either_kind(kind: str) -> None:
     reference = {kind: "authorities", "key": "ca.pem"}
