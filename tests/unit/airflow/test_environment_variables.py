@@ -99,41 +99,11 @@ def test_behind_an_ingress(version: str, expected: dict[str, str]) -> None:
     ("given", "expected"),
     [
         (
-            {"remote_logging": {"folder": "s3://b/p", "connection_id": "aws", "encrypt_s3": True}},
-            {
-                "AIRFLOW__LOGGING__REMOTE_LOGGING": "True",
-                "AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER": "s3://b/p",
-                "AIRFLOW__LOGGING__REMOTE_LOG_CONN_ID": "aws",
-                "AIRFLOW__LOGGING__ENCRYPT_S3_LOGS": "True",
-            },
-        ),
-        (
-            {"remote_logging": {"folder": "gs://b/p"}},
-            {"AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER": "gs://b/p"},
-        ),
-        (
             {"remote_logging": {"folder": "wasb://logs/a/b", "connection_id": "azure"}},
             {
                 "AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER": "wasb://a/b",
                 "AIRFLOW__LOGGING__REMOTE_LOG_CONN_ID": "azure",
                 "AIRFLOW__AZURE_REMOTE_LOGGING__REMOTE_WASB_LOG_CONTAINER": "logs",
-            },
-        ),
-        (
-            {"metrics": {"statsd_host": "statsd.test", "prefix": "p"}},
-            {
-                "AIRFLOW__METRICS__STATSD_ON": "True",
-                "AIRFLOW__METRICS__STATSD_HOST": "statsd.test",
-                "AIRFLOW__METRICS__STATSD_PORT": "8125",
-                "AIRFLOW__METRICS__STATSD_PREFIX": "p",
-            },
-        ),
-        (
-            {"metrics": {"otel_host": "otel.test"}},
-            {
-                "AIRFLOW__METRICS__OTEL_ON": "True",
-                "AIRFLOW__METRICS__OTEL_HOST": "otel.test",
-                "AIRFLOW__METRICS__OTEL_PORT": "4318",
             },
         ),
         (
@@ -354,22 +324,12 @@ def secrets_of(program: Program, name: str) -> dict[str, str]:
 def test_connections_and_variables_are_in_a_secret_that_their_readers_name() -> None:
     program = deploy(
         arguments(
-            connections={
-                "by_uri": {"uri": "http://h"},
-                "by_fields": {"type": "postgres", "host": "h", "password": "p@/", "port": 5432.0},
-            },
+            connections={"db": {"type": "postgres", "password": "p@/", "port": 5432.0}},
             variables={"greeting": "hello"},
         )
     )
-    found = secrets_of(program, "connections")
-    assert found["AIRFLOW_CONN_BY_URI"] == "http://h"
-    assert json.loads(found["AIRFLOW_CONN_BY_FIELDS"]) == {
-        "conn_type": "postgres",
-        "host": "h",
-        "password": "p@/",
-        "port": 5432,
-    }
-    assert found["AIRFLOW_VAR_GREETING"] == "hello"
+    made = json.loads(secrets_of(program, "connections")["AIRFLOW_CONN_DB"])
+    assert made == {"conn_type": "postgres", "password": "p@/", "port": 5432}
     readers = {
         workload.name.removeprefix("analytics-")
         for workload in (*program.kinds("Deployment"), *program.kinds("Job"))

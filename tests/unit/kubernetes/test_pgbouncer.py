@@ -103,23 +103,6 @@ def test_tls_is_spoken_with_the_database() -> None:
     )
 
 
-def test_sizes_and_settings_of_the_users() -> None:
-    given = {
-        **PGBOUNCER,
-        "pool_size": 7,
-        "max_client_connections": 70,
-        "settings": {"pool_mode": "session", "max_prepared_statements": "200"},
-    }
-    ini = read(secret(deploy(arguments(pgbouncer=given)), "pgbouncer")["pgbouncer.ini"])
-    expected = {
-        "default_pool_size": "7",
-        "max_client_conn": "70",
-        "pool_mode": "session",
-        "max_prepared_statements": "200",
-    }
-    assert expected.items() <= dict(ini["pgbouncer"]).items()
-
-
 def test_several_pods_are_spread_and_kept() -> None:
     program = deploy(arguments(pgbouncer={**PGBOUNCER, "replicas": 2}))
     assert program.get("analytics-pgbouncer", "PodDisruptionBudget")

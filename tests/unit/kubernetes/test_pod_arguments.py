@@ -116,23 +116,22 @@ def test_every_pod_is_placed() -> None:
         assert pod["priorityClassName"] == "high", name
 
 
-@pytest.mark.parametrize(
-    ("owner", "component"),
-    [
-        ("scheduler", "scheduler"),
-        ("dag_processor", "dag-processor"),
-        ("database", "postgresql"),
-        ("broker", "redis"),
-        ("pgbouncer", "pgbouncer"),
-        ("metrics", "statsd"),
-    ],
-)
-def test_each_field_can_be_replaced(owner: str, component: str) -> None:
-    own = {**EXTRAS.get(owner, {}), "placement": {"node_selector": {"pool": "own"}}}
-    given = {**EXTRAS, "placement": {"tolerations": [TOLERATION]}, owner: own}
-    pod = workloads(deploy(arguments(**given)))[component].pod
-    assert pod["nodeSelector"] == {"pool": "own"}
-    assert pod["tolerations"][0]["key"] == TOLERATION["key"]
+def test_each_field_can_be_replaced() -> None:
+    owners = {
+        "scheduler": "scheduler",
+        "dag_processor": "dag-processor",
+        "database": "postgresql",
+        "broker": "redis",
+        "pgbouncer": "pgbouncer",
+        "metrics": "statsd",
+    }
+    own = {"placement": {"node_selector": {"pool": "own"}}}
+    given = {owner: {**EXTRAS.get(owner, {}), **own} for owner in owners}
+    found = workloads(deploy(arguments(placement={"tolerations": [TOLERATION]}, **given)))
+    for component in owners.values():
+        pod = found[component].pod
+        assert pod["nodeSelector"] == {"pool": "own"}, component
+        assert pod["tolerations"][0]["key"] == TOLERATION["key"], component
 
 
 def test_an_empty_field_takes_that_of_the_deployment_away() -> None:

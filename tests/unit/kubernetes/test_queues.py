@@ -61,16 +61,6 @@ def test_the_default_queue_answers_to_its_usual_names(
     assert option(workload(deployment), "--queues") == served
 
 
-def test_the_grace_period_is_the_queues_or_the_deployments() -> None:
-    queues = [{"name": "a"}, {"name": "b", "termination_grace_period_seconds": 7200}]
-    deployment = spec(worker_queues=queues, termination_grace_period_seconds=900)
-    periods = [
-        workload(deployment, index)["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
-        for index in (0, 1)
-    ]
-    assert periods == [900, 7200]
-
-
 def test_replicas_are_left_to_the_autoscaler() -> None:
     assert "replicas" not in workload(spec(worker_queues=ONE_TO_FIVE))["spec"]
     assert workload(spec())["spec"]["replicas"] == 1
