@@ -12,6 +12,7 @@ from astro_pulumi.airflow.environment_variables import (
     check_environment_name,
     connections_and_variables,
     process_settings,
+    secret_settings,
     settings,
 )
 from astro_pulumi.airflow.version_differences import AIRFLOW
@@ -139,10 +140,11 @@ KEY_PREFIX = f"{BROKER_OPTION}GLOBAL_KEYPREFIX"
 CELERY_CONFIG = "AIRFLOW__CELERY__EXTRA_CELERY_CONFIG"
 
 
-def own(component: str = "scheduler", **given: Any) -> dict[str, str]:
-    """Return the variables of one container's own."""
-    container = deploy(arguments(**given)).get(f"analytics-{component}", "Deployment").container
-    return {one["name"]: one["value"] for one in container["env"]}
+def own(component: str = "scheduler", **given: Any) -> dict[str, Any]:
+    """Return the variables of one process alone."""
+    deployment = spec(**given)
+    processes = (*deployment.processes, deployment.facts.worker)
+    return process_settings(deployment, next(p for p in processes if p.component == component))
 
 
 def test_a_queued_task_waits_longer_than_workers_drain() -> None:
@@ -166,10 +168,7 @@ def test_later_versions_make_the_token_live_as_long_as_the_wait(version: str) ->
 
 def test_a_wait_that_is_no_number_is_refused() -> None:
     with pytest.raises(ArgumentError, match="must be a number of seconds"):
-        scheduler = next(p for p in spec().processes if p.component == "scheduler")
-        process_settings(
-            spec(airflow_version="3.1", environment={QUEUED_TIMEOUT: "long"}), scheduler
-        )
+        own(airflow_version="3.1", environment={QUEUED_TIMEOUT: "long"})
 
 
 @pytest.mark.parametrize(
@@ -193,7 +192,7 @@ def test_the_users_parallelism_wins() -> None:
     assert settings(spec(**given))[PARALLELISM] == "4"
 
 
-@pytest.mark.parametrize("component", ["scheduler", "worker-default"])
+@pytest.mark.parametrize("component", ["scheduler", "worker"])
 @pytest.mark.parametrize(("grace", "expected"), [(600, 86_400), (100_000, 200_000)])
 @every_version
 def test_a_message_is_not_sent_again_while_its_task_may_run(
@@ -205,7 +204,7 @@ def test_a_message_is_not_sent_again_while_its_task_may_run(
 
 def test_the_users_visibility_timeout_wins() -> None:
     given: dict[str, Any] = {"environment": {VISIBILITY_TIMEOUT: "7"}}
-    assert VISIBILITY_TIMEOUT not in own("worker-default", **given)
+    assert VISIBILITY_TIMEOUT not in own("worker", **given)
 
 
 def test_values_may_follow_from_outputs() -> None:
@@ -214,17 +213,16 @@ def test_values_may_follow_from_outputs() -> None:
         "concurrency": pulumi.Output.from_input(50),
         "termination_grace_period_seconds": pulumi.Output.from_input(4000),
     }
-    found = own(worker_queues=[queue])
+    program = deploy(arguments(worker_queues=[queue]))
+    variables = program.get("analytics-scheduler", "Deployment").container["env"]
+    found = {one["name"]: one["value"] for one in variables}
     assert (found[PARALLELISM], found[QUEUED_TIMEOUT]) == ("50", "4300")
+    assert VISIBILITY_TIMEOUT in str(program.get("analytics-worker-default", "Deployment").pod)
 
 
-def user_settings(**given: Any) -> dict[str, str]:
+def user_settings(**given: Any) -> dict[str, Any]:
     """Return what the ConfigMap and the Secret of the user's own variables hold."""
-    program = deploy(arguments(**given))
-    found: dict[str, str] = dict(program.get("analytics-settings", "ConfigMap").inputs["data"])
-    if [one for one in program.kinds("Secret") if one.name == "analytics-environment"]:
-        found |= secrets_of(program, "environment")
-    return found
+    return {**settings(spec(**given)), **secret_settings(spec(**given))}
 
 
 def test_airflow_3_prefixes_results_as_the_broker_prefixes_keys() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from astro_pulumi.kubernetes.config_maps_and_secrets import pod_files
-from tests.mock_engine import deploy
+from tests.mock_engine import Program, deploy
 from tests.specs import FERNET_KEY, arguments
 
 QUEUES = [{"name": "default"}, {"name": "heavy"}]
@@ -24,14 +24,18 @@ LOGIN = {"repository": "ghcr.io/acme/analytics", "username": "acme", "password":
 POOL = {"image": "pgbouncer:1", "pool_size": 5}
 
 
+def deployed(given: dict[str, Any]) -> Program:
+    """Render a Deployment, once for all tests with the same arguments."""
+    return _deployed(json.dumps(given))
+
+
 @cache
-def pod_templates(given: str) -> dict[str, str]:
-    return declared(json.loads(given), ("Deployment", "StatefulSet"))
+def _deployed(given: str) -> Program:
+    return deploy(arguments(**json.loads(given)))
 
 
-def declared(given: dict[str, Any], of: tuple[str, ...]) -> dict[str, str]:
+def pod_templates(program: Program, *of: str) -> dict[str, str]:
     """By workload; the name of what the pods read is replaced by its content."""
-    program = deploy(arguments(**given))
     contents = {
         r.object_name: json.dumps(r.inputs.get("data") or r.inputs.get("stringData"))
         for kind in ("ConfigMap", "Secret")
@@ -50,8 +54,10 @@ def declared(given: dict[str, Any], of: tuple[str, ...]) -> dict[str, str]:
 
 def rolled(before: dict[str, Any], after: dict[str, Any], version: str) -> set[str]:
     common: dict[str, Any] = {"airflow_version": version, "worker_queues": QUEUES}
-    old = pod_templates(json.dumps({**common, **before}))
-    new = pod_templates(json.dumps({**common, **after}))
+    old, new = (
+        pod_templates(deployed({**common, **given}), "Deployment", "StatefulSet")
+        for given in (before, after)
+    )
     return {name for name in old | new if old.get(name) != new.get(name)}
 
 
@@ -132,7 +138,6 @@ def test_embedded_services_roll_with_nothing_but_their_own() -> None:
     assert rolled({}, {"database": {"image": "postgres:18"}}, "3.3") == {"postgresql"}
 
 
-PROBED, JOBS = {TRIGGERER, DAGS}, ("Deployment", "Job")
 ROLLOUTS = {"rollout-webserver", "rollout-processes", "rollout-workers"}
 
 
@@ -144,7 +149,7 @@ ROLLOUTS = {"rollout-webserver", "rollout-processes", "rollout-workers"}
         ("astro_rollout_status.py", ROLLOUTS),
         ("astro_kubernetes_client.py", {"release-job", *ROLLOUTS}),
         ("worker_probe.py", WORKERS),
-        ("heartbeat_probe.py", PROBED),
+        ("heartbeat_probe.py", {TRIGGERER, DAGS}),
         ("airflow_start.py", AIRFLOW),
         ("airflow.cfg", {*AIRFLOW, "release-job"}),
         ("webserver_config.py", set()),  # of Airflow 2
@@ -155,10 +160,10 @@ def test_a_comment_in_a_file_rolls_only_what_reads_it(
 ) -> None:
     given = {"airflow_version": "3.3", "worker_queues": QUEUES}
     files = pod_files()
-    old = declared(given, JOBS)
+    old = pod_templates(deployed(given), "Deployment", "Job")
     changed = {**files, file: f"{files[file]}# a comment\n"}
     monkeypatch.setattr(
         "astro_pulumi.kubernetes.config_maps_and_secrets.pod_files", lambda: changed
     )
-    new = declared(given, JOBS)
+    new = pod_templates(deploy(arguments(**given)), "Deployment", "Job")
     assert {name for name in old if old[name] != new[name]} == expected
