@@ -1,4 +1,4 @@
-"""A Deployment costs the same in a program of two as in one of ten.
+"""The fifth Deployment of a program costs the same as the second.
 
 Time and memory are what `python -m bench.many_deployments` measures; here it is what they come from.
 """
@@ -40,8 +40,8 @@ def test_each_deployment_costs_the_same(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.chdir(tmp_path)
     write_project(tmp_path / "project")
     cost(1, monkeypatch)  # what is made once in a process
-    two, three, ten = (cost(count, monkeypatch) for count in (2, 3, 10))
-    each = three - two
-    assert ten == Counter({key: two[key] + 8 * each[key] for key in two})
+    one, two, five = (cost(count, monkeypatch) for count in (1, 2, 5))
+    each = two - one
+    assert five == Counter({key: one[key] + 4 * each[key] for key in one})
     assert each["resources"] > 40
     assert each["outputs"] < 1600, "it was 1513"
