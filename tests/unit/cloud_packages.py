@@ -15,84 +15,48 @@ from typing import Any, Final
 import pulumi
 
 _AUTHORIZATION: Final = "aws:ecr/getAuthorizationToken:getAuthorizationToken"
-# By package and class: type, inputs, further outputs.
+# By package and class: inputs, further outputs.
 _RESOURCES: Final = {
-    "pulumi_aws": {
-        "acm.Certificate": (
-            "aws:acm/certificate:Certificate",
-            "domain_name validation_method",
-            "arn domain_validation_options",
-        ),
-        "acm.CertificateValidation": (
-            "aws:acm/certificateValidation:CertificateValidation",
-            "certificate_arn validation_record_fqdns",
-            "",
-        ),
-        "ec2.SecurityGroup": ("aws:ec2/securityGroup:SecurityGroup", "vpc_id", ""),
-        "ecr.Repository": (
-            "aws:ecr/repository:Repository",
-            "",
-            "registry_id repository_url",
-        ),
+    "aws": {
+        "acm.Certificate": ("domain_name validation_method", "arn domain_validation_options"),
+        "acm.CertificateValidation": ("certificate_arn validation_record_fqdns", ""),
+        "ec2.SecurityGroup": ("vpc_id", ""),
+        "ecr.Repository": ("", "registry_id repository_url"),
         "elasticache.ReplicationGroup": (
-            "aws:elasticache/replicationGroup:ReplicationGroup",
             "description node_type num_cache_clusters automatic_failover_enabled"
             " at_rest_encryption_enabled transit_encryption_enabled auth_token subnet_group_name"
             " security_group_ids",
             "port primary_endpoint_address",
         ),
-        "elasticache.SubnetGroup": (
-            "aws:elasticache/subnetGroup:SubnetGroup",
-            "subnet_ids",
-            "name",
-        ),
-        "iam.Role": ("aws:iam/role:Role", "assume_role_policy", "arn name"),
-        "iam.RolePolicy": ("aws:iam/rolePolicy:RolePolicy", "role policy", ""),
+        "elasticache.SubnetGroup": ("subnet_ids", "name"),
+        "iam.Role": ("assume_role_policy", "arn name"),
+        "iam.RolePolicy": ("role policy", ""),
         "rds.Instance": (
-            "aws:rds/instance:Instance",
             "engine engine_version instance_class allocated_storage storage_encrypted multi_az db_name"
             " username password db_subnet_group_name vpc_security_group_ids final_snapshot_identifier",
             "address port",
         ),
-        "rds.SubnetGroup": ("aws:rds/subnetGroup:SubnetGroup", "subnet_ids", "name"),
-        "route53.Record": (
-            "aws:route53/record:Record",
-            "zone_id name type records ttl",
-            "fqdn",
-        ),
-        "route53.Zone": ("aws:route53/zone:Zone", "name", "zone_id"),
-        "s3.Bucket": ("aws:s3/bucket:Bucket", "", "arn bucket"),
+        "rds.SubnetGroup": ("subnet_ids", "name"),
+        "route53.Record": ("zone_id name type records ttl", "fqdn"),
+        "route53.Zone": ("name", "zone_id"),
+        "s3.Bucket": ("", "arn bucket"),
         "vpc.SecurityGroupIngressRule": (
-            "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule",
             "security_group_id referenced_security_group_id ip_protocol from_port to_port",
             "",
         ),
     },
-    "pulumi_eks": {
+    "eks": {
         "Cluster": (
-            "eks:index:Cluster",
             "vpc_id private_subnet_ids instance_type desired_capacity min_size max_size"
             " create_oidc_provider",
             "kubeconfig_json node_security_group_id oidc_issuer oidc_provider_arn",
         ),
     },
-    "pulumi_gcp": {
-        "serviceaccount.Account": (
-            "gcp:serviceaccount/account:Account",
-            "account_id",
-            "email member name",
-        ),
-        "serviceaccount.IAMMember": (
-            "gcp:serviceaccount/iAMMember:IAMMember",
-            "service_account_id role member",
-            "",
-        ),
-        "storage.Bucket": ("gcp:storage/bucket:Bucket", "location", "name"),
-        "storage.BucketIAMMember": (
-            "gcp:storage/bucketIAMMember:BucketIAMMember",
-            "bucket role member",
-            "",
-        ),
+    "gcp": {
+        "serviceaccount.Account": ("account_id", "email member name"),
+        "serviceaccount.IAMMember": ("service_account_id role member", ""),
+        "storage.Bucket": ("location", "name"),
+        "storage.BucketIAMMember": ("bucket role member", ""),
     },
 }
 
@@ -101,9 +65,9 @@ _RESOURCES: Final = {
 def cloud_packages() -> Iterator[None]:
     """Lets a program import the packages of clouds, whether or not they are installed."""
     made: dict[str, ModuleType] = {}
-    for package, classes in _RESOURCES.items():
-        if importlib.util.find_spec(package) is None:
-            made[package] = _package(package, classes)
+    for cloud, classes in _RESOURCES.items():
+        if importlib.util.find_spec(f"pulumi_{cloud}") is None:
+            made[f"pulumi_{cloud}"] = _package(cloud, classes)
     if "pulumi_aws" in made:
         made["pulumi_aws"].ecr.get_authorization_token_output = _authorization
     sys.modules.update(made)
@@ -114,12 +78,14 @@ def cloud_packages() -> Iterator[None]:
             del sys.modules[package]
 
 
-def _package(name: str, classes: dict[str, tuple[str, str, str]]) -> ModuleType:
-    package = ModuleType(name)
-    for path, (token, inputs, outputs) in classes.items():
+def _package(cloud: str, classes: dict[str, tuple[str, str]]) -> ModuleType:
+    package = ModuleType(f"pulumi_{cloud}")
+    for path, (inputs, outputs) in classes.items():
         module, _, class_name = path.rpartition(".")
+        file = f"{module}/{class_name[0].lower()}{class_name[1:]}" if module else "index"
+        token = f"{cloud}:{file}:{class_name}"
         if module and not hasattr(package, module):
-            setattr(package, module, ModuleType(f"{name}.{module}"))
+            setattr(package, module, ModuleType(module))
         made = _resource_class(token, set(inputs.split()), set(outputs.split()))
         setattr(getattr(package, module) if module else package, class_name, made)
     return package
