@@ -1,7 +1,9 @@
-"""Small pods for the test programs: old and new ones stand beside each other on two cores.
+"""Small Deployments for the test programs: old and new pods stand beside each other on two cores.
 
 Airflow needs its CPU when it starts, and little after.
 """
+
+import pulumi
 
 import astro_pulumi as astro
 
@@ -20,3 +22,23 @@ larger = astro.ResourcesArgs(
 service = astro.ResourcesArgs(
     requests={"cpu": "25m", "memory": "256Mi"}, limits={"cpu": "2", "memory": "1Gi"}
 )
+
+
+def small_deployment(config: pulumi.Config) -> astro.DeploymentArgs:
+    """Return what the small Deployments have in common. The tests choose ports and images."""
+    node_port = config.require_int("nodePort")
+    return astro.DeploymentArgs(
+        project="project",
+        registry=astro.RegistryArgs(repository=config.require("repository")),
+        webserver=astro.ProcessArgs(resources=larger),
+        scheduler=small,
+        triggerer=small,
+        dag_processor=parser,
+        worker_queues=[astro.WorkerQueueArgs(name="default", concurrency=4, resources=larger)],
+        broker=astro.BrokerArgs(
+            image=config.require("brokerImage"), storage_size="1Gi", resources=service
+        ),
+        service=astro.ServiceArgs(
+            type="NodePort", node_port=node_port, base_url=f"http://localhost:{node_port}"
+        ),
+    )

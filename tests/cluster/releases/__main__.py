@@ -3,21 +3,14 @@
 import pulumi
 
 import astro_pulumi as astro
-from tests.cluster.pod_sizes import larger, parser, service, small
+from tests.cluster.pod_sizes import service, small_deployment
 
 config = pulumi.Config()
-node_port = config.require_int("nodePort")
 
 airflow = astro.Deployment(
     "releases",
     astro.DeploymentArgs(
-        project="project",
-        registry=astro.RegistryArgs(repository=config.require("repository")),
-        webserver=astro.ProcessArgs(resources=larger),
-        scheduler=small,
-        triggerer=small,
-        dag_processor=parser,
-        worker_queues=[astro.WorkerQueueArgs(name="default", concurrency=4, resources=larger)],
+        **small_deployment(config),
         termination_grace_period_seconds=120,
         environment={
             "GREETING": config.get("greeting") or "hello",
@@ -30,12 +23,6 @@ airflow = astro.Deployment(
             storage_size="1Gi",
             backup_before_downgrade=True,
             resources=service,
-        ),
-        broker=astro.BrokerArgs(
-            image=config.require("brokerImage"), storage_size="1Gi", resources=service
-        ),
-        service=astro.ServiceArgs(
-            type="NodePort", node_port=node_port, base_url=f"http://localhost:{node_port}"
         ),
         timeouts=astro.TimeoutArgs(rollout=1800),
         database_downgrade=config.get("databaseDowngrade") or "allow",

@@ -3,19 +3,12 @@
 import pulumi
 
 import astro_pulumi as astro
-from tests.cluster.pod_sizes import larger, parser, service, small
+from tests.cluster.pod_sizes import small_deployment
 
 config = pulumi.Config()
-node_port = config.require_int("nodePort")
 
 arguments: astro.DeploymentArgs = astro.DeploymentArgs(
-    project="project",
-    registry=astro.RegistryArgs(repository=config.require("repository")),
-    webserver=astro.ProcessArgs(resources=larger),
-    scheduler=small,
-    triggerer=small,
-    dag_processor=parser,
-    worker_queues=[astro.WorkerQueueArgs(name="default", concurrency=4, resources=larger)],
+    **small_deployment(config),
     # For the tests' client of Airflow 2. Airflow 3 has no such setting.
     environment={"AIRFLOW__API__AUTH_BACKENDS": "airflow.api.auth.backend.basic_auth"},
     database=astro.DatabaseArgs(
@@ -24,12 +17,6 @@ arguments: astro.DeploymentArgs = astro.DeploymentArgs(
         username=config.get("databaseUser") or "postgres",
         password=config.get("databasePassword") or "postgres",
         ssl_mode=config.get("sslMode") or "disable",  # the chart's PostgreSQL has no TLS
-    ),
-    broker=astro.BrokerArgs(
-        image=config.require("brokerImage"), storage_size="1Gi", resources=service
-    ),
-    service=astro.ServiceArgs(
-        type="NodePort", node_port=node_port, base_url=f"http://localhost:{node_port}"
     ),
     timeouts=astro.TimeoutArgs(rollout=1800),
 )
