@@ -36,15 +36,6 @@ def kinds(manifests: list[config.Manifest], kind: str) -> list[dict[str, Any]]:
 
 
 class TestContainerd:
-    def test_is_toml_that_says_what_was_meant(self, facts: config.Facts) -> None:
-        parsed = tomllib.loads(config.containerd_config(facts))
-        cri = parsed["plugins"]["io.containerd.grpc.v1.cri"]
-        assert parsed["version"] == 2
-        assert parsed["grpc"]["address"] == "/state/containerd/containerd.sock"
-        assert cri["restrict_oom_score_adj"] is True
-        assert cri["sandbox_image"] == "localhost:5000/pause:1"
-        assert cri["containerd"]["runtimes"]["runc"]["options"]["SystemdCgroup"] is False
-
     def test_speaks_plain_http_to_our_registry_alone(self, facts: config.Facts) -> None:
         files = config.files(facts)
         hosts = [path for path in files if path.name == "hosts.toml"]
@@ -118,24 +109,6 @@ class TestCoreDns:
         service = kinds(config.coredns(facts), "Service")[0]
         kubelet = yaml.safe_load(config.kubelet_config(facts))
         assert kubelet["clusterDNS"] == [service["spec"]["clusterIP"]]
-
-
-class TestStorage:
-    def test_is_the_default_and_waits_for_the_pod(self, facts: config.Facts) -> None:
-        (storage_class,) = kinds(config.storage(facts), "StorageClass")
-        annotations = storage_class["metadata"]["annotations"]
-        assert annotations["storageclass.kubernetes.io/is-default-class"] == "true"
-        assert storage_class["volumeBindingMode"] == "WaitForFirstConsumer"
-
-    def test_volumes_are_below_the_state(self, facts: config.Facts) -> None:
-        (config_map,) = kinds(config.storage(facts), "ConfigMap")
-        paths = json.loads(config_map["data"]["config.json"])["nodePathMap"][0]["paths"]
-        assert paths == ["/state/volumes"]
-
-    def test_helper_pod_uses_a_local_image(self, facts: config.Facts) -> None:
-        (config_map,) = kinds(config.storage(facts), "ConfigMap")
-        helper = yaml.safe_load(config_map["data"]["helperPod.yaml"])
-        assert helper["spec"]["containers"][0]["image"] == "localhost:5000/base:bookworm"
 
 
 class TestNameservers:

@@ -60,23 +60,6 @@ class TestRuntime:
     def test_tag_may_be_chosen(self) -> None:
         assert images.runtime("2.11.2", "13.0.0").tag == "13.0.0"
 
-    def test_extends_an_image_without_triggers(self) -> None:
-        runtime = images.runtime()
-        assert runtime.base is not None
-        assert "ONBUILD" in (runtime.context / runtime.dockerfile).read_text()
-        assert "\nONBUILD" not in (runtime.base.context / runtime.base.dockerfile).read_text()
-
-    def test_code_is_copied_after_everything_that_code_does_not_change(self) -> None:
-        runtime = images.runtime()
-        lines = (runtime.context / runtime.dockerfile).read_text().splitlines()
-        triggers = [line for line in lines if line.startswith("ONBUILD")]
-        assert triggers[-2:] == [
-            "ONBUILD COPY --chown=50000:0 . .",
-            "ONBUILD RUN astro-build project",
-        ]
-        users = [line for line in triggers if line.startswith("ONBUILD USER")]
-        assert users[-1] == "ONBUILD USER 50000:0"
-
 
 class TestAptSources:
     DEB822 = (
