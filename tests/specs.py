@@ -272,3 +272,11 @@ EXISTING: Final[dict[str, Any]] = {
     "worker_queues": [{"name": "a", "max_count": 4}],
     "autoscaling": {"type": "keda"},
 }
+# By name, what tests of all arguments give.
+CASES: Final[dict[str, Any]] = {
+    "everything": everything(platform="linux/arm64"),
+    "yours": arguments(**YOURS),
+    "embedded": arguments(**EMBEDDED),
+    "by_url": arguments(**BY_URL),
+    "existing": arguments(**EXISTING),
+}

@@ -10,18 +10,11 @@ import pytest
 
 from tests.mock_engine import UNKNOWN, Resource, deploy
 from tests.plugin.fake_engine import Plugin, output, started_plugin
-from tests.specs import BY_URL, EMBEDDED, EXISTING, YOURS, arguments, everything
+from tests.specs import CASES
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "schema.json").read_text())
 INPUTS = SCHEMA["resources"]["astro:index:Deployment"]["inputProperties"]
 
-CASES: dict[str, Any] = {
-    "everything": everything(platform="linux/arm64"),
-    "yours": arguments(**YOURS),
-    "embedded": arguments(**EMBEDDED),
-    "by_url": arguments(**BY_URL),
-    "existing": arguments(**EXISTING),
-}
 # Given elsewhere: what needs a project on disk, or a release in a cluster.
 NOT_HERE = {"project", "buildSecrets", "dagDeploys", "rollbackTo"}
 

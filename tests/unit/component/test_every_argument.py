@@ -11,15 +11,9 @@ import pytest
 import astro_pulumi as astro
 from astro_pulumi.args import DeploymentArgs
 from tests.mock_engine import Resource, run
-from tests.specs import BY_URL, EMBEDDED, YOURS, arguments, everything
+from tests.specs import CASES
 from tests.unit.test_bad_arguments import fields_of
 
-CASES: dict[str, Any] = {
-    "everything": everything(),
-    "yours": arguments(**YOURS),
-    "embedded": arguments(**EMBEDDED),
-    "by_url": arguments(**BY_URL),
-}
 Leaf = Callable[[Any, Any], Any]  # gets a value and its type
 
 
