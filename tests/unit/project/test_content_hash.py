@@ -45,6 +45,13 @@ def test_it_is_64_hex_digits(project: Path) -> None:
     assert int(content_hash(project), 16)
 
 
+def writing(changes: Changes) -> Callable[[Path], None]:
+    def write(project: Path) -> None:
+        write_project(project, changes, {})
+
+    return write
+
+
 # What differs between two checkouts of the same project
 
 
@@ -93,15 +100,6 @@ def add_local_files(project: Path) -> None:
     )
 
 
-def add_ignored_files(project: Path) -> None:
-    write_project(project, {".venv/lib/module.py": "x"}, {})
-
-
-def reword_the_ignore_file(project: Path) -> None:
-    """It is no part of the image; only what it leaves out counts."""
-    (project / ".dockerignore").write_text("# ours\n.venv\n")
-
-
 @pytest.mark.parametrize(
     "change",
     [
@@ -111,8 +109,8 @@ def reword_the_ignore_file(project: Path) -> None:
         set_special_bits,
         add_empty_directories,
         add_local_files,
-        add_ignored_files,
-        reword_the_ignore_file,
+        writing({".venv/lib/module.py": "x"}),
+        writing({".dockerignore": "# ours\n.venv\n"}),  # only what it leaves out counts
     ],
 )
 def test_what_does_not_get_into_the_image_does_not_change_it(
@@ -171,24 +169,12 @@ def test_locale_and_hash_seed_do_not_change_it(project: Path) -> None:
 # What does change the image
 
 
-def change_a_byte(project: Path) -> None:
-    (project / "include" / "data.bin").write_bytes(bytes(range(255)) + b"\0")
-
-
-def add_a_line_end(project: Path) -> None:
-    (project / "packages.txt").write_text("jq\n\n")
-
-
 def rename_a_file(project: Path) -> None:
     (project / "include" / "helpers.py").rename(project / "include" / "helper.py")
 
 
 def move_a_file(project: Path) -> None:
     (project / "include" / "a b.txt").rename(project / "dags" / "a b.txt")
-
-
-def add_an_empty_file(project: Path) -> None:
-    (project / "include" / "__init__.py").touch()
 
 
 def remove_a_file(project: Path) -> None:
@@ -225,27 +211,21 @@ def swap_two_files(project: Path) -> None:
     two.write_text(text)
 
 
-def ignore_a_file(project: Path) -> None:
-    (project / ".dockerignore").write_text("include/data.bin\n")
-
-
 def compose_a_name(project: Path) -> None:
     """Another sequence of bytes is another name on Linux, though it looks the same."""
     (project / "include" / "Größe").rename(project / "include" / "Gro\u0308ße")
 
 
-def change_the_dockerfile(project: Path) -> None:
-    (project / "Dockerfile").write_text(f"{HEALTHY['Dockerfile']}ENV A=1\n")
-
-
 @pytest.mark.parametrize(
     "change",
     [
-        change_a_byte,
-        add_a_line_end,
+        writing({"include/data.bin": bytes(range(255)) + b"\0"}),
+        writing({"packages.txt": "jq\n\n"}),
+        writing({"include/__init__.py": ""}),
+        writing({".dockerignore": "include/data.bin\n"}),
+        writing({"Dockerfile": f"{HEALTHY['Dockerfile']}ENV A=1\n"}),
         rename_a_file,
         move_a_file,
-        add_an_empty_file,
         remove_a_file,
         make_executable,
         make_not_executable,
@@ -253,9 +233,7 @@ def change_the_dockerfile(project: Path) -> None:
         replace_a_link_by_its_target,
         replace_a_link_by_a_file_with_its_text,
         swap_two_files,
-        ignore_a_file,
         compose_a_name,
-        change_the_dockerfile,
     ],
 )
 def test_any_change_in_the_image_changes_it(project: Path, change: Callable[[Path], None]) -> None:
