@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 from typing import Any, cast
 
-import pulumi
 import pytest
 import yaml
 
@@ -59,17 +58,17 @@ def test_the_yaml_program_is_constructed(examples: Path) -> None:
     assert len(used) == len(program["outputs"])
 
 
+def run(config: dict[str, str]) -> mock_engine.Program:
+    """Run the program in the working directory."""
+    project = {f"project:{key}": value for key, value in config.items()}
+    return mock_engine.run(lambda: runpy.run_path("__main__.py") and None, config=project)
+
+
 def test_the_platform_stack_runs_one_image_in_two_namespaces(
     examples: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(examples / "platform-stack")
-
-    def program() -> None:
-        for key, value in CONFIG.items():
-            pulumi.runtime.set_config(f"project:{key}", value)
-        runpy.run_path("__main__.py")
-
-    made = mock_engine.run(program)
+    made = run(CONFIG)
     assert len(made.kinds("Image")) == 1
     schedulers = [r for r in made.kinds("Deployment") if r.name.endswith("-scheduler")]
     (image,) = {r.container["image"] for r in schedulers}
@@ -93,14 +92,7 @@ def test_the_program_for_github_actions_pulls_with_the_login_of_its_stack(
     github: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(github)
-
-    def program() -> None:
-        login = {"registryUsername": "acme", "registryPassword": "hunter2"}
-        for key, value in {**CONFIG, **login}.items():
-            pulumi.runtime.set_config(f"project:{key}", value)
-        runpy.run_path("__main__.py")
-
-    made = mock_engine.run(program)
+    made = run({**CONFIG, "registryUsername": "acme", "registryPassword": "hunter2"})
     assert made.get("analytics-image").inputs["registry"]["password"] == "hunter2"
     assert "hunter2" in made.get("analytics-registry").inputs["stringData"][".dockerconfigjson"]
 
