@@ -7,7 +7,6 @@ from typing import Any
 import pulumi
 import pytest
 
-from astro_pulumi.airflow.environment_variables import check_environment_name
 from astro_pulumi.errors import ArgumentError
 from tests.mock_engine import Program, deploy
 from tests.specs import FERNET_KEY, arguments, spec
@@ -135,17 +134,3 @@ def test_what_fernet_cannot_use_is_refused_and_not_shown(key: str) -> None:
 def test_an_output_is_checked_when_it_is_known() -> None:
     with pytest.raises(pulumi.RunError, match="fernet_key: must be a Fernet key"):
         deploy(arguments(fernet_key=pulumi.Output.secret("hunter2")))
-
-
-@pytest.mark.parametrize(
-    ("name", "argument"),
-    [
-        ("AIRFLOW__CORE__FERNET_KEY", "`fernet_key` or `fernet_key_from`"),
-        ("AIRFLOW__CORE__FERNET_KEY_CMD", "`fernet_key` or `fernet_key_from`"),
-        ("AIRFLOW__CORE__AUTH_MANAGER", "`manager` in `auth`"),
-        ("ASTRO_ADMIN_PASSWORD", "`admin_password` in `auth`"),
-    ],
-)
-def test_a_refusal_names_the_argument_that_can_do_it(name: str, argument: str) -> None:
-    with pytest.raises(ArgumentError, match=f"is set by the Deployment: use {argument}"):
-        check_environment_name(name, "environment")

@@ -128,9 +128,3 @@ def test_an_existing_namespace_is_used() -> None:
         program.get("analytics-scheduler", "Deployment").inputs["metadata"]["namespace"] == "data"
     )
     assert program.result["namespace"] == "data"
-
-
-def test_a_preview_registers_the_same_resources() -> None:
-    arguments = {"image": BUILT, "airflow_version": "3.1"}
-    planned, done = deploy(arguments, preview=True), deploy(arguments)  # type: ignore[arg-type]
-    assert {(r.type, r.name) for r in planned} == {(r.type, r.name) for r in done}

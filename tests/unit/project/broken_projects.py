@@ -560,32 +560,11 @@ DAGS: Final = (
         "'(' was never closed",
     ),
     Broken(
-        "wrong indentation",
-        {"dags/sales.py": DAG.replace("    load()", "  load()")},
-        "AP502",
-        "dags/sales.py:10",
-        "unindent does not match",
-    ),
-    Broken(
-        "tabs and spaces",
-        {"dags/sales.py": DAG.replace("        print", "\tprint")},
-        "AP502",
-        "dags/sales.py:8",
-        "inconsistent use of tabs",
-    ),
-    Broken(
         "return outside of a function",
         {"dags/sales.py": f"{DAG}return 1\n"},
         "AP502",
         "dags/sales.py:14",
         "'return' outside function",
-    ),
-    Broken(
-        "Python 2",
-        {"dags/sales.py": f"{DAG}print 'done'\n"},
-        "AP502",
-        "dags/sales.py:14",
-        "Missing parentheses in call to 'print'",
     ),
     Broken(
         "a merge conflict",
