@@ -1,7 +1,6 @@
 """Targets that cannot be deployed to: each is one message in the user's words, and nothing is changed."""
 
 import http.server
-import shutil
 import sys
 import threading
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ import yaml
 
 from local.platform import Platform
 from local.stack import Stack, StackError
-from tests.cluster.conftest import Deployed
+from tests.cluster.conftest import Deployed, copy_program
 from tests.cluster.kube import Kube
 from tests.cluster.test_bad_projects import refusal
 
@@ -23,20 +22,11 @@ CLOSED = "127.0.0.1:9"
 
 
 @pytest.fixture
-def target(platform: Platform, tmp_path: Path) -> Iterator[Stack]:
+def target(platform: Platform, tmp_path: Path) -> Stack:
     """A stack of its own, with nothing deployed yet."""
-    directory = tmp_path / "program"
-    shutil.copytree(Path(__file__).parent / "targets", directory)
-    (directory / ".venv").symlink_to(Path(sys.prefix), target_is_directory=True)
-    (tmp_path / "backend").mkdir()
-    environment = {
-        **platform.environment(),
-        "PULUMI_BACKEND_URL": f"file://{tmp_path / 'backend'}",
-        "PULUMI_CONFIG_PASSPHRASE": "the passphrase of a test",
-    }
-    stack = Stack(directory, "test", environment)
+    stack = copy_program(Path(__file__).parent / "targets", tmp_path / "program", platform)
     stack.configure({"kubernetes:context": platform.context, "targets:namespace": "default"})
-    yield stack
+    return stack
 
 
 def refused(stack: Stack, **environment: str) -> str:

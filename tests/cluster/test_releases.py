@@ -237,11 +237,6 @@ def numbers(history: list[dict[str, Any]]) -> list[int]:
     return [release["number"] for release in history]
 
 
-def number_of(released: Released, **values: Any) -> int:
-    """The newest release with these values."""
-    return next(int(one["number"]) for one in released.history() if values.items() <= one.items())
-
-
 def test_a_release_says_what_ran(released: Released) -> None:
     (first,) = released.history()
     assert first["number"] == 1
