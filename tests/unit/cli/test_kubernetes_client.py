@@ -64,7 +64,7 @@ GOOD = kubeconfig("http://one")
 def cluster() -> Iterator[Cluster]:
     Server.answers, Server.asked = {}, []
     with ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         yield Cluster.connect(kubeconfig(f"http://127.0.0.1:{server.server_port}"))
         server.shutdown()
 

@@ -56,7 +56,7 @@ class Handler(BaseHTTPRequestHandler):
 def registry(asks: str = "") -> Iterator[str]:
     server = ThreadingHTTPServer(("localhost", 0), Handler)
     server.asks = asks  # type: ignore[attr-defined]
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:
         yield f"localhost:{server.server_port}/acme/a"
     finally:
