@@ -22,7 +22,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from astro_pulumi.pod_template import GROOMER
+from astro_pulumi.pod_template_patch import GROOMER
 from local.airflow_api import Airflow
 from local.platform import Platform
 from tests.cluster.component import modules

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from astro_pulumi.naming import AIRFLOW_CONTAINER
-from astro_pulumi.pod_files.astro_names import DATABASE_DOWNGRADE
+from astro_pulumi.pod_files.astro_shared_names import DATABASE_DOWNGRADE
 from local.airflow_api import Airflow
 from local.platform import Platform
 from tests.cluster.component.conftest import write_project

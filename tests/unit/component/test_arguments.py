@@ -190,7 +190,7 @@ OWNERS: Final = {
     "metrics.": ("by_url", "Deployment statsd"),
 }
 # These have tests of their own; references to existing objects in `test_existing_secrets.py`.
-ELSEWHERE: Final = {"build_secrets", "rollback_to", "network_policies.enabled"}
+ELSEWHERE: Final = {"build_secrets", "dag_deploys", "rollback_to", "network_policies.enabled"}
 REFERENCES: Final = {
     *("environment_from", "variables_from", "connections.value_from"),
     *("fernet_key_from", "auth.admin_password_from"),
