@@ -4,7 +4,7 @@ A value is for every Deployment of the stack, `3`, or for Deployments by name, `
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 NAMESPACE: Final = "astro"
 ROLLBACK_TO: Final = "rollbackTo"
@@ -14,6 +14,11 @@ SKIP_DAG_PARSE: Final = "skipDagParse"
 MAX_REMOVED_DAGS: Final = "maxRemovedDags"
 CONFIRM_DATABASE_CHANGE: Final = "confirmDatabaseChange"
 PYTEST: Final = "pytest"
+
+
+def as_text(value: Any) -> str:
+    """Return a value in the stack's file as Pulumi gives it to a program."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def value_for(text: str, deployment: str) -> str | None:

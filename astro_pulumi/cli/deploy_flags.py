@@ -63,7 +63,7 @@ def configuration(
 
     def decide(key: str, template: str) -> None:
         before = config.get(f"{stack_config.NAMESPACE}:{key}")
-        value = None if before is None else str(before)
+        value = None if before is None else stack_config.as_text(before)
         for one in meant or [""]:
             part = template.format(found.get(one, 1))
             value = stack_config.with_value(value, one, part, names)

@@ -17,7 +17,7 @@ from astro_pulumi.cli.options import is_terminal
 from astro_pulumi.cli.phase_durations import Phases
 from astro_pulumi.cli.pulumi_cli import Project
 from astro_pulumi.errors import PulumiError
-from astro_pulumi.stack_config import NAMESPACE, ROLLBACK_TO
+from astro_pulumi.stack_config import DESCRIPTION, NAMESPACE, ROLLBACK_TO, as_text
 
 # A program that is pinned to a release has no docker.Image. Without this option the CLI would start the
 # Docker provider to forget the image, which fails without a daemon.
@@ -136,7 +136,7 @@ def pin(project: Project, stack: str) -> str | None:
 
 def set_config(project: Project, stack: str, values: Mapping[str, str | None]) -> None:
     """Set `astro:<key>` in the stack's file where the value differs. None removes a key."""
-    before = {key: str(value) for key, value in project.config(stack).items()}
+    before = {key: as_text(value) for key, value in project.config(stack).items()}
     wanted = {f"{NAMESPACE}:{key}": value for key, value in values.items()}
     changed = {key: value for key, value in wanted.items() if before.get(key) != value}
     if changed:
@@ -164,12 +164,15 @@ def pinned_to(project: Project, stack: str, value: str | None, phases: Phases) -
 def for_this_update(
     project: Project, stack: str, values: Mapping[str, str | None]
 ) -> Iterator[None]:
-    """Set configuration for one update, such as its description, and remove it afterwards.
+    """Set configuration for one update, such as its description, and restore what it was afterwards.
 
-    None removes the value of an earlier update that was killed.
+    A description is removed: it is of this update, or of an earlier one that was killed.
     """
+    config = project.config(stack)
+    before = {key: config.get(f"{NAMESPACE}:{key}") for key in values if key != DESCRIPTION}
     set_config(project, stack, values)
     try:
         yield
     finally:
-        set_config(project, stack, dict.fromkeys(values))
+        restored = {key: None if one is None else as_text(one) for key, one in before.items()}
+        set_config(project, stack, {**dict.fromkeys(values), **restored})

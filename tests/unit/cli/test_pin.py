@@ -73,6 +73,24 @@ def test_what_is_of_one_update_is_gone_after_it(project: Project) -> None:
     assert stack_file(project) == BEFORE
 
 
+def test_what_the_configuration_says_besides_holds_again_after_an_update(project: Project) -> None:
+    config = {"pytest": "true", "skipDagParse": "reports=7"}
+    pulumi_up.set_config(project, "prod", config)
+    before = stack_file(project)
+    values = {"description": "one", "pytest": "true", "skipDagParse": "reports=7,analytics=12"}
+    with pulumi_up.for_this_update(project, "prod", values):
+        assert "analytics=12" in stack_file(project)
+    assert stack_file(project) == before
+
+
+def test_a_value_that_is_no_text_in_the_file_holds_again(project: Project) -> None:
+    file = project.stack_file("prod")
+    file.write_text(f"{BEFORE}  astro:pytest: true\n")
+    with pulumi_up.for_this_update(project, "prod", {"pytest": "analytics=true"}):
+        assert "analytics=true" in stack_file(project)
+    assert project.config("prod")["astro:pytest"] in (True, "true")
+
+
 def test_what_a_killed_deploy_has_left_does_not_hold_for_the_next(project: Project) -> None:
     pulumi_up.set_config(project, "prod", {"description": "killed"})
     with pulumi_up.for_this_update(project, "prod", {"description": None}):
