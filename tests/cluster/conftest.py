@@ -25,6 +25,8 @@ from local.quickstart import REPOSITORY_ROOT, platform_settings, tag_example_bas
 from local.stack import Stack
 from tests.cluster.kube import Kube
 
+# An Astro project with tests of its own, which a Job runs.
+collect_ignore = ["any_user"]
 NODE_PORTS = range(30100, 32768)
 STACK_NAME = "test"
 
