@@ -3,6 +3,7 @@
 import base64
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,8 @@ from astro_pulumi.errors import ClusterError
 
 # Pods of Jobs, which a deploy makes and which end with it.
 JOBS = {"release-job", "rollout"}
+# Labels of a namespace that admits only what the `restricted` Pod Security Standard allows.
+RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 AIRFLOW_COMPONENTS = {"webserver", "scheduler", "triggerer", "dag-processor", "worker"}
 
 
@@ -85,6 +88,17 @@ class Kube:
         """Makes an object; -> it as the API server keeps it."""
         kind = self._kind(manifest["kind"], manifest["apiVersion"])
         return self._cluster.create(kind.resource, manifest, namespace)
+
+    @contextmanager
+    def temporary_namespace(self, prefix: str, **labels: str) -> Iterator[str]:
+        """A namespace of its own, `<prefix>-<random>`, which is deleted at the end."""
+        metadata = {"generateName": f"{prefix}-", "labels": labels}
+        made = self.create({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+        name: str = made["metadata"]["name"]
+        try:
+            yield name
+        finally:
+            self.delete("Namespace", name)
 
     def change(self, kind: str, name: str, namespace: str, change: Object) -> None:
         """Merges a change into an object."""

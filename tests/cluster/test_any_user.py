@@ -1,6 +1,5 @@
 """Every image runs as a user that it does not know, with group 0: as OpenShift's `restricted-v2` runs it."""
 
-import secrets
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +16,7 @@ from tests.cluster.airflow2 import Airflow2
 from tests.cluster.component import modules
 from tests.cluster.component.conftest import AIRFLOW_2, write_project
 from tests.cluster.conftest import DeployedStack, copy_program, free_node_port
-from tests.cluster.kube import AIRFLOW_COMPONENTS, JOBS, Kube, component_of
+from tests.cluster.kube import AIRFLOW_COMPONENTS, JOBS, RESTRICTED, Kube, component_of
 
 USER = 1_000_710_000  # OpenShift's ranges begin there
 ALL_JOBS = {*JOBS, PYTEST}
@@ -28,13 +27,8 @@ WITH_A_SHELL = (AIRFLOW_COMPONENTS | SERVICES) - {"statsd"}
 
 @pytest.fixture(scope="module")
 def own_namespace(kube: Kube) -> Iterator[str]:
-    name = f"any-user-{secrets.token_hex(3)}"
-    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
-    kube.create(
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
-    )
-    yield name
-    kube.delete("Namespace", name)
+    with kube.temporary_namespace("any-user", **RESTRICTED) as name:
+        yield name
 
 
 @pytest.fixture(scope="module")

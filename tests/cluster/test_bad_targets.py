@@ -84,7 +84,7 @@ def test_a_namespace_that_does_not_exist(target: Stack) -> None:
 def test_a_user_without_rights(
     target: Stack, platform: Platform, kube: Kube, tmp_path: Path
 ) -> None:
-    with namespace(kube) as name:
+    with kube.temporary_namespace("bad-target") as name:
         kube.create(
             {
                 "apiVersion": "v1",
@@ -102,7 +102,7 @@ def test_a_user_without_rights(
 
 
 def test_a_quota_that_is_exceeded(target: Stack, kube: Kube) -> None:
-    with namespace(kube) as name:
+    with kube.temporary_namespace("bad-target") as name:
         kube.create(
             {
                 "apiVersion": "v1",
@@ -178,19 +178,6 @@ def refusing_registry() -> Iterator[str]:
     finally:
         server.shutdown()
         server.server_close()
-
-
-@contextmanager
-def namespace(kube: Kube) -> Iterator[str]:
-    """A namespace for one test."""
-    made = kube.create(
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"generateName": "bad-target-"}}
-    )
-    name: str = made["metadata"]["name"]
-    try:
-        yield name
-    finally:
-        kube.delete("Namespace", name)
 
 
 def objects_in(kube: Kube, name: str) -> set[str]:

@@ -127,9 +127,7 @@ class Takeover(DeployedStack):
 
 @pytest.fixture(scope="module")
 def server(kube: Kube, platform: Platform) -> Iterator[Server]:
-    name = f"takeover-{secrets.token_hex(3)}"
-    kube.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-    try:
+    with kube.temporary_namespace("takeover") as name:
         container: Object = {
             "image": platform.postgres_image,
             "env": [{"name": "POSTGRES_PASSWORD", "value": "postgres"}],
@@ -142,8 +140,6 @@ def server(kube: Kube, platform: Platform) -> Iterator[Server]:
             seconds=120,
         )
         yield Server(kube, name)
-    finally:
-        kube.delete("Namespace", name)
 
 
 @pytest.fixture(scope="module")

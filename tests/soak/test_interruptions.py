@@ -154,12 +154,16 @@ class Soak:
 
 
 @pytest.fixture(scope="module")
+def namespace(kube: Kube) -> Iterator[str]:
+    with kube.temporary_namespace("soak") as name:
+        yield name
+
+
+@pytest.fixture(scope="module")
 def soak(
-    platform: Platform, kube: Kube, tmp_path_factory: pytest.TempPathFactory
+    platform: Platform, kube: Kube, namespace: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Soak]:
     directory = tmp_path_factory.mktemp("soak") / "program"
-    namespace = f"soak-{secrets.token_hex(3)}"
-    kube.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
     stack = copy_program(Path(__file__).parent / "program", directory, platform)
     dockerfile = directory / "project" / "Dockerfile"
     dockerfile.write_text(f"FROM {platform.runtime_image}\n")
@@ -180,7 +184,6 @@ def soak(
     finally:
         soak.run("cancel", "--yes")
         soak.run("destroy", "--yes", "--skip-preview")
-        kube.delete("Namespace", namespace)
         sys.stderr.write("\n".join(["", *soak.rows, ""]))
         shutil.rmtree(directory)
 

@@ -23,7 +23,7 @@ from tests.cluster.component import modules, registry, services
 from tests.cluster.component.registry import Registry
 from tests.cluster.component.services import ExternalServices
 from tests.cluster.conftest import DeployedStack, free_node_port, new_stack
-from tests.cluster.kube import JOBS, Kube, Object, component_of
+from tests.cluster.kube import JOBS, RESTRICTED, Kube, Object, component_of
 
 PROGRAM = Path(__file__).parent / "program"
 AIRFLOW_2 = "2.11.2"
@@ -108,14 +108,8 @@ def given_secrets() -> dict[str, str]:
 
 @pytest.fixture(scope="package")
 def namespace(kube: Kube) -> Iterator[str]:
-    """Admits only what the `restricted` Pod Security Standard allows."""
-    name = f"component-{secrets.token_hex(3)}"
-    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
-    kube.create(
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
-    )
-    yield name
-    kube.delete("Namespace", name)
+    with kube.temporary_namespace("component", **RESTRICTED) as name:
+        yield name
 
 
 @pytest.fixture(scope="package")

@@ -5,7 +5,6 @@ table of what is allowed is that of the unit test.
 """
 
 import json
-import secrets
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -80,9 +79,7 @@ class StandIns:
 
 @pytest.fixture(scope="module")
 def stand_ins(kube: Kube, platform: Platform) -> Iterator[StandIns]:
-    namespace = f"network-{secrets.token_hex(3)}"
-    kube.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
-    try:
+    with kube.temporary_namespace("network") as namespace:
         for name in PORTS:
             kube.create(stand_in(name, platform.runtime_image), namespace)
         stand_ins = StandIns(kube, namespace)
@@ -92,8 +89,6 @@ def stand_ins(kube: Kube, platform: Platform) -> Iterator[StandIns]:
             seconds=120,
         )
         yield stand_ins
-    finally:
-        kube.delete("Namespace", namespace)
 
 
 @pytest.fixture(scope="module")
