@@ -111,6 +111,13 @@ def text(bundle: Any) -> str:
     return str((bundle.path / "sales.py").read_text())
 
 
+def track(tmp_path: Path, version: str) -> None:
+    """Do what Airflow does when a callback uses a version."""
+    tracked = tmp_path / "storage" / "_tracking" / "dags-folder" / version
+    tracked.parent.mkdir(parents=True)
+    tracked.touch()
+
+
 def test_a_task_gets_the_version_of_its_run_once(
     module: Any, server: Server, tmp_path: Path
 ) -> None:
@@ -181,9 +188,7 @@ def test_a_version_that_callbacks_use_stays(module: Any, server: Server, tmp_pat
     old = server.add(tmp_path / "dags", "1")
     follower = module.ArchiveBundle(name="dags-folder")
     follower.initialize()
-    tracked = tmp_path / "storage" / "_tracking" / "dags-folder" / old
-    tracked.parent.mkdir(parents=True)
-    tracked.touch()
+    track(tmp_path, old)
     server.add(tmp_path / "dags", "2")
     follower.refresh()
     home = os.environ["AIRFLOW_HOME"]
@@ -199,9 +204,7 @@ def test_files_of_a_version_from_before_are_new_again(
     first = server.add(tmp_path / "dags", "1")
     bundle = module.ArchiveBundle(name="dags-folder")
     bundle.initialize()
-    tracked = tmp_path / "storage" / "_tracking" / "dags-folder" / first
-    tracked.parent.mkdir(parents=True)
-    tracked.touch()
+    track(tmp_path, first)
     os.utime(bundle.path / "sales.py", (0, 0))
     server.add(tmp_path / "dags", "2")
     bundle.refresh()
