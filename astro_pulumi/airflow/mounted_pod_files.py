@@ -12,10 +12,6 @@ FILES: Final = "/opt/astro-pulumi"
 WEBSERVER_CONFIG: Final = "webserver_config.py"
 
 
-# Mount path of the files of DAG deploys, which Airflow imports.
-DAG_FILES_PATH: Final = "/opt/astro-pulumi-dags"
-
-
 @dataclass(frozen=True, slots=True)
 class FileSet:
     """Files of `pod_files/` that one ConfigMap holds."""

@@ -9,7 +9,6 @@ from typing import Any, Final
 
 import typer
 
-from astro_pulumi.airflow.mounted_pod_files import DAG_FILES_PATH
 from astro_pulumi.cli.find_deployment import (
     COMPONENTS,
     Context,
@@ -176,7 +175,7 @@ def dag_versions(
     ]
     if released is None or not running:
         return None
-    command = ["python", f"{DAG_FILES_PATH}/dag_status.py"]
+    command = ["python", f"{astro_shared_names.DAG_FILES_PATH}/dag_status.py"]
     try:
         answer = deployed.cluster.execute(
             deployed.namespace, running[0], command, AIRFLOW_CONTAINER

@@ -2,13 +2,10 @@
 
 import hashlib
 import json
+from pathlib import PurePosixPath
 from typing import Any, Final
 
-from astro_pulumi.airflow.mounted_pod_files import (
-    DAG_FILE_PATHS,
-    DAG_FILES,
-    DAG_FILES_PATH,
-)
+from astro_pulumi.airflow.mounted_pod_files import DAG_FILE_PATHS, DAG_FILES
 from astro_pulumi.airflow.version_differences import Process
 from astro_pulumi.deployment_spec import DeploymentSpec, Resources
 from astro_pulumi.kubernetes.config_maps_and_secrets import AirflowEnvironment
@@ -19,8 +16,6 @@ from astro_pulumi.pulumi_inputs import computed
 
 _FILES: Final = "dag-files"
 _ARCHIVE: Final = "dag-archive"
-# As in `pod_files/astro_dag_release.py`.
-_ARCHIVE_PATH: Final = "/run/astro-pulumi-dags"
 # Groups of secrets that DAG code reads, of those that a user changes.
 _READ_BY_DAGS: Final = ("connections", "user")
 _PACKING: Final = Resources(
@@ -48,12 +43,13 @@ def add_key(pod: Manifest, environment: AirflowEnvironment) -> None:
 
 def add_archive(pod: Manifest, environment: AirflowEnvironment) -> None:
     """Add an init container of the image with the DAGs, which packs them for the release Job."""
-    archive = {"name": _ARCHIVE, "mountPath": _ARCHIVE_PATH}
+    target = astro_shared_names.DAG_ARCHIVE
+    archive = {"name": _ARCHIVE, "mountPath": str(PurePosixPath(target).parent)}
     pack: Manifest = {
         "name": "dags",
         "image": environment.full_image,
         # No init of the image, which may look for a database, and no package that the user has installed.
-        "command": ["python", "-ES", f"{DAG_FILES_PATH}/dag_pack.py", f"{_ARCHIVE_PATH}/archive"],
+        "command": ["python", "-ES", f"{astro_shared_names.DAG_FILES_PATH}/dag_pack.py", target],
         "resources": resources(_PACKING),
         "securityContext": container_security(),
         "terminationMessagePolicy": "FallbackToLogsOnError",
@@ -67,7 +63,7 @@ def add_archive(pod: Manifest, environment: AirflowEnvironment) -> None:
 
 def _mount_files(pod: Manifest, container: Manifest, environment: AirflowEnvironment) -> None:
     container["volumeMounts"].append(
-        {"name": _FILES, "mountPath": DAG_FILES_PATH, "readOnly": True}
+        {"name": _FILES, "mountPath": astro_shared_names.DAG_FILES_PATH, "readOnly": True}
     )
     if all(volume["name"] != _FILES for volume in pod["volumes"]):
         paths = {name: DAG_FILE_PATHS.get(name, name) for name in sorted(DAG_FILES.files)}

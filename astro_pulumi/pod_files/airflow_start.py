@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 START = 60
 
 
-# Where the files of DAG deploys are mounted.
-DAG_FILES = "/opt/astro-pulumi-dags"
 _BUNDLES = "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"
 
 
@@ -35,9 +33,9 @@ def use_dag_bundle(environment: MutableMapping[str, str]) -> None:
     if astro_shared_names.DAG_BUNDLE not in environment:
         return
     environment[_BUNDLES] = environment[astro_shared_names.DAG_BUNDLE]
-    given = environment.get("PYTHONPATH")
-    environment["PYTHONPATH"] = f"{given}{os.pathsep}{DAG_FILES}" if given else DAG_FILES
-    sys.path.append(DAG_FILES)
+    folder, given = astro_shared_names.DAG_FILES_PATH, environment.get("PYTHONPATH")
+    environment["PYTHONPATH"] = f"{given}{os.pathsep}{folder}" if given else folder
+    sys.path.append(folder)
 
 
 def collect_rarely() -> None:

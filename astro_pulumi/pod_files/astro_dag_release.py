@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 
     from astro_kubernetes_client import Cluster, Say
 
-# Where the init container leaves the archive, and where the Job unpacks it.
-ARCHIVE = Path("/run/astro-pulumi-dags/archive")
+# Where the Job unpacks the archive.
 UNPACKED = Path("/tmp/astro-pulumi-dags")  # noqa: S108 an emptyDir of this pod
 # Seconds that the Job waits for DAGs to be parsed once the dag-processor has the version. Of a large project
 # the dag-processor parses changed files first, and the others for minutes.
@@ -53,25 +52,23 @@ class Dags(NamedTuple):
         return str(self.home / astro_dags.DAGS)
 
 
-def unpack() -> Dags | None:
+def unpack() -> Dags:
     """Unpack the DAGs of this release, and let this process find them as Airflow's will.
-
-    Return None without DAG deploys.
 
     Raises:
         ReleaseRefusedError: A file names the folder of the DAGs in the image.
     """
-    key = os.environ.get(astro_shared_names.DAGS_KEY)
-    if key is None:
-        return None
-    content, image_home = ARCHIVE.read_bytes(), astro_dags.airflow_home()
+    content, image_home = (
+        Path(astro_shared_names.DAG_ARCHIVE).read_bytes(),
+        astro_dags.airflow_home(),
+    )
     digest = astro_dags.digest_of(content)
     home = UNPACKED / digest
     if not astro_dags.is_complete(home):
         astro_dags.unpack(content, home, image_home)
     refuse_fixed_paths(home, image_home)
     astro_dags.adopt(home)
-    return Dags(key, digest, content, home)
+    return Dags(os.environ[astro_shared_names.DAGS_KEY], digest, content, home)
 
 
 def refuse_fixed_paths(home: Path, image_home: Path) -> None:

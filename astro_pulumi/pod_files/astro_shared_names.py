@@ -24,6 +24,10 @@ ANY = "any"
 
 # The name of Airflow's own bundle of `dags/`. DAGs of a bundle with another name would become stale.
 DAG_BUNDLE_NAME = "dags-folder"
+# Mount path of the files of DAG deploys, which Airflow imports.
+DAG_FILES_PATH = "/opt/astro-pulumi-dags"
+# The archive of `dags/` that the release Job's init container leaves to it.
+DAG_ARCHIVE = "/run/astro-pulumi-dags/archive"
 # The file in `dags/` of an image without DAGs, which keeps the folder in its build context.
 NO_DAGS = ".astro-pulumi"
 

@@ -173,9 +173,10 @@ def release(cluster: Cluster, deployment: str, own_job: dict[str, Any]) -> None:
             f"The database is at {migrations.described(migrations.current_heads())}, which is newer "
             'than this image\'s Airflow, and database_downgrade is "refuse"; nothing was changed.'
         )
-    with phase("unpack DAGs"):
-        bundle = dag_release.unpack()
-    dags = None
+    dags = bundle = None
+    if astro_shared_names.DAGS_KEY in os.environ:
+        with phase("unpack DAGs"):
+            bundle = dag_release.unpack()
     if not given.skip_dag_parse:
         with phase("parse DAGs"):
             dags = parse_dags()

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from astro_pulumi.airflow.mounted_pod_files import DAG_FILE_PATHS, DAG_FILES, DAG_FILES_PATH
+from astro_pulumi.airflow.mounted_pod_files import DAG_FILE_PATHS, DAG_FILES
 from astro_pulumi.errors import ArgumentError
+from astro_pulumi.pod_files.astro_shared_names import DAG_FILES_PATH
 from astro_pulumi.project.astro_project import read_project
 from astro_pulumi.validation import specify
 from tests.mock_engine import RELEASE_JOB_FOUND, Program, deploy, write_project
