@@ -166,47 +166,53 @@ def dag_versions(
     deployed: Deployed, pods: Sequence[dict[str, Any]], released: str | None
 ) -> DagVersions | None:
     """Return the versions of the DAGs, from the dag-processor; None if it cannot be asked."""
-    running = [
-        pod["metadata"]["name"]
-        for pod in pods
-        if _component(pod) == "dag-processor"
-        and pod["status"].get("phase") == "Running"
-        and not pod["metadata"].get("deletionTimestamp")
-    ]
-    if released is None or not running:
+    if released is None:
         return None
+    asked = [
+        pod
+        for pod in pods
+        if _component(pod) == "dag-processor" and not pod["metadata"].get("deletionTimestamp")
+    ]
     command = ["python", f"{astro_shared_names.DAG_FILES_PATH}/dag_status.py"]
     try:
-        answer = deployed.cluster.execute(
-            deployed.namespace, running[0], command, AIRFLOW_CONTAINER
-        )
-        found = json_format.loads(answer)
-    except (ClusterError, ValueError):  # the user may not be allowed to execute commands in pods
+        found = json_format.loads(_ask(deployed, asked, command, AIRFLOW_CONTAINER))
+    except (ClusterError, ValueError):
         return None
     return DagVersions(released, found["version"], found["unfinished"])
 
 
 def queue_depths(deployed: Deployed, queues: Sequence[str]) -> dict[str, int] | None:
     """Return the numbers of waiting tasks in the embedded Redis; None for a broker of the user's."""
-    pods = [
-        pod["metadata"]["name"]
-        for pod in deployed.objects("pods", "redis")
-        if pod["status"].get("phase") == "Running"
-    ]
-    if not pods or not queues:
+    if not queues:
         return None
     lengths = "; ".join(f"redis-cli llen '{queue}'" for queue in queues)
     log_in = 'export REDISCLI_AUTH="$(sed -n "s/^requirepass //p" /etc/redis/redis.conf)"'
+    command = ["sh", "-c", f"{log_in}; {lengths}"]
     try:
-        answer = deployed.cluster.execute(
-            deployed.namespace, pods[0], ["sh", "-c", f"{log_in}; {lengths}"]
-        )
-    except ClusterError:  # the user may not be allowed to execute commands in pods
+        answer = _ask(deployed, deployed.objects("pods", "redis"), command)
+    except ClusterError:
         return None
     numbers = [line.split()[-1] for line in answer.splitlines() if line.strip()]
     if len(numbers) != len(queues) or not all(number.isdigit() for number in numbers):
         return None
     return {queue: int(number) for queue, number in zip(queues, numbers, strict=True)}
+
+
+def _ask(
+    deployed: Deployed,
+    pods: Sequence[dict[str, Any]],
+    command: Sequence[str],
+    container: str | None = None,
+) -> str:
+    """Return what a command prints in the first of `pods` that runs; nothing if none does.
+
+    Raises:
+        ClusterError: It fails. The user may not be allowed to execute commands in pods.
+    """
+    running = [pod["metadata"]["name"] for pod in pods if pod["status"].get("phase") == "Running"]
+    if not running:
+        return ""
+    return deployed.cluster.execute(deployed.namespace, running[0], command, container)
 
 
 def show(status: Status) -> None:
