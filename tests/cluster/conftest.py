@@ -106,17 +106,7 @@ def deployed(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Deployed]:
     """The quickstart, up and healthy."""
-    directory = tmp_path_factory.mktemp("quickstart")
-    copy_pulumi_project(directory)
-    stack = new_stack(directory, platform)
-    stack.configure(
-        {
-            **platform_settings(platform),
-            "quickstart:repository": f"{platform.registry}/quickstart-test",
-            "quickstart:nodePort": free_node_port(kube),
-        }
-    )
-    tag_example_base_image(platform)
+    stack = new_quickstart(tmp_path_factory.mktemp("quickstart"), platform, kube, "test")
     deployed = Deployed(stack, platform, kube)
     try:
         deployed.up()
@@ -137,6 +127,27 @@ def new_stack(directory: Path, platform: Platform) -> Stack:
         "PULUMI_CONFIG_PASSPHRASE": "the passphrase of a test",
     }
     return Stack(directory, STACK_NAME, environment)
+
+
+def new_quickstart(
+    directory: Path, platform: Platform, kube: Kube, name: str, **settings: str | int
+) -> Stack:
+    """A stack of the quickstart, ready to be deployed. Its image is pushed as `quickstart-<name>`."""
+    copy_pulumi_project(directory)
+    stack = new_stack(directory, platform)
+    own = {
+        "repository": f"{platform.registry}/quickstart-{name}",
+        "nodePort": free_node_port(kube),
+        **settings,
+    }
+    stack.configure(
+        {
+            **platform_settings(platform),
+            **{f"quickstart:{key}": value for key, value in own.items()},
+        }
+    )
+    tag_example_base_image(platform)
+    return stack
 
 
 def copy_program(source: Path, directory: Path, platform: Platform) -> Stack:

@@ -20,9 +20,8 @@ import pytest
 
 from local.airflow_api import Airflow, AirflowError
 from local.platform import Platform
-from local.quickstart import platform_settings, tag_example_base_image
 from local.stack import StackError
-from tests.cluster.conftest import Deployed, copy_pulumi_project, free_node_port, new_stack
+from tests.cluster.conftest import Deployed, new_quickstart
 from tests.cluster.kube import Kube, component_of, identities, images
 
 # Each task says which version of the code it runs, by three ways of finding a file beside it.
@@ -156,17 +155,7 @@ def deployed(
 @contextmanager
 def deployed_with(platform: Platform, kube: Kube, directory: Path) -> Iterator[WithDags]:
     """The quickstart with DAG deploys and with the DAG of this module, for the body of a `with`."""
-    copy_pulumi_project(directory)
-    stack = new_stack(directory, platform)
-    stack.configure(
-        {
-            **platform_settings(platform),
-            "quickstart:repository": f"{platform.registry}/quickstart-dags",
-            "quickstart:nodePort": free_node_port(kube),
-            "quickstart:dagDeploys": True,
-        }
-    )
-    tag_example_base_image(platform)
+    stack = new_quickstart(directory, platform, kube, "dags", dagDeploys=True)
     made = WithDags(stack, platform, kube)
     shutil.rmtree(made.dags)
     made.dags.mkdir()
