@@ -1,6 +1,7 @@
 """What each argument of a Deployment does. An argument that is not here fails."""
 
 import json
+from contextlib import chdir
 from typing import Any, Final
 
 import pytest
@@ -207,8 +208,7 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Program]:
     """Every case as a program."""
     folder = tmp_path_factory.mktemp("program")
     write_project(folder / BUILT["project"])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
+    with chdir(folder):
         return {name: deploy(arguments(**case)) for name, case in CASES.items()}
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +45,7 @@ def declare(options: Any = None) -> None:
 def children(tmp_path_factory: pytest.TempPathFactory) -> list[Resource]:
     folder = tmp_path_factory.mktemp("program")
     write_project(folder / "project")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
+    with chdir(folder):
         return [r for r in run(declare) if r.type != "astro:index:Deployment"]
 
 

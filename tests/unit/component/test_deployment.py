@@ -1,7 +1,7 @@
 """What a Deployment registers with the engine: its children, their order, and where secrets go."""
 
 import json
-from pathlib import Path
+from contextlib import chdir
 
 import pytest
 
@@ -13,9 +13,8 @@ BUILT = "ghcr.io/acme/analytics@sha256:" + "0" * 64
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Program:
     """The Deployment of a project, with a login and a secret of its own."""
-    with pytest.MonkeyPatch.context() as patch:
-        folder: Path = tmp_path_factory.mktemp("program")
-        patch.chdir(folder)
+    folder = tmp_path_factory.mktemp("program")
+    with chdir(folder):
         return deploy(
             {
                 "project": write_project(folder / "project"),

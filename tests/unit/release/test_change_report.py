@@ -1,6 +1,7 @@
 """The report of a deploy's changes against the last release."""
 
 import json
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
@@ -71,9 +72,8 @@ def with_queues(
 
 @pytest.fixture(scope="module")
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> Program:
-    with pytest.MonkeyPatch.context() as patch:
-        folder = tmp_path_factory.mktemp("program")
-        patch.chdir(folder)
+    folder = tmp_path_factory.mktemp("program")
+    with chdir(folder):
         return deploy(with_queues(folder, "now", {}, ("default",)))
 
 

@@ -1,7 +1,7 @@
 """Records as the Deployment writes them and as readers find them."""
 
 import json
-from pathlib import Path
+from contextlib import chdir
 from typing import Any
 
 import pulumi
@@ -22,9 +22,8 @@ from tests.specs import arguments
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Program:
-    with pytest.MonkeyPatch.context() as patch:
-        folder: Path = tmp_path_factory.mktemp("program")
-        patch.chdir(folder)
+    folder = tmp_path_factory.mktemp("program")
+    with chdir(folder):
         return deploy(
             {
                 "project": write_project(folder / "project"),
