@@ -4,6 +4,7 @@ The user's own quickstart is not touched: the Pulumi project is a copy, with a b
 the component gives the stack a namespace of its own.
 """
 
+import json
 import random
 import shutil
 import sys
@@ -22,7 +23,7 @@ from local.choice import Choice
 from local.platform import Platform
 from local.progress import Progress
 from local.quickstart import REPOSITORY_ROOT, platform_settings, tag_example_base_image
-from local.stack import Stack
+from local.stack import Stack, StackError
 from tests.cluster.kube import Kube
 
 # An Astro project with tests of its own, which a Job runs.
@@ -51,6 +52,9 @@ class DeployedStack:
         try:
             with file.open("w") as log:
                 self.stack.up(log)
+        except StackError as error:
+            _, title, diagnostics = file.read_text().partition("Diagnostics:")
+            raise StackError(error.what, why=title + diagnostics) from None
         finally:
             self.seconds = time.monotonic() - started
             self.logs.append(file.read_text())
@@ -148,6 +152,21 @@ def new_quickstart(
     )
     tag_example_base_image(platform)
     return stack
+
+
+def remove_namespaces(stack: Stack, platform: Platform) -> None:
+    """Removes the namespaces that a stack made, without waiting for them.
+
+    `pulumi destroy`, which waits for every pod, has tests of its own.
+    """
+    exported = stack.capture(stack.command("stack", "export"))
+    resources = json.loads(exported.stdout)["deployment"].get("resources", [])
+    kubectl = ["kubectl", "--context", platform.context]
+    for one in resources:
+        if one["type"] == "kubernetes:core/v1:Namespace":
+            name = one["id"]
+            stack.capture([*kubectl, "delete", "namespace", name, "--wait=false"])
+            stack.capture([*kubectl, "-n", name, "delete", "pods", "--all", "--now", "--wait=false"])
 
 
 def copy_program(source: Path, directory: Path, platform: Platform) -> Stack:

@@ -34,7 +34,7 @@ def own_namespace(kube: Kube) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def any_user(
     platform: Platform, kube: Kube, own_namespace: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[DeployedStack]:
+) -> DeployedStack:
     """Both Deployments, up."""
     directory = tmp_path_factory.mktemp("any_user") / "program"
     stack = copy_program(Path(__file__).parent / "any_user", directory, platform)
@@ -61,12 +61,9 @@ def any_user(
         }
     )
     deployed = DeployedStack(stack, platform, kube)
-    try:
-        deployed.up()
-        sys.stderr.write(f"up as any user: {deployed.seconds:.0f} s\n")
-        yield deployed
-    finally:
-        stack.destroy()
+    deployed.up()
+    sys.stderr.write(f"up as any user: {deployed.seconds:.0f} s\n")
+    return deployed
 
 
 def airflow(any_user: DeployedStack, name: str, namespace: str) -> Airflow:

@@ -21,7 +21,7 @@ import pytest
 from local.airflow_api import Airflow, AirflowError
 from local.platform import Platform
 from local.stack import StackError
-from tests.cluster.conftest import Deployed, new_quickstart
+from tests.cluster.conftest import Deployed, new_quickstart, remove_namespaces
 from tests.cluster.kube import Kube, component_of, identities, images
 
 # Each task says which version of the code it runs, by three ways of finding a file beside it.
@@ -166,7 +166,7 @@ def deployed_with(platform: Platform, kube: Kube, directory: Path) -> Iterator[W
         made.airflow.wait_until_healthy(120)
         yield made
     finally:
-        stack.destroy()
+        remove_namespaces(stack, platform)
 
 
 def all_of(version: str) -> dict[str, Any]:

@@ -14,7 +14,12 @@ from astro_pulumi.pod_files.astro_shared_names import DATABASE_DOWNGRADE
 from local.airflow_api import Airflow
 from local.platform import Platform
 from tests.cluster.component.conftest import write_project
-from tests.cluster.conftest import DeployedStack, copy_program, free_node_port
+from tests.cluster.conftest import (
+    DeployedStack,
+    copy_program,
+    free_node_port,
+    remove_namespaces,
+)
 from tests.cluster.kube import Kube, Object, component_of, identities
 
 COMPONENT = "app.kubernetes.io/component"
@@ -76,7 +81,7 @@ def outputs(
         deployed.up_with(length=2)
         yield deployed
     finally:
-        stack.destroy()
+        remove_namespaces(stack, platform)
 
 
 @pytest.fixture(scope="module")

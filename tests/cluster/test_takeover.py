@@ -21,7 +21,12 @@ from local.progress import Progress
 from local.stack import StackError
 from tests.cluster.airflow2 import Airflow2
 from tests.cluster.component.services import host, manifests, pod
-from tests.cluster.conftest import DeployedStack, copy_program, free_node_port
+from tests.cluster.conftest import (
+    DeployedStack,
+    copy_program,
+    free_node_port,
+    remove_namespaces,
+)
 from tests.cluster.kube import Kube, Object, is_ready, wait_until
 
 PROGRAM = Path(__file__).parent / "takeover"
@@ -163,7 +168,7 @@ def takeover(kube: Kube, platform: Platform, server: Server, tmp_path: Path) -> 
     try:
         yield taken
     finally:
-        stack.destroy()
+        remove_namespaces(stack, platform)
         shutil.rmtree(tmp_path / "program" / ".venv", ignore_errors=True)
 
 

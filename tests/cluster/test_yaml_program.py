@@ -11,7 +11,7 @@ import yaml
 from local.platform import Platform
 from local.quickstart import REPOSITORY_ROOT, tag_example_base_image
 from local.stack import Stack
-from tests.cluster.conftest import DeployedStack, new_stack
+from tests.cluster.conftest import DeployedStack, new_stack, remove_namespaces
 from tests.cluster.kube import Kube
 
 
@@ -39,7 +39,7 @@ def program(
         deployed.up()
         yield deployed
     finally:
-        stack.destroy()
+        remove_namespaces(stack, platform)
 
 
 def make_plugin(directory: Path) -> Path:

@@ -153,7 +153,7 @@ def pair(
     keda_types: None,
     given_secrets: dict[str, str],
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Pair]:
+) -> Pair:
     """Both Deployments, up."""
     directory = tmp_path_factory.mktemp("component") / "program"
     shutil.copytree(PROGRAM, directory)
@@ -196,14 +196,11 @@ def pair(
         }
     )
     pair = Pair(stack, platform, kube, namespace=namespace, secrets=given)
-    try:
-        pair.up()
-        sys.stderr.write(f"first up of both Deployments: {pair.seconds:.0f} s\n")
-        pair.airflow3.wait_until_healthy(120)
-        pair.airflow2.wait_until_healthy(120)
-        yield pair
-    finally:
-        stack.destroy()
+    pair.up()
+    sys.stderr.write(f"first up of both Deployments: {pair.seconds:.0f} s\n")
+    pair.airflow3.wait_until_healthy(120)
+    pair.airflow2.wait_until_healthy(120)
+    return pair
 
 
 def write_project(directory: Path, base_image: str) -> None:
