@@ -17,14 +17,16 @@ from astro_pulumi.naming import object_name
 def replacement_trigger(
     deployment: str, group: str, after: Sequence[pulumi.Resource], parent: pulumi.Resource
 ) -> pulumi.Output[str]:
-    """Create the value that replaces the objects that depend on `after` only.
+    """Create the value that replaces the objects that depend on `after`, or on one more object of the group.
 
     The value comes without the dependency on its string. Pulumi deletes in the order of the longest path of
-    dependencies below (`ScheduleDeletes` in its step generator). The first string is as deep as the objects.
-    The second depends on it and is deleted before them.
+    dependencies below, and what is equally deep at the same time (`ScheduleDeletes` in its step generator).
+    The first string is as deep as an object that depends on `after`, the second as one that depends on that
+    object. The third depends on the second and is deleted before them all.
     """
-    level = _random_string(object_name(deployment, f"{group}-level"), after, parent)
-    trigger = _random_string(object_name(deployment, f"{group}-trigger"), [level], parent)
+    first = _random_string(object_name(deployment, f"{group}-level-1"), after, parent)
+    second = _random_string(object_name(deployment, f"{group}-level-2"), [first], parent)
+    trigger = _random_string(object_name(deployment, f"{group}-trigger"), [second], parent)
 
     async def value() -> Any:
         known = await trigger.result.future()

@@ -53,8 +53,8 @@ class DeployedStack:
             with file.open("w") as log:
                 self.stack.up(log)
         except StackError as error:
-            _, title, diagnostics = file.read_text().partition("Diagnostics:")
-            raise StackError(error.what, why=title + diagnostics) from None
+            _, _, diagnostics = file.read_text().partition("Diagnostics:")
+            raise StackError(error.what, why=diagnostics or error.why) from None
         finally:
             self.seconds = time.monotonic() - started
             self.logs.append(file.read_text())
@@ -166,7 +166,9 @@ def remove_namespaces(stack: Stack, platform: Platform) -> None:
         if one["type"] == "kubernetes:core/v1:Namespace":
             name = one["id"]
             stack.capture([*kubectl, "delete", "namespace", name, "--wait=false"])
-            stack.capture([*kubectl, "-n", name, "delete", "pods", "--all", "--now", "--wait=false"])
+            stack.capture(
+                [*kubectl, "-n", name, "delete", "pods", "--all", "--now", "--wait=false"]
+            )
 
 
 def copy_program(source: Path, directory: Path, platform: Platform) -> Stack:

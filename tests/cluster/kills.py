@@ -1,13 +1,17 @@
 """Kill Pulumi with everything that it started, at a moment of the test's choice."""
 
 import contextlib
+import json
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import psutil
+
+from local.stack import Stack
 
 
 @contextlib.contextmanager
@@ -30,6 +34,20 @@ def frozen_processes(
     finally:
         _signal(processes, signal.SIGKILL)
         process.wait()
+
+
+def has_whole_checkpoint(stack: Stack) -> bool:
+    """Return whether the state and its attributes are whole: the CLI cannot recover from half of them.
+
+    The CLI replaces the state by a rename, but writes the attributes beside it in place.
+    """
+    folder = Path(stack.environment["PULUMI_BACKEND_URL"].removeprefix("file://"))
+    for file in (*folder.rglob("stacks/*/*.json"), *folder.rglob("stacks/*/*.json.attrs")):
+        try:
+            json.loads(file.read_text())
+        except ValueError:
+            return False
+    return True
 
 
 def _freeze(pid: int) -> list[psutil.Process]:

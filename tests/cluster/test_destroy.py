@@ -4,7 +4,7 @@ import subprocess
 import time
 
 from tests.cluster.conftest import Deployed
-from tests.cluster.kills import frozen_processes
+from tests.cluster.kills import frozen_processes, has_whole_checkpoint
 from tests.cluster.kube import component_of, wait_until
 
 LASTING = """\
@@ -55,7 +55,7 @@ def test_an_interrupted_destroy_is_followed_by_a_good_up(deployed: Deployed) -> 
 
     destroy = stack.start("destroy", stdout=subprocess.DEVNULL)
     wait_until("a workload is being deleted", is_being_deleted, seconds=60)
-    with frozen_processes(destroy):
+    with frozen_processes(destroy, lambda: has_whole_checkpoint(stack)):
         pass
     assert stack.capture(stack.command("cancel", "--yes")).returncode == 0
     assert "quickstart-scheduler" in deployed.state_file()

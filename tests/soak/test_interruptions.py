@@ -26,7 +26,7 @@ from local.airflow_api import Airflow
 from local.platform import Platform
 from local.stack import Stack
 from tests.cluster.conftest import copy_program, free_node_port
-from tests.cluster.kills import frozen_processes
+from tests.cluster.kills import frozen_processes, has_whole_checkpoint
 from tests.cluster.kube import Kube
 
 MOMENTS: Final = int(os.environ.get("ASTRO_SOAK_MOMENTS", "20"))
@@ -83,21 +83,8 @@ class Soak:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(seconds)
             return False
-        with frozen_processes(process, self.has_whole_checkpoint):
+        with frozen_processes(process, lambda: has_whole_checkpoint(self.stack)):
             pass
-        return True
-
-    def has_whole_checkpoint(self) -> bool:
-        """Return whether the state and its attributes are whole: the CLI cannot recover from half of them.
-
-        The CLI replaces the state by a rename, but writes the attributes beside it in place.
-        """
-        folder = Path(self.stack.environment["PULUMI_BACKEND_URL"].removeprefix("file://"))
-        for file in (*folder.rglob("stacks/*/*.json"), *folder.rglob("stacks/*/*.json.attrs")):
-            try:
-                json.loads(file.read_text())
-            except ValueError:
-                return False
         return True
 
     def run(self, *arguments: str) -> tuple[bool, str]:

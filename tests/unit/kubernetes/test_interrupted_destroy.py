@@ -48,7 +48,7 @@ def test_a_destroy_deletes_the_trigger_before_the_object(given: dict[str, object
             "random:index/randomString:RandomString",
             trigger.removeprefix("string-of-"),
         )
-        if deep[string] < deep[resource.type, resource.name]:
+        if deep[string] <= deep[resource.type, resource.name]:
             late.append(f"{resource.kind} {resource.name}")
     assert late == []
 
