@@ -63,6 +63,8 @@ class Soak:
     rows: list[str] = field(default_factory=list)
     # Airflow Variables that were set, as a sample of what is in the database.
     variables: list[str] = field(default_factory=list)
+    # Seconds of each command when nothing interrupts it.
+    durations: dict[str, float] = field(default_factory=dict)
 
     @property
     def airflow(self) -> Airflow:
@@ -70,8 +72,9 @@ class Soak:
         login = (outputs["admin_username"], outputs["admin_password"])
         return Airflow(outputs["webserver_url"], *login)
 
-    def kill(self, command: list[str], seconds: float) -> bool:
-        """Begin a command and kill it after `seconds`; return whether it still ran then."""
+    def kill(self, command: list[str], seconds: float) -> float | None:
+        """Begin a command and kill it after `seconds`; return its duration if it has ended before."""
+        started = time.monotonic()
         process = subprocess.Popen(
             command,
             cwd=self.stack.directory,
@@ -82,10 +85,10 @@ class Soak:
         )
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(seconds)
-            return False
+            return time.monotonic() - started
         with frozen_processes(process, lambda: has_whole_checkpoint(self.stack)):
             pass
-        return True
+        return None
 
     def run(self, *arguments: str) -> tuple[bool, str]:
         """Run a `pulumi` command to its end; return whether it succeeded, and its words."""
@@ -102,12 +105,40 @@ class Soak:
         dag = self.stack.directory / "project" / "dags" / "greeter.py"
         dag.write_text(f"{dag.read_text()}\n# {secrets.token_hex(4)}\n")
 
-    def note(self, what: str, seconds: float, killed: bool, recovered: tuple[bool, str]) -> None:
+    def interrupt(
+        self,
+        what: str,
+        command: list[str],
+        moment: float,
+        prepare: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Kill a command at a fraction of its duration, recover, and add a row to the table.
+
+        If the command has ended before, do it once more at the same fraction of the shorter duration.
+        """
+        took: float | None = 0.0
+        while took is not None:
+            prepare()
+            seconds = self.durations[what] * moment
+            took = self.kill(command, seconds)
+            if what == "destroy":
+                self.variables.clear()
+            if took is not None:
+                self.durations[what] = took
+                if what == "destroy":  # the volumes have the keys of a Deployment that is gone
+                    self.delete_volumes()
+            self.note(what, seconds, took, self.recover())
+
+    def note(
+        self, what: str, seconds: float, took: float | None, recovered: tuple[bool, str]
+    ) -> None:
         """Add a row to the table."""
         ok, said = recovered
         lost = self.lost_variables() if ok else []
         verdict = "ok" if ok and not lost else f"FAILED {lost}"
-        self.rows.append(f"{what:<14} {seconds:6.1f} s  killed: {killed!s:<5}  next up: {verdict}")
+        killed = "killed" if took is None else f"ended after {took:.1f} s"
+        of = f"{seconds:6.1f} of {self.durations[what]:.1f} s"
+        self.rows.append(f"{what:<14} {of:<16} {killed:<20} next up: {verdict}")
         print(self.rows[-1], flush=True)
         if not ok:
             print(said, flush=True)
@@ -193,50 +224,51 @@ def assert_nothing_is_left(soak: Soak) -> None:
 def test_a_kill_at_any_moment_leaves_nothing_to_mend_by_hand(soak: Soak) -> None:
     up = lambda: soak.run("up", "--yes", "--skip-preview")  # noqa: E731
     destroy = lambda: soak.run("destroy", "--yes", "--skip-preview")  # noqa: E731
-    durations = {"first deploy": timed(up)}
+    soak.durations["first deploy"] = timed(up)
     soak.change()
-    durations["update"] = timed(up)
-    durations["destroy"] = timed(destroy)
+    soak.durations["update"] = timed(up)
+    soak.durations["destroy"] = timed(destroy)
     assert_nothing_is_left(soak)
     soak.delete_volumes()
-    print(f"undisturbed: {json.dumps({k: round(v, 1) for k, v in durations.items()})}", flush=True)
-    for number in range(FIRST, LAST):
-        soak.variables.clear()  # the database went with the destroy
-        soak.change()
-        for what, verb in (("first deploy", "up"), ("update", "up"), ("destroy", "destroy")):
-            seconds = durations[what] * (number + 0.5) / MOMENTS
-            command = soak.stack.command(verb, "--yes", "--skip-preview")
-            killed = soak.kill(command, seconds)
-            if what == "destroy":
-                soak.variables.clear()
-                if not killed:  # the volumes have the keys of a Deployment that is gone
-                    soak.delete_volumes()
-            recovered = soak.recover()
-            soak.note(what, seconds, killed, recovered)
-            if what == "first deploy" and recovered[0]:
-                soak.set_variable()
-                soak.change()
+    print(f"undisturbed: {json.dumps(soak.durations)}", flush=True)
+    update = soak.stack.command("up", "--yes", "--skip-preview")
+
+    def remove() -> None:
         timed(destroy)
         assert_nothing_is_left(soak)
         soak.delete_volumes()
+        soak.variables.clear()  # the database went with the volumes
+
+    for number in range(FIRST, LAST):
+        moment = (number + 0.5) / MOMENTS
+        soak.change()
+        soak.interrupt("first deploy", update, moment, remove)
+        soak.set_variable()
+        soak.interrupt("update", update, moment, soak.change)
+        soak.interrupt("destroy", soak.stack.command("destroy", "--yes", "--skip-preview"), moment)
+    remove()
     assert not [row for row in soak.rows if "FAILED" in row]
 
 
 def test_a_rollback_can_be_killed_at_any_moment(soak: Soak) -> None:
-    up = lambda: soak.run("up", "--yes", "--skip-preview")  # noqa: E731
-    timed(up)
+    program = str(Path(sys.executable).with_name("astro-pulumi"))
+
+    def command(name: str) -> list[str]:
+        return [program, name, "--yes", "--stack", soak.stack.name]
+
+    def run(name: str) -> tuple[bool, str]:
+        done = soak.stack.capture(command(name))
+        return done.returncode == 0, done.stdout + done.stderr
+
+    def deploy_a_change() -> None:
+        soak.change()
+        timed(lambda: run("deploy"))
+
+    deploy_a_change()
     soak.variables.clear()
     soak.set_variable()
-    soak.change()
-    timed(up)
-    program = str(Path(sys.executable).with_name("astro-pulumi"))
-    rollback = [program, "rollback", "--yes", "--stack", soak.stack.name]
-    started = time.monotonic()
-    done = soak.stack.capture(rollback)
-    assert done.returncode == 0, done.stdout + done.stderr
-    duration = time.monotonic() - started
+    deploy_a_change()
+    soak.durations["rollback"] = timed(lambda: run("rollback"))
     for number in range(ROLLBACKS):
-        seconds = duration * (number + 0.5) / ROLLBACKS
-        killed = soak.kill(rollback, seconds)
-        soak.note("rollback", seconds, killed, soak.recover())
+        soak.interrupt("rollback", command("rollback"), (number + 0.5) / ROLLBACKS, deploy_a_change)
     assert not [row for row in soak.rows if "FAILED" in row]
