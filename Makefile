@@ -25,7 +25,8 @@ quickstart: $(VENV)/.synced ## From a fresh machine to a running Airflow with a 
 	@$(PY) -m local.quickstart
 
 test: check ## Run all tests: unit, plugin, and cluster on a real Kubernetes
-	@$(PY) -m pytest tests/plugin tests/cluster
+	@$(PY) -m local up
+	@$(PY) -m pytest -n 2 --dist loadgroup tests/plugin tests/cluster
 
 generate: $(VENV)/.synced ## Write schema.json, docs/arguments.md and the tables of docs/lint.md
 	@$(PY) -m tools.generate

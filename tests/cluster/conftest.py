@@ -199,5 +199,23 @@ def free_node_port(kube: Kube) -> int:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What destroys a stack comes after everything that uses it."""
-    items.sort(key=lambda item: item.path.name == "test_destroy.py")
+    """Tests of one stack run in one process, what destroys it last, and the longest groups first."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(group_of(item)))
+    first = ("quickstart", "test_releases.py", "component")
+    order = {name: number for number, name in enumerate(first)}
+    items.sort(
+        key=lambda item: (
+            order.get(group_of(item), len(first)),
+            item.path.name == "test_destroy.py",
+        )
+    )
+
+
+def group_of(item: pytest.Item) -> str:
+    """What shares a stack with a test: all that use the session's, its folder, or its file."""
+    assert isinstance(item, pytest.Function)
+    if "deployed" in item.fixturenames and not hasattr(item.module, "deployed"):
+        return "quickstart"
+    folder = item.path.parent
+    return item.path.name if folder == Path(__file__).parent else folder.name
