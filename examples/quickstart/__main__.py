@@ -11,6 +11,9 @@ node_port = config.require_int("nodePort")
 small = astro.ResourcesArgs(
     requests={"cpu": "50m", "memory": "512Mi"}, limits={"cpu": "2", "memory": "1Gi"}
 )
+webserver = astro.ResourcesArgs(
+    requests={"cpu": "200m", "memory": "1Gi"}, limits={"cpu": "2", "memory": "2Gi"}
+)
 larger = astro.ResourcesArgs(
     requests={"cpu": "50m", "memory": "1Gi"}, limits={"cpu": "2", "memory": "2Gi"}
 )
@@ -25,7 +28,7 @@ airflow = astro.Deployment(
             username=config.get("registryUsername"),
             password=config.get_secret("registryPassword"),
         ),
-        webserver=astro.ProcessArgs(resources=larger),
+        webserver=astro.ProcessArgs(resources=webserver),
         scheduler=astro.ProcessArgs(resources=small),
         triggerer=astro.ProcessArgs(resources=small),
         dag_processor=astro.ProcessArgs(resources=larger),
