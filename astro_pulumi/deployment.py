@@ -333,7 +333,7 @@ class Deployment(pulumi.ComponentResource):
 
         For another version of Airflow, roll out the webserver, which the others report to, then the other
         processes, then the workers, which run what a scheduler of their version sends. Each stage begins
-        when the Job that watches the stage before has ended well.
+        when the Job that watches the stage before has ended well. One more Job watches all workloads.
         """
         spec = self._spec
         for component, budget in disruption_budgets(spec).items():
@@ -351,9 +351,15 @@ class Deployment(pulumi.ComponentResource):
                 )
                 for component, manifest in manifests.items()
             ]
-            watches.append(self._watch(stage, [*manifests.values()], of_stage, environment))
             made += of_stage
             self._workloads += manifests.values()
+            # Of the last stage no other stage waits.
+            if stage in workloads.STAGES_BEFORE_WORKERS:
+                manifests_of_stage = [*manifests.values()]
+                watches.append(
+                    self._watch(stage, manifests_of_stage, of_stage, environment, is_upgrade)
+                )
+        watches.append(self._watch("workloads", self._workloads, made, environment))
         for component, scaler in autoscaling.autoscalers(spec, environment.secrets).items():
             self._objects.make(component, scaler)
         return made + watches
@@ -364,11 +370,12 @@ class Deployment(pulumi.ComponentResource):
         manifests: list[Manifest],
         workloads: list[KubernetesObject],
         environment: AirflowEnvironment,
+        is_needed: pulumi.Input[bool] = True,
     ) -> KubernetesObject:
         """Make the Job that ends when `workloads`, which were made of `manifests`, are ready."""
         return self._objects.make(
             f"{ROLLOUT}-{stage}",
-            rollout_job.rollout_job(self._spec, environment, manifests),
+            rollout_job.rollout_job(self._spec, environment, manifests, is_needed),
             depends_on=[*workloads, *self._rollout_role],
         )
 

@@ -7,7 +7,6 @@ phase is measured by the time at which its line is read.
 import json
 import time
 from collections.abc import Iterator, Mapping
-from os.path import commonprefix
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,7 +31,7 @@ class Phases:
         self._offset = 0
         self._sequence = -1
         self._begun: dict[str, float] = {}
-        self._spans: dict[str, list[tuple[float, float, str]]] = {}
+        self._spans: dict[str, list[tuple[float, float]]] = {}
 
     def follow(self, log: Path) -> None:
         """Read the lines that were added to the log since the last call.
@@ -80,26 +79,19 @@ class Phases:
                 self.changes += _is_change(step)
             elif step["op"] in _MADE and (phase := _phase(step)):
                 begun = self._begun.get(step["urn"], now)
-                self._spans.setdefault(phase, []).append((begun, now, _name(step)))
+                self._spans.setdefault(phase, []).append((begun, now))
 
     def seconds(self) -> dict[str, float]:
         """Return the duration of each phase, from its first start to its last end."""
         return {
-            phase: round(max(end for _, end, _ in spans) - min(start for start, _, _ in spans), 1)
+            phase: round(max(end for _, end in spans) - min(start for start, _ in spans), 1)
             for phase, spans in self._spans.items()
         }
 
     def lines(self) -> Iterator[str]:
-        """Yield a line for each phase: `roll-out 13.0 s: processes 9.9, webserver 13.0`."""
+        """Yield a line for each phase: `roll-out 13.0 s`."""
         for phase, seconds in self.seconds().items():
-            spans = self._spans[phase]
-            first = min(start for start, _, _ in spans)
-            # Pulumi does not wait for workloads: the end of a Job is the time at which a stage was ready.
-            jobs = [(end, name) for _, end, name in spans if _ROLLOUT in name]
-            # What their names begin with: `analytics-rollout-`.
-            prefix = commonprefix([name for _, name in jobs]).rfind("-") + 1  # noqa: RUF071 no paths
-            detail = ", ".join(f"{name[prefix:]} {end - first:.1f}" for end, name in sorted(jobs))
-            yield f"{phase} {seconds:.1f} s" + (f": {detail}" if len(jobs) > 1 else "")
+            yield f"{phase} {seconds:.1f} s"
 
 
 def _is_change(step: Mapping[str, Any]) -> bool:

@@ -45,9 +45,19 @@ _GENERATED: Final = ("jwt", "api", "admin")
 
 
 def rollout_job(
-    spec: DeploymentSpec, environment: AirflowEnvironment, workloads: Sequence[Manifest]
+    spec: DeploymentSpec,
+    environment: AirflowEnvironment,
+    workloads: Sequence[Manifest],
+    is_needed: pulumi.Input[bool] = True,
 ) -> Manifest:
-    """Build the Job that watches `workloads`. Pulumi replaces it exactly when one of them changes."""
+    """Build the Job that watches `workloads`. Pulumi replaces it exactly when one of them changes.
+
+    Args:
+        spec: The Deployment.
+        environment: What its pods read.
+        workloads: The workloads.
+        is_needed: Whether the Job runs a pod. Without one it ends well at once.
+    """
     process = Process(component=ROLLOUT, arguments=(), probe=None, reads=(), files=ROLLOUT_FILES)
     pod = airflow_pod(
         spec, process, _RESOURCES, spec.placement, replace(environment, certificates=())
@@ -65,6 +75,7 @@ def rollout_job(
     for volume, sources in secret_volumes(environment, workloads).items():
         mount_files(pod, volume, sources, f"{_SECRETS}/{volume}")
     made = job(spec, ROLLOUT, pod, computed(lambda seconds: seconds + _START, spec.rollout_timeout))
+    made["spec"]["completions"] = computed(int, is_needed)
     metadata = made["spec"]["template"]["metadata"]
     metadata["annotations"] = {**metadata.get("annotations", {}), INPUTS: inputs_hash(workloads)}
     return made
@@ -106,17 +117,18 @@ def begins_after(
     """Return an Output that is known when the Jobs `before` have ended well.
 
     It is known at once in a deploy that does not change Airflow's version; None if there is nothing to
-    wait for. No `depends_on`, which would hold in every deploy. Nobody has to wait in a preview, where
-    nothing would be known of an object that does.
+    wait for. It carries no dependency on the Jobs: that would hold in every deploy, and a destroy would
+    delete the workloads before the string that replaces them (see `interrupted_destroy`). Nobody has to
+    wait in a preview, where nothing would be known of an object that does.
     """
     if not before or pulumi.runtime.is_dry_run():
         return None
 
-    def wait(needed: bool) -> pulumi.Input[None]:
-        ended = pulumi.Output.all(*(one.id for one in before))
-        return ended.apply(lambda _: None) if needed else None
+    async def wait() -> None:
+        if await is_upgrade.future():
+            await pulumi.Output.all(*(one.id for one in before)).future()
 
-    return is_upgrade.apply(wait)
+    return pulumi.Output.from_input(wait())
 
 
 def secret_volumes(

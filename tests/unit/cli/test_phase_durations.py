@@ -55,8 +55,8 @@ def test_each_phase_lasts_from_its_first_beginning_to_its_last_end(log: Log) -> 
         (6, "Pre", "update", WORKLOAD, "a-webserver"),
         (6.5, "Outputs", "update", WORKLOAD, "a-webserver"),
         (7, "Pre", "create-replacement", JOB, "a-rollout-webserver"),
-        (7, "Pre", "create-replacement", JOB, "a-rollout-workers"),
-        (11, "Outputs", "create-replacement", JOB, "a-rollout-workers"),
+        (7, "Pre", "create-replacement", JOB, "a-rollout-workloads"),
+        (11, "Outputs", "create-replacement", JOB, "a-rollout-workloads"),
         (14, "Outputs", "create-replacement", JOB, "a-rollout-webserver"),
         (15, "Pre", "delete-replaced", JOB, "a-release-job"),
         (16, "Outputs", "delete-replaced", JOB, "a-release-job"),
@@ -65,7 +65,7 @@ def test_each_phase_lasts_from_its_first_beginning_to_its_last_end(log: Log) -> 
     assert list(log.phases.lines()) == [
         "image 2.0 s",
         "release Job 4.0 s",
-        "roll-out 8.0 s: workers 5.0, webserver 8.0",
+        "roll-out 8.0 s",
     ]
     assert log.phases.seconds() == {"image": 2.0, "release Job": 4.0, "roll-out": 8.0}
     assert log.phases.changes == 6

@@ -241,7 +241,7 @@ def test_pgbouncer_writes_its_list_of_users(
     ("stage", "read"),
     [
         ("webserver", {("db-login", "pass"), ("fernet", "keys"), ("words", "open")}),
-        ("workers", {("redis-login", "pass"), ("connections", "one"), ("words", "open")}),
+        ("workloads", {("redis-login", "pass"), ("connections", "one"), ("words", "open")}),
         ("pgbouncer", {("db-login", "pass")}),
     ],
 )

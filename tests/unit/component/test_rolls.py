@@ -138,7 +138,7 @@ def test_embedded_services_roll_with_nothing_but_their_own() -> None:
     assert rolled({}, {"database": {"image": "postgres:18"}}, "3.3") == {"postgresql"}
 
 
-ROLLOUTS = {"rollout-webserver", "rollout-processes", "rollout-workers"}
+ROLLOUTS = {"rollout-webserver", "rollout-processes", "rollout-workloads"}
 
 
 @pytest.mark.parametrize(

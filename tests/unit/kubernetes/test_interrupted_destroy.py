@@ -1,8 +1,11 @@
 """A destroy deletes the trigger of an object before the object, so that the next `up` replaces it."""
 
+import json
+
 import pytest
 
-from tests.mock_engine import Program, Resource, deploy
+from astro_pulumi.release.release_records import FINDINGS
+from tests.mock_engine import RELEASE_JOB_FOUND, Program, Resource, deploy
 from tests.specs import arguments
 
 # Of these, what is deleted first is made anew by every `up`, or it is kept.
@@ -31,7 +34,19 @@ def depths(program: Program) -> dict[tuple[str, str], int]:
     ],
 )
 def test_a_destroy_deletes_the_trigger_before_the_object(given: dict[str, object]) -> None:
-    program = deploy(arguments(**given))
+    assert_triggers_go_first(deploy(arguments(**given)))
+
+
+def test_so_it_does_after_an_upgrade_of_airflow() -> None:
+    """Whose stages waited for each other."""
+    found = {**RELEASE_JOB_FOUND, "airflowChanged": True}
+    metadata = {"name": "job", "annotations": {FINDINGS: json.dumps(found)}}
+    assert_triggers_go_first(
+        deploy(arguments(), known={"analytics-release-job": {"metadata": metadata}})
+    )
+
+
+def assert_triggers_go_first(program: Program) -> None:
     deep = depths(program)
     late = []
     for resource in program:

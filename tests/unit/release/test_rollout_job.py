@@ -16,7 +16,7 @@ from tests.specs import IMAGE, arguments, everything
 from tests.unit.component.test_rolls import POOL, QUEUES, deployed
 from tests.unit.release.pod_file import load
 
-STAGES = ("webserver", "processes", "workers")
+STAGES = ("webserver", "processes", "workloads")
 
 
 def watch(program: Program, stage: str) -> Resource:
@@ -42,7 +42,13 @@ def program() -> Program:
         ("pgbouncer", ["pgbouncer"]),
         ("webserver", ["webserver"]),
         ("processes", ["scheduler", "triggerer", "dag-processor"]),
-        ("workers", ["worker-default", "worker-heavy"]),
+        (
+            "workloads",
+            [
+                *("webserver", "scheduler", "triggerer", "dag-processor"),
+                *("worker-default", "worker-heavy"),
+            ],
+        ),
     ],
 )
 def test_each_stage_watches_its_workloads(program: Program, stage: str, names: list[str]) -> None:
@@ -138,10 +144,14 @@ LOGIN = {"repository": "a.b/c", "username": "u", "password": "old"}
     ("before", "after", "expected"),
     [
         ({}, {"image": IMAGE.replace("0" * 64, "1" * 64)}, set(STAGES)),
-        ({}, {"scheduler": {"resources": {"limits": {"memory": "3Gi"}}}}, {"processes"}),
-        ({}, {"webserver": {"replicas": 2}}, {"webserver"}),
-        ({}, {"worker_queues": [*QUEUES, {"name": "new"}]}, {"workers"}),
-        ({}, {"worker_queues": QUEUES[:1]}, {"workers"}),
+        (
+            {},
+            {"scheduler": {"resources": {"limits": {"memory": "3Gi"}}}},
+            {"processes", "workloads"},
+        ),
+        ({}, {"webserver": {"replicas": 2}}, {"webserver", "workloads"}),
+        ({}, {"worker_queues": [*QUEUES, {"name": "new"}]}, {"workloads"}),
+        ({}, {"worker_queues": QUEUES[:1]}, {"workloads"}),
         ({}, {"history_limit": 9}, set()),
         ({}, {"service": {"type": "NodePort"}}, set()),
         ({}, {"network_policies": {"enabled": False}}, set()),
@@ -161,7 +171,7 @@ LOGIN = {"repository": "a.b/c", "username": "u", "password": "old"}
         (
             {"worker_queues": [{"name": "default", "max_count": 6}]},
             {"worker_queues": [{"name": "default", "max_count": 9}]},
-            {"processes"},
+            {"processes", "workloads"},
         ),
     ],
 )

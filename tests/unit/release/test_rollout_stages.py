@@ -25,7 +25,9 @@ ARGUMENTS: DeploymentArgs = {
 WEBSERVER = {"webserver"}
 PROCESSES = {"scheduler", "triggerer", "dag-processor"}
 WORKERS = {"worker-default", "worker-heavy"}
-STAGES = {"webserver": WEBSERVER, "processes": PROCESSES, "workers": WORKERS}
+ALL = WEBSERVER | PROCESSES | WORKERS
+# What each Job watches.
+WATCHED = {"webserver": WEBSERVER, "processes": PROCESSES, "workloads": ALL}
 
 
 def known(changed: bool | None) -> dict[str, Mapping[str, Any]]:
@@ -36,33 +38,6 @@ def known(changed: bool | None) -> dict[str, Mapping[str, Any]]:
 
 def deployed(changed: bool | None, preview: bool = False) -> Program:
     return deploy(ARGUMENTS, preview=preview, known={} if preview else known(changed))
-
-
-def waits_for(program: Program, component: str) -> set[str]:
-    """The stages whose watch a workload waits for, and other workloads."""
-    dependencies = program.get(f"analytics-{component}", "Deployment").dependencies
-    watches = {f"analytics-rollout-{stage}" for stage in STAGES}
-    workloads = {f"analytics-{one}" for one in WEBSERVER | PROCESSES | WORKERS}
-    return {
-        name.removeprefix("analytics-").removeprefix("rollout-")
-        for name in dependencies & (watches | workloads)
-    }
-
-
-def test_to_another_airflow_each_stage_waits_for_the_watch_of_the_one_before() -> None:
-    program = deployed(changed=True)
-    assert waits_for(program, "webserver") == set()
-    for component in PROCESSES:
-        assert waits_for(program, component) == {"webserver"}
-    for component in WORKERS:
-        assert waits_for(program, component) == {"processes"}
-
-
-@pytest.mark.parametrize("changed", [False, None])
-def test_with_the_same_airflow_all_go_at_once(changed: bool | None) -> None:
-    program = deployed(changed)
-    for component in WEBSERVER | PROCESSES | WORKERS:
-        assert waits_for(program, component) == set()
 
 
 @contextmanager
@@ -104,13 +79,13 @@ def test_no_process_of_another_airflow_begins_before_the_webserver_is_ready(
 def test_with_the_same_airflow_workloads_wait_for_no_watch(monkeypatch: pytest.MonkeyPatch) -> None:
     with slow_watches(monkeypatch) as order:
         deployed(changed=False)
-    first_watch = min(order.index(f"rollout-{stage}") for stage in STAGES)
-    assert all(order.index(one) < first_watch for one in WEBSERVER | PROCESSES | WORKERS)
+    first_watch = min(order.index(f"rollout-{stage}") for stage in WATCHED)
+    assert all(order.index(one) < first_watch for one in ALL)
 
 
 def test_each_watch_is_made_after_its_workloads_and_its_rights() -> None:
     program = deployed(changed=None)
-    for stage, components in STAGES.items():
+    for stage, components in WATCHED.items():
         watch = program.get(f"analytics-rollout-{stage}", "Job")
         assert {f"analytics-{one}" for one in components} <= watch.dependencies
         for kind in ("serviceaccount", "role", "rolebinding"):
@@ -119,14 +94,27 @@ def test_each_watch_is_made_after_its_workloads_and_its_rights() -> None:
 
 def test_the_release_is_recorded_after_every_watch() -> None:
     record = deployed(changed=None).get("analytics-release")
-    assert {f"analytics-rollout-{stage}" for stage in STAGES} <= record.dependencies
+    assert {f"analytics-rollout-{stage}" for stage in WATCHED} <= record.dependencies
 
 
-def test_the_order_changes_nothing_that_is_declared() -> None:
-    in_turn, at_once = deployed(changed=True), deployed(changed=False)
-    assert {(r.type, r.name): r.inputs for r in in_turn} == {
-        (r.type, r.name): r.inputs for r in at_once
+@pytest.mark.parametrize(("changed", "pods"), [(True, 1), (False, 0), (None, 0)])
+def test_jobs_between_the_stages_run_only_for_another_airflow(
+    changed: bool | None, pods: int
+) -> None:
+    program = deployed(changed)
+    completions = {
+        stage: program.get(f"analytics-rollout-{stage}", "Job").inputs["spec"]["completions"]
+        for stage in WATCHED
     }
+    assert completions == {"webserver": pods, "processes": pods, "workloads": 1}
+
+
+def test_workloads_are_the_same_and_depend_on_no_watch() -> None:
+    in_turn, at_once = deployed(changed=True), deployed(changed=False)
+    for component in ALL:
+        one, other = (p.get(f"analytics-{component}", "Deployment") for p in (in_turn, at_once))
+        assert one.inputs == other.inputs
+        assert not any("-rollout-" in name for name in one.dependencies)
 
 
 def test_a_preview_knows_where_everything_is() -> None:
