@@ -1,4 +1,4 @@
-"""The Jobs that watch a roll-out: one for each stage, which ends when the workloads of the stage are ready.
+"""The Jobs that watch a roll-out: each ends when its workloads are ready.
 
 Pulumi itself does not await the workloads (see `NOT_AWAITED`). A failed Job carries the reason into the
 diagnostics of `pulumi up`: the image that cannot be pulled, the last log lines of what crashes.
