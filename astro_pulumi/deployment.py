@@ -204,7 +204,9 @@ class Deployment(pulumi.ComponentResource):
         manifest = pgbouncer.workload(spec, spec.pgbouncer, files, account)
         trigger = replacement_trigger(spec.name, component, [service, *database], self)
         made = self._objects.make(component, manifest, depends_on=database, trigger=trigger)
-        return [made, self._watch(component, [manifest], [made], environment)]
+        inputs = rollout_job.inputs_hash([manifest])
+        job = rollout_job.rollout_job(spec, environment, [manifest], inputs)
+        return [made, self._watch(component, job, [made])]
 
     def _expose_webserver(self) -> pulumi.Output[str]:
         """Make the Service, Ingress and HTTPRoute of the webserver. Return its URL."""
@@ -316,7 +318,7 @@ class Deployment(pulumi.ComponentResource):
         )
         self._objects.make(
             change_report.COMPONENT,
-            change_report.content_record(spec, project, findings, self._workloads),
+            change_report.content_record(spec, project, findings, self._inputs),
             depends_on=[record],
             hooks=change_report.report_hook(spec.name, self),
         )
@@ -340,44 +342,35 @@ class Deployment(pulumi.ComponentResource):
             self._objects.make(component, budget)
         is_upgrade = findings.apply(lambda found: bool(found.get("airflowChanged")))
         trigger = replacement_trigger(spec.name, "workloads", after, self)
-        self._workloads: list[Manifest] = []
+        stages = workloads.rollout_stages(spec, environment, title)
+        manifests = [manifest for of_stage in stages.values() for manifest in of_stage.values()]
+        self._inputs = inputs = rollout_job.inputs_hash(manifests)
         made: list[KubernetesObject] = []
         watches: list[KubernetesObject] = []
-        for stage, manifests in workloads.rollout_stages(spec, environment, title).items():
+        for stage, of_stage in stages.items():
             begin = rollout_job.begins_after(is_upgrade, watches[-1:])
-            of_stage = [
+            made += [
                 self._objects.make(
                     component, manifest, depends_on=after, wait_for=begin, trigger=trigger
                 )
-                for component, manifest in manifests.items()
+                for component, manifest in of_stage.items()
             ]
-            made += of_stage
-            self._workloads += manifests.values()
-            # Of the last stage no other stage waits.
             if stage in workloads.STAGES_BEFORE_WORKERS:
-                manifests_of_stage = [*manifests.values()]
-                watches.append(
-                    self._watch(stage, manifests_of_stage, of_stage, environment, is_upgrade)
-                )
-        watches.append(self._watch("workloads", self._workloads, made, environment))
+                watched = [*of_stage.values()]
+                job = rollout_job.rollout_job(spec, environment, watched, inputs, is_upgrade)
+                watches.append(self._watch(stage, job, made))
+        job = rollout_job.rollout_job(spec, environment, manifests, inputs)
+        watches.append(self._watch("workloads", job, made))
         for component, scaler in autoscaling.autoscalers(spec, environment.secrets).items():
             self._objects.make(component, scaler)
         return made + watches
 
     def _watch(
-        self,
-        stage: str,
-        manifests: list[Manifest],
-        workloads: list[KubernetesObject],
-        environment: AirflowEnvironment,
-        is_needed: pulumi.Input[bool] = True,
+        self, stage: str, job: Manifest, workloads: list[KubernetesObject]
     ) -> KubernetesObject:
-        """Make the Job that ends when `workloads`, which were made of `manifests`, are ready."""
-        return self._objects.make(
-            f"{ROLLOUT}-{stage}",
-            rollout_job.rollout_job(self._spec, environment, manifests, is_needed),
-            depends_on=[*workloads, *self._rollout_role],
-        )
+        """Make the Job that ends when the workloads of a stage are ready."""
+        rights = self._rollout_role
+        return self._objects.make(f"{ROLLOUT}-{stage}", job, depends_on=[*workloads, *rights])
 
     def _warn(self, text: str | None) -> None:
         if text is not None:

@@ -22,7 +22,6 @@ from astro_pulumi.kubernetes.labels import Manifest, labels
 from astro_pulumi.pod_files import astro_shared_names
 from astro_pulumi.project.content_summary import Summary, summarize
 from astro_pulumi.release.release_records import AIRFLOW_VERSION, NUMBER
-from astro_pulumi.release.rollout_job import inputs_hash
 
 COMPONENT: Final = "content"
 _PROJECT: Final = astro_shared_names.PREFIX + "project"
@@ -65,7 +64,7 @@ def recorded_project(spec: DeploymentSpec, restored: str | None) -> str | None:
 
 
 def content_record(
-    spec: DeploymentSpec, project: str | None, findings: Any, workloads: Sequence[Manifest] = ()
+    spec: DeploymentSpec, project: str | None, findings: Any, workloads: pulumi.Input[str] = ""
 ) -> Manifest:
     """Build the ConfigMap with the content of the current release. It holds no secrets.
 
@@ -73,9 +72,9 @@ def content_record(
         spec: The Deployment.
         project: The project, as `recorded_project` returns it.
         findings: The findings of the release Job. May be an Output.
-        workloads: The workloads. With DAG deploys a fingerprint of them tells whether anything restarts.
+        workloads: Fingerprint of the workloads. With DAG deploys it tells whether anything restarts.
     """
-    pods = {_PODS: inputs_hash(workloads)} if spec.dag_deploys else {}
+    pods = {_PODS: workloads} if spec.dag_deploys else {}
     queues = {name for queue in spec.worker_queues for name in spec.queues_served(queue)}
     number = pulumi.Output.from_input(findings).apply(lambda found: str(found["number"]))
     return {

@@ -48,14 +48,16 @@ def rollout_job(
     spec: DeploymentSpec,
     environment: AirflowEnvironment,
     workloads: Sequence[Manifest],
+    inputs: pulumi.Output[str],
     is_needed: pulumi.Input[bool] = True,
 ) -> Manifest:
-    """Build the Job that watches `workloads`. Pulumi replaces it exactly when one of them changes.
+    """Build the Job that watches `workloads`. Pulumi replaces it exactly when `inputs` changes.
 
     Args:
         spec: The Deployment.
         environment: What its pods read.
         workloads: The workloads.
+        inputs: Fingerprint of the inputs of all workloads.
         is_needed: Whether the Job runs a pod. Without one it ends well at once.
     """
     process = Process(component=ROLLOUT, arguments=(), probe=None, reads=(), files=ROLLOUT_FILES)
@@ -77,7 +79,7 @@ def rollout_job(
     made = job(spec, ROLLOUT, pod, computed(lambda seconds: seconds + _START, spec.rollout_timeout))
     made["spec"]["completions"] = computed(int, is_needed)
     metadata = made["spec"]["template"]["metadata"]
-    metadata["annotations"] = {**metadata.get("annotations", {}), INPUTS: inputs_hash(workloads)}
+    metadata["annotations"] = {**metadata.get("annotations", {}), INPUTS: inputs}
     return made
 
 

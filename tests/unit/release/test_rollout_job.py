@@ -147,11 +147,11 @@ LOGIN = {"repository": "a.b/c", "username": "u", "password": "old"}
         (
             {},
             {"scheduler": {"resources": {"limits": {"memory": "3Gi"}}}},
-            {"processes", "workloads"},
+            set(STAGES),
         ),
-        ({}, {"webserver": {"replicas": 2}}, {"webserver", "workloads"}),
-        ({}, {"worker_queues": [*QUEUES, {"name": "new"}]}, {"workloads"}),
-        ({}, {"worker_queues": QUEUES[:1]}, {"workloads"}),
+        ({}, {"webserver": {"replicas": 2}}, set(STAGES)),
+        ({}, {"worker_queues": [*QUEUES, {"name": "new"}]}, set(STAGES)),
+        ({}, {"worker_queues": QUEUES[:1]}, set(STAGES)),
         ({}, {"history_limit": 9}, set()),
         ({}, {"service": {"type": "NodePort"}}, set()),
         ({}, {"network_policies": {"enabled": False}}, set()),
@@ -171,7 +171,7 @@ LOGIN = {"repository": "a.b/c", "username": "u", "password": "old"}
         (
             {"worker_queues": [{"name": "default", "max_count": 6}]},
             {"worker_queues": [{"name": "default", "max_count": 9}]},
-            {"processes", "workloads"},
+            set(STAGES),
         ),
     ],
 )
