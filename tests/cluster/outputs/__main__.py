@@ -29,6 +29,7 @@ airflow = astro.Deployment(
     "outputs",
     astro.DeploymentArgs(
         project="project",
+        log_retention_days=0,  # one container less in each pod
         registry=astro.RegistryArgs(repository=config.require("repository")),
         webserver=astro.ProcessArgs(resources=larger),
         scheduler=small,
