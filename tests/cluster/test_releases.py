@@ -511,23 +511,6 @@ def test_back_to_airflow_2_in_one_command_from_far_too_many_records(
     assert airflow.wait_for_run("greeter", run, seconds=300) == "success"
 
 
-def test_the_way_to_airflow_2_and_back_can_be_gone_again(released: Released, kept: None) -> None:
-    """What the first downgrade left in the database must not be in the way of the second."""
-    airflow_2, airflow_3 = numbers(released.history())[:2]
-    released.change("rollback", str(airflow_3))
-    assert released.history()[0]["airflow_version"].startswith("3.")
-    assert_history_is_kept(released, released.airflow)
-
-    released.change("rollback", str(airflow_2))
-
-    assert released.history()[0]["airflow_version"] == AIRFLOW_2
-    released.assert_healthy()
-    airflow = released.airflow_2
-    assert_history_is_kept(released, airflow)
-    run = airflow.start_run("greeter", conf={"seconds": 0})
-    assert airflow.wait_for_run("greeter", run, seconds=300) == "success"
-
-
 def assert_dump_is_whole(released: Released, before: int) -> None:
     """The dump was made while `before` was the current release. Read in a pod like the database's own."""
     kind, name = "statefulset", "releases-postgresql"
