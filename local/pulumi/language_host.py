@@ -20,7 +20,7 @@ from typing import Any, Final
 from google.protobuf.json_format import MessageToDict
 
 from local.pulumi.plugin import ResourceError, merged, serve, service
-from local.pulumi.program import SETTINGS, TOLD
+from local.pulumi.program import EXIT_CODE_OF_SHOWN_ERROR, SETTINGS
 from local.pulumi.protocol import language_pb2
 
 _TITLE: Final = "The local stand-in for pulumi-language-python"
@@ -84,7 +84,7 @@ class LanguageHost:
         process = self._start(command, cwd=request.pwd, env=environment)
         code = process.wait()
         self._end(process)
-        if code in (0, TOLD) or self._cancelled:
+        if code in (0, EXIT_CODE_OF_SHOWN_ERROR) or self._cancelled:
             return {"bail": code != 0}
         how = f"ended by signal {-code}" if code < 0 else f"exited with non-zero exit code: {code}"
         return {"error": f"Program {how}"}

@@ -19,12 +19,12 @@ import threading
 import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 SETTINGS = "_PULUMI_PROGRAM_SETTINGS"
-# Exit code of a program whose error was already shown to the user.
-TOLD = 32
+EXIT_CODE_OF_SHOWN_ERROR = 32
 
 
 def _end_with(host: int) -> None:
@@ -48,18 +48,16 @@ def _run_program(entry: str, settings: dict[str, Any]) -> int:
     # If a program ends early, futures without a waiter are normal.
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
 
-    def run() -> None:
-        runpy.run_path(entry, run_name="__main__")
-
     try:
+        run: Any = partial(runpy.run_path, entry, run_name="__main__")
         loop.run_until_complete(pulumi.runtime.run_in_stack(run))
     except pulumi.RunError as error:
         pulumi.log.error(str(error))
-        return TOLD
+        return EXIT_CODE_OF_SHOWN_ERROR
     except Exception as error:
         text = "".join(traceback.format_exception(error, limit=_own_frames(error, entry)))
         pulumi.log.error(f"Program failed with an unhandled exception:\n{text}")
-        return TOLD
+        return EXIT_CODE_OF_SHOWN_ERROR
     return 0
 
 

@@ -74,10 +74,6 @@ class Calls:
         """Return the special values that the provider understands."""
         return {"accept_secrets": True}
 
-    def attach(self, request: Any) -> None:
-        """Take the address of another engine."""
-        self._engine = engine_pb2_grpc.EngineStub(grpc.insecure_channel(request.address))
-
     def get_plugin_info(self, _request: Any) -> Fields:
         """Return the version that resources of the installed Python package require."""
         from importlib.metadata import version
@@ -141,10 +137,7 @@ class Calls:
     def _asked(self, request: Any, **properties: Struct) -> Request:
         if request.type not in self._provider.types:
             known = ", ".join(self._provider.types)
-            raise ResourceError(
-                f"{self.title} does not make {request.type}, only {known}."
-                " Install Pulumi for the real one"
-            )
+            raise ResourceError(f"{self.title} does not make {request.type}, only {known}")
         return Request(
             type=request.type,
             ignore_changes=tuple(getattr(request, "ignoreChanges", ())),

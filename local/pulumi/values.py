@@ -29,10 +29,7 @@ class Secret:
 
 
 def from_wire(value: Any) -> Value:
-    """Return the property value of a JSON value in wire form.
-
-    Whole floats become `int`. Properties that are null are left out, as the protocol defines.
-    """
+    """Return the value of JSON in wire form: whole floats as `int`, null properties left out."""
     if isinstance(value, dict):
         if value.get(SIGNATURE) == SECRET_SIGNATURE:
             return Secret(from_wire(value.get("value")))
