@@ -17,7 +17,7 @@ import astro_dag_store as store
 import astro_dags
 import astro_shared_names
 import astro_stop_database_clients as workloads
-from astro_database_connection import connect
+from astro_database_connection import PATIENCE, connect
 from astro_termination_message import ReleaseRefusedError
 
 if TYPE_CHECKING:
@@ -155,26 +155,31 @@ def deploy(
         ReleaseRefusedError: The dag-processor has not taken them. The old ones are restored.
     """
     is_dag_deploy = waits_for_dag_processor(cluster, deployment, dags.key)
-    with contextlib.closing(database()) as connection:
-        with connection, connection.cursor() as cursor:
-            store.make_tables(cursor)
-            version = store.store(cursor, release, dags.digest, dags.content, url)
-            before = store.move_pointer(cursor, dags.key, version)
+    with contextlib.closing(Database()) as database:
+        database.run(store.make_tables)
+        before = database.run(lambda cursor: store.pointer(cursor, dags.key))
+
+        def switch(cursor: Any) -> str:
+            stored: str = store.store(cursor, release, dags.digest, dags.content, url)
+            store.move_pointer(cursor, dags.key, stored)
+            return stored
+
+        version: str = database.run(switch)
         say(f"DAGs: version {version}, {len(dags.content) >> 10} KiB compressed")
         if not is_dag_deploy:
             return Switched(version, False, [])
         patience = float(os.environ[astro_shared_names.ROLLOUT_TIMEOUT])
         try:
-            wait_until(lambda: taken(connection) == version, patience)
+            wait_until(lambda: database.run(store.parsed_version) == version, patience)
         except BaseException as error:  # also if this Job is stopped
-            restore(connection, dags.key, before)
+            restore(database, dags.key, before)
             if isinstance(error, TimeoutError):
                 raise ReleaseRefusedError(
                     f"The dag-processor has not taken the new DAGs within {patience:.0f} s; the old ones "
                     "are restored. See `astro-pulumi logs dag-processor`."
                 ) from error
             raise
-        return Switched(version, True, parse_warnings(connection, version, dag_ids, say))
+        return Switched(version, True, parse_warnings(database, version, dag_ids, say))
 
 
 def waits_for_dag_processor(cluster: Cluster, deployment: str, key: str) -> bool:
@@ -210,7 +215,42 @@ def dags_key(workload: dict[str, Any]) -> str | None:
     return None
 
 
-def database() -> Any:
+class Database:
+    """The metadata database. A connection that breaks, as in a failover, is replaced."""
+
+    def __init__(self) -> None:
+        """Connect with the first transaction."""
+        self._connection: Any = None
+
+    def run(self, work: Callable[[Any], Any]) -> Any:
+        """Return what a function makes of a cursor in a transaction. Repeat it if the connection breaks.
+
+        Args:
+            work: The function. A transaction whose connection breaks at its end may be done already.
+
+        Raises:
+            ReleaseRefusedError: The database does not answer.
+        """
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            connection = self._connection = self._connection or connected()
+            try:
+                with connection, connection.cursor() as cursor:
+                    return work(cursor)
+            except Exception:
+                if not connection.closed:
+                    raise
+                self._connection = None
+                if time.monotonic() > deadline:
+                    raise
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._connection is not None:
+            self._connection.close()
+
+
+def connected() -> Any:
     """Return a connection to the metadata database."""
     import psycopg2
 
@@ -230,38 +270,38 @@ def wait_until(is_reached: Callable[[], bool], patience: float) -> None:
         time.sleep(INTERVAL)
 
 
-def taken(connection: Any) -> str | None:
-    """Return the version that the dag-processor has."""
-    with connection, connection.cursor() as cursor:
-        version: str | None = store.parsed_version(cursor)
-    return version
-
-
-def parse_warnings(connection: Any, version: str, dag_ids: Iterable[str], say: Say) -> list[str]:
+def parse_warnings(database: Database, version: str, dag_ids: Iterable[str], say: Say) -> list[str]:
     """Wait for a while until every DAG is parsed in the new version. Return warnings about import errors."""
     started, waiting = time.monotonic(), set(dag_ids)
 
     def all_are_parsed() -> bool:
-        with connection, connection.cursor() as cursor:
-            waiting.difference_update(store.parsed_dags(cursor, version))
+        waiting.difference_update(database.run(lambda cursor: store.parsed_dags(cursor, version)))
         return not waiting
 
     with contextlib.suppress(TimeoutError):
         wait_until(all_are_parsed, PARSE_PATIENCE)
     rest = f", {len(waiting)} DAGs follow" if waiting else ""
     say(f"the dag-processor parses version {version}: {time.monotonic() - started:.1f} s{rest}")
-    with connection, connection.cursor() as cursor:
-        errors = store.import_errors(cursor)
+    errors: dict[str, str] = database.run(store.import_errors)
     return [
         f"dags/{name} cannot be imported by the dag-processor: {text.strip().splitlines()[-1]}"
         for name, text in sorted(errors.items())
     ]
 
 
-def restore(connection: Any, key: str, before: str | None) -> None:
-    """Move the pointer back."""
-    with connection, connection.cursor() as cursor:
-        store.move_pointer(cursor, key, before)
+def restore(database: Database, key: str, before: str | None) -> None:
+    """Move the pointer back.
+
+    Raises:
+        ReleaseRefusedError: The database does not answer.
+    """
+    try:
+        database.run(lambda cursor: store.move_pointer(cursor, key, before))
+    except ReleaseRefusedError as error:
+        raise ReleaseRefusedError(
+            "The database does not answer since the switch to the new DAGs: the old ones are not restored. "
+            f"When it answers, deploy again. {error.__cause__}"
+        ) from error
 
 
 def prune(
@@ -270,7 +310,8 @@ def prune(
     """Delete archives that neither a kept release nor an unfinished DAG run needs."""
     keys = [key for one in workloads.find_workloads(cluster, deployment) if (key := dags_key(one))]
     versions = [version, *(record["dagVersion"] for record in kept if "dagVersion" in record)]
-    with contextlib.closing(database()) as connection, connection, connection.cursor() as cursor:
-        gone = store.prune(cursor, versions, [*keys, os.environ[astro_shared_names.DAGS_KEY]])
+    keys.append(os.environ[astro_shared_names.DAGS_KEY])
+    with contextlib.closing(Database()) as database:
+        gone: list[str] = database.run(lambda cursor: store.prune(cursor, versions, keys))
     if gone:
         say(f"forgot DAGs of versions {', '.join(sorted(gone))}")

@@ -78,9 +78,8 @@ def pointer(cursor: Any, key: str) -> str | None:
     return None if row is None else str(row[0])
 
 
-def move_pointer(cursor: Any, key: str, version: str | None) -> str | None:
-    """Let the processes with this key follow another version, or none. Return the version before."""
-    before = pointer(cursor, key)
+def move_pointer(cursor: Any, key: str, version: str | None) -> None:
+    """Let the processes with this key follow another version, or none."""
     if version is None:
         cursor.execute("DELETE FROM astro_dag_pointer WHERE key = %s", (key,))
     else:
@@ -89,7 +88,6 @@ def move_pointer(cursor: Any, key: str, version: str | None) -> str | None:
             "ON CONFLICT (key) DO UPDATE SET version = excluded.version, moved_at = now()",
             (key, version),
         )
-    return before
 
 
 def prune(cursor: Any, versions: Iterable[str], keys: Iterable[str]) -> list[str]:

@@ -88,6 +88,7 @@ class Store:
         self.committed = 0
         self.unparsed: list[str] = []
         self.errors: dict[str, str] = {}
+        self.closed = 0
 
     # The connection, its cursor, and both as context managers.
     def __enter__(self) -> "Store":
@@ -109,10 +110,11 @@ class Store:
     def store(self, cursor: Any, number: int, digest: str, content: bytes, url: Any) -> str:
         return self.versions.setdefault(digest, dags.version_name(number, digest))
 
-    def move_pointer(self, cursor: Any, key: str, version: str | None) -> str | None:
-        before = self.pointers.get(key)
+    def pointer(self, cursor: Any, key: str) -> str | None:
+        return self.pointers.get(key)
+
+    def move_pointer(self, cursor: Any, key: str, version: str | None) -> None:
         self.pointers[key] = version
-        return before
 
     def parsed_version(self, cursor: Any) -> str | None:
         return self.pointers[KEY] if self.follows else "6-old"
@@ -131,7 +133,7 @@ BUNDLE = release.Dags(KEY, "d" * 64, b"archive", Path("/nowhere"))
 def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     made = Store(follows=True)
     monkeypatch.setattr(release, "store", made)
-    monkeypatch.setattr(release, "database", lambda: made)
+    monkeypatch.setattr(release, "connected", lambda: made)
     monkeypatch.setattr(release, "INTERVAL", 0.01)
     monkeypatch.setattr(release, "PARSE_PATIENCE", 0.05)
     monkeypatch.setenv("ASTRO_ROLLOUT_TIMEOUT", "0.05")
@@ -190,6 +192,40 @@ def test_a_job_that_is_stopped_takes_its_dags_back(
     with pytest.raises(refusal.StoppedError):
         deploy(monkeypatch)
     assert store.pointers[KEY] == "6-old"
+
+
+def test_a_database_that_restarts_meanwhile_is_waited_for(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = Store(follows=False)
+
+    def cut(*_: Any) -> None:
+        broken.closed = 2
+        raise ConnectionError("server closed the connection unexpectedly")
+
+    monkeypatch.setattr(broken, "cursor", cut)
+    connections = iter([broken, store])
+    monkeypatch.setattr(release, "connected", lambda: next(connections))
+    assert deploy(monkeypatch).version == store.pointers[KEY] == "7-dddddddddddd"
+
+
+def test_a_database_that_stays_away_after_the_switch_is_told(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut(*_: Any) -> None:
+        store.closed = 2
+        raise ConnectionError("server closed the connection unexpectedly")
+
+    def connected() -> Store:
+        if store.closed:
+            raise refusal.ReleaseRefusedError("Nothing was changed.") from OSError("refused")
+        return store
+
+    monkeypatch.setattr(release, "connected", connected)
+    monkeypatch.setattr(store, "parsed_version", cut)
+    with pytest.raises(refusal.ReleaseRefusedError, match=r"deploy again\. refused$") as raised:
+        deploy(monkeypatch)
+    assert "Nothing was changed" not in str(raised.value)
 
 
 def test_dags_that_are_not_parsed_yet_are_not_waited_for(
