@@ -13,7 +13,9 @@ SETTINGS: Final = {
             {
                 "name": astro_shared_names.DAG_BUNDLE_NAME,
                 "classpath": "astro_dag_bundle.ArchiveBundle",
-                "kwargs": {"refresh_interval": 1},
+                # Each dag-processor asks whenever it may: BUNDLE_REFRESH_CHECK_INTERVAL. Otherwise one of
+                # several would not while another one does, since Airflow keeps one time for all of them.
+                "kwargs": {"refresh_interval": 0},
             }
         ]
     ),
