@@ -18,7 +18,7 @@ import astro_dags
 import astro_shared_names
 import astro_stop_database_clients as workloads
 from astro_database_connection import PATIENCE, connect
-from astro_termination_message import ReleaseRefusedError
+from astro_termination_message import ReleaseRefusedError, leave_message
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -168,6 +168,10 @@ def deploy(
         say(f"DAGs: version {version}, {len(dags.content) >> 10} KiB compressed")
         if not is_dag_deploy:
             return Switched(version, False, [])
+        leave_message(
+            f"The release Job was killed after the switch to version {version} of the DAGs, before the "
+            "release was recorded. Deploy again."
+        )
         patience = float(os.environ[astro_shared_names.ROLLOUT_TIMEOUT])
         try:
             wait_until(lambda: database.run(store.parsed_version) == version, patience)

@@ -89,6 +89,7 @@ class Store:
         self.unparsed: list[str] = []
         self.errors: dict[str, str] = {}
         self.closed = 0
+        self.messages: list[str] = []
 
     # The connection, its cursor, and both as context managers.
     def __enter__(self) -> "Store":
@@ -134,6 +135,7 @@ def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     made = Store(follows=True)
     monkeypatch.setattr(release, "store", made)
     monkeypatch.setattr(release, "connected", lambda: made)
+    monkeypatch.setattr(release, "leave_message", made.messages.append)
     monkeypatch.setattr(release, "INTERVAL", 0.01)
     monkeypatch.setattr(release, "PARSE_PATIENCE", 0.05)
     monkeypatch.setenv("ASTRO_ROLLOUT_TIMEOUT", "0.05")
@@ -156,6 +158,9 @@ def test_a_dag_deploy_switches_and_is_confirmed(
     done = deploy(monkeypatch)
     assert done == ("7-dddddddddddd", True, [])
     assert store.pointers[KEY] == done.version
+    # What Pulumi shows if the Job is killed while it waits.
+    (message,) = store.messages
+    assert "after the switch to version 7-dddddddddddd" in message
 
 
 def test_the_same_dags_have_the_version_of_their_first_release(
