@@ -38,7 +38,7 @@ check: $(VENV)/.synced ## Format, lint, types, generated files and unit tests
 	@$(PY) -m tools.generate --check
 	@$(PY) -m pytest -n logical --dist worksteal tests/unit
 
-soak: $(VENV)/.synced ## Kill Pulumi at many moments of deploys, destroys and rollbacks: an hour and more
+soak: $(VENV)/.synced ## Run the long tests: kills of Pulumi, many DAG deploys, Airflow 2 to 3 and back twice
 	@$(PY) -m pytest -s tests/soak
 
 lint-manifests: $(VENV)/.synced $(CHECKOV) $(KUBE_SCORE) ## Judge rendered Deployments with checkov and kube-score
