@@ -10,10 +10,11 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ from local.airflow_api import Airflow, AirflowError
 from local.platform import Platform
 from local.stack import StackError
 from tests.cluster.conftest import Deployed, new_quickstart, remove_namespaces
-from tests.cluster.kube import Kube, component_of, identities, images
+from tests.cluster.kube import Kube, Object, component_of, identities, images, wait_until
 
 # Each task says which version of the code it runs, by three ways of finding a file beside it.
 DAG = """\
@@ -110,38 +111,66 @@ class WithDags(Deployed):
     def pods(self) -> dict[str, tuple[str, int]]:
         return identities(self.kube.pods(self.namespace))
 
+    def running_job(self) -> Object:
+        """The pod of the release Job, as soon as it runs."""
+        found: list[Object] = []
+
+        def runs() -> bool:
+            pods = self.kube.all_pods(self.namespace)
+            jobs = [pod for pod in pods if component_of(pod) == "release-job"]
+            found[:] = [job for job in jobs if job["status"].get("phase") == "Running"]
+            return bool(found)
+
+        wait_until("the release Job runs", runs, 90)
+        return found[0]
+
     def cli(self, *arguments: str) -> Any:
         program = str(Path(sys.executable).with_name("astro-pulumi"))
         done = self.stack.capture([program, *arguments, "--json", "--stack", self.stack.name])
         assert done.stdout, done.stderr
         return json.loads(done.stdout)
 
-    def values(self, run: str) -> dict[str, Any]:
+    def roll_back(self, release: str) -> dict[str, str]:
+        """Goes back to an earlier release; -> the record of the new one. The stack does not stay pinned."""
+        settings = self.stack.config_file.read_text()
+        self.stack.configure({"astro:rollbackTo": release})
+        try:
+            self.up()
+        finally:
+            self.stack.config_file.write_text(settings)
+        return self.record()
+
+    def values(self, run: str, dag_id: str = "versions") -> dict[str, Any]:
         """What the tasks of a run have returned, by task and number."""
         airflow = self.airflow
         found = {}
-        for task in airflow.task_instances("versions", run):
-            where = f"dags/versions/dagRuns/{run}/taskInstances/{task['task_id']}"
+        for task in airflow.task_instances(dag_id, run):
+            where = f"dags/{dag_id}/dagRuns/{run}/taskInstances/{task['task_id']}"
             number = task["map_index"]
             entry = airflow.get(f"{where}/xcomEntries/return_value", map_index=number)
             found[f"{task['task_id']} {number}"] = entry["value"]
         return found
 
-    def start(self, run: str) -> None:
-        self.airflow.start_run("versions", run)
-        deadline = time.monotonic() + 60
-        while self.state_of(run, "first") != "running":
-            assert time.monotonic() < deadline, "the first task does not start"
-            time.sleep(0.5)
+    def start(self, run: str, dag_id: str = "versions") -> None:
+        self.airflow.start_run(dag_id, run)
+        self.wait_for_running(run, 1, dag_id)
 
-    def state_of(self, run: str, task: str) -> str | None:
-        tasks = self.airflow.task_instances("versions", run)
-        return next((one["state"] for one in tasks if one["task_id"] == task), None)
+    def wait_for_running(self, run: str, count: int, dag_id: str = "versions") -> None:
+        """Returns when so many tasks of a run are running."""
+        airflow = self.airflow
 
-    def finish(self, run: str) -> dict[str, Any]:
+        def running() -> int:
+            states = [task["state"] for task in airflow.task_instances(dag_id, run)]
+            return states.count("running")
+
+        wait_until(f"{count} tasks of {run} run", lambda: running() == count, 90)
+
+    def finish(self, run: str, dag_id: str = "versions") -> dict[str, Any]:
         self.airflow.set_variable(f"go_{run}", "yes")
-        assert self.airflow.wait_for_run("versions", run, 120) == "success"
-        return self.values(run)
+        airflow = self.airflow
+        state = airflow.wait_for_run(dag_id, run, 120)
+        assert state == "success", airflow.describe_failure(dag_id, run)
+        return self.values(run, dag_id)
 
 
 @pytest.fixture(scope="module")
@@ -153,13 +182,20 @@ def deployed(
 
 
 @contextmanager
-def deployed_with(platform: Platform, kube: Kube, directory: Path) -> Iterator[WithDags]:
-    """The quickstart with DAG deploys and with the DAG of this module, for the body of a `with`."""
-    stack = new_quickstart(directory, platform, kube, "dags", dagDeploys=True)
+def deployed_with(
+    platform: Platform,
+    kube: Kube,
+    directory: Path,
+    dag_deploys: bool = True,
+    more_dags: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[WithDags]:
+    """The quickstart with the DAG of this module, for the body of a `with`."""
+    stack = new_quickstart(directory, platform, kube, "dags", dagDeploys=dag_deploys)
     made = WithDags(stack, platform, kube)
     shutil.rmtree(made.dags)
     made.dags.mkdir()
-    (made.dags / "versions.py").write_text(DAG)
+    for name, text in {"versions.py": DAG, **more_dags}.items():
+        (made.dags / name).write_text(text)
     made.write("one")
     try:
         made.up()
@@ -242,9 +278,10 @@ def test_dags_that_cannot_be_imported_change_nothing(deployed: WithDags) -> None
 
 @contextmanager
 def import_errors(deployed: WithDags) -> Iterator[list[str]]:
-    """Import errors and stale DAGs that appear at any time during the body of a `with`."""
+    """Import errors, and stale and missing DAGs, that appear at any time during the body of a `with`."""
     found: list[str] = []
     done = threading.Event()
+    known = deployed.airflow.dag_ids()
 
     def watch() -> None:
         while not done.wait(0.5):
@@ -257,6 +294,7 @@ def import_errors(deployed: WithDags) -> Iterator[list[str]]:
             answers.append(time.monotonic())
             found.extend(error["stack_trace"] for error in errors)
             found.extend(f"{dag['dag_id']} is stale" for dag in dags if dag["is_stale"])
+            found.extend(f"{name} is missing" for name in known - {dag["dag_id"] for dag in dags})
 
     answers: list[float] = []
     watching = threading.Thread(target=watch, daemon=True)
@@ -300,18 +338,9 @@ def test_a_rollback_to_dags_for_the_same_image_restarts_nothing(deployed: WithDa
     version = deployed.record()["dagVersion"]
     deployed.deploy("five")
     before = deployed.pods()
-    deployed.stack.configure({"astro:rollbackTo": "previous"})
-    deployed.up()
-    record = deployed.record()
+    record = deployed.roll_back("previous")
     assert (record["deploy"], record["dagVersion"]) == ("dags", version)
     assert deployed.pods() == before
-    deployed.stack.config_file.write_text(
-        "".join(
-            line
-            for line in deployed.stack.config_file.read_text().splitlines(keepends=True)
-            if "rollbackTo" not in line
-        )
-    )
 
 
 def test_a_dag_processor_and_a_webserver_that_die_meanwhile(deployed: WithDags) -> None:
@@ -319,13 +348,7 @@ def test_a_dag_processor_and_a_webserver_that_die_meanwhile(deployed: WithDags) 
 
     def kill() -> None:
         """Ends both when the release Job runs."""
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            pods = deployed.kube.all_pods(deployed.namespace)
-            jobs = [p for p in pods if component_of(p) == "release-job"]
-            if any(job["status"].get("phase") == "Running" for job in jobs):
-                break
-            time.sleep(0.2)
+        deployed.running_job()
         for component in ("dag-processor", "webserver"):
             for pod in deployed.kube.pods(deployed.namespace, component):
                 deployed.kube.delete_pod(deployed.namespace, pod["metadata"]["name"])

@@ -62,6 +62,10 @@ class Released:
     # Runs of `greeter` that have ended well: each Airflow after it has to know them.
     runs: list[str] = field(default_factory=list)
 
+    @property
+    def stack(self) -> Stack:
+        return Stack(self.directory, STACK, self.environment)
+
     def command(self, *arguments: str) -> list[str]:
         program = "pulumi"
         if arguments[0] in ASTRO_PULUMI:
@@ -198,10 +202,23 @@ def released(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Released]:
     """The first release, after a Pulumi that was killed while it built the image."""
-    directory = tmp_path_factory.mktemp("releases") / "program"
+    released = new_released(tmp_path_factory.mktemp("releases"), platform, kube)
+    released.use_runtime(AIRFLOW_2)
+    try:
+        released.kill("deploy", when=lambda said: "releases-image creating" in said)
+        released.change("deploy", "--description", "the first")
+        yield released
+    finally:
+        remove_namespaces(released.stack, platform)
+        sys.stderr.write(f"seconds: {json.dumps(released.seconds)}\n")
+
+
+def new_released(parent: Path, platform: Platform, kube: Kube) -> Released:
+    """The stack, with the settings of this platform. Nothing is deployed."""
+    directory = parent / "program"
     shutil.copytree(Path(__file__).parent / "releases", directory)
     (directory / ".venv").symlink_to(Path(sys.prefix), target_is_directory=True)
-    backend = directory.parent / "backend"
+    backend = parent / "backend"
     backend.mkdir()
     settings = {
         "kubernetes:context": platform.context,
@@ -212,7 +229,7 @@ def released(
     }
     lines = [f"  {key}: {json.dumps(value)}" for key, value in settings.items()]
     (directory / f"Pulumi.{STACK}.yaml").write_text("\n".join(["config:", *lines, ""]))
-    released = Released(
+    return Released(
         directory,
         {
             **platform.environment(),
@@ -223,14 +240,6 @@ def released(
         kube,
         platform,
     )
-    released.use_runtime(AIRFLOW_2)
-    try:
-        released.kill("deploy", when=lambda said: "releases-image creating" in said)
-        released.change("deploy", "--description", "the first")
-        yield released
-    finally:
-        remove_namespaces(Stack(directory, STACK, released.environment), platform)
-        sys.stderr.write(f"seconds: {json.dumps(released.seconds)}\n")
 
 
 def numbers(history: list[dict[str, Any]]) -> list[int]:

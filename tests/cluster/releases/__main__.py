@@ -11,6 +11,7 @@ airflow = astro.Deployment(
     "releases",
     astro.DeploymentArgs(
         **small_deployment(config),
+        dag_deploys=config.get_bool("dagDeploys") or False,
         termination_grace_period_seconds=120,
         environment={
             "GREETING": config.get("greeting") or "hello",
