@@ -13,7 +13,9 @@ _BUILDKIT: Final = r"requires BuildKit|unknown flag: (mount|link|chmod|checksum|
 _STEP: Final = re.compile(r"Step \d+/\d+ : ")
 _DULL: Final = (" --->", "Removing intermediate", "Successfully ")
 _NOT_ALLOWED: Final = r"(?i)unauthorized|denied|no basic auth|authentication required|^EOF$"
-_NOT_REACHED: Final = "(?i)refused|no such host|i/o timeout|to HTTPS client|certificate|dial tcp"
+_NOT_REACHED: Final = (
+    "(?i)refused|no such host|i/o timeout|HTTP response to HTTPS client|certificate|dial tcp"
+)
 _COLOURS: Final = re.compile(r"\x1b\[[0-9;]*m")
 
 

@@ -19,7 +19,6 @@ import threading
 import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +47,10 @@ def _run_program(entry: str, settings: dict[str, Any]) -> int:
     # If a program ends early, futures without a waiter are normal.
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
 
+    def run() -> None:
+        runpy.run_path(entry, run_name="__main__")
+
     try:
-        run: Any = partial(runpy.run_path, entry, run_name="__main__")
         loop.run_until_complete(pulumi.runtime.run_in_stack(run))
     except pulumi.RunError as error:
         pulumi.log.error(str(error))

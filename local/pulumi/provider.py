@@ -136,8 +136,8 @@ class Calls:
 
     def _asked(self, request: Any, **properties: Struct) -> Request:
         if request.type not in self._provider.types:
-            known = ", ".join(self._provider.types)
-            raise ResourceError(f"{self.title} does not make {request.type}, only {known}")
+            only = f"only {', '.join(self._provider.types)}. Install Pulumi for the real one"
+            raise ResourceError(f"{self.title} does not make {request.type}, {only}")
         return Request(
             type=request.type,
             ignore_changes=tuple(getattr(request, "ignoreChanges", ())),
