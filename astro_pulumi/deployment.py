@@ -343,6 +343,7 @@ class Deployment(pulumi.ComponentResource):
         is_upgrade = findings.apply(lambda found: bool(found.get("airflowChanged")))
         trigger = replacement_trigger(spec.name, "workloads", after, self)
         stages = workloads.rollout_stages(spec, environment, title)
+        *awaited, _last = stages
         manifests = [manifest for of_stage in stages.values() for manifest in of_stage.values()]
         self._inputs = inputs = rollout_job.inputs_hash(manifests)
         made: list[KubernetesObject] = []
@@ -355,7 +356,7 @@ class Deployment(pulumi.ComponentResource):
                 )
                 for component, manifest in of_stage.items()
             ]
-            if stage in workloads.STAGES_BEFORE_WORKERS:
+            if stage in awaited:
                 watched = [*of_stage.values()]
                 job = rollout_job.rollout_job(spec, environment, watched, inputs, is_upgrade)
                 watches.append(self._watch(stage, job, made))

@@ -31,7 +31,7 @@ class Phases:
         self._offset = 0
         self._sequence = -1
         self._begun: dict[str, float] = {}
-        self._spans: dict[str, list[tuple[float, float]]] = {}
+        self._spans: dict[str, tuple[float, float]] = {}
 
     def follow(self, log: Path) -> None:
         """Read the lines that were added to the log since the last call.
@@ -79,14 +79,12 @@ class Phases:
                 self.changes += _is_change(step)
             elif step["op"] in _MADE and (phase := _phase(step)):
                 begun = self._begun.get(step["urn"], now)
-                self._spans.setdefault(phase, []).append((begun, now))
+                first, _ = self._spans.get(phase, (begun, now))
+                self._spans[phase] = (min(first, begun), now)
 
     def seconds(self) -> dict[str, float]:
         """Return the duration of each phase, from its first start to its last end."""
-        return {
-            phase: round(max(end for _, end in spans) - min(start for start, _ in spans), 1)
-            for phase, spans in self._spans.items()
-        }
+        return {phase: round(end - start, 1) for phase, (start, end) in self._spans.items()}
 
     def lines(self) -> Iterator[str]:
         """Yield a line for each phase: `roll-out 13.0 s`."""

@@ -28,8 +28,6 @@ from astro_pulumi.pod_files import astro_shared_names
 from astro_pulumi.pod_template_patch import FILES_VOLUME, GROOMER, SIMPLE_AUTH
 from astro_pulumi.pulumi_inputs import formatted
 
-# Stages of a roll-out that others wait for when Airflow's version changes.
-STAGES_BEFORE_WORKERS: Final = ("webserver", "processes")
 _WRITE_PASSWORDS: Final = f"""
 import json, os
 with open({SIMPLE_AUTH_PASSWORDS!r}, "w") as file:
@@ -59,8 +57,7 @@ def rollout_stages(
         f"worker-{queue.name}": worker_workload(spec, queue, environment)
         for queue in spec.worker_queues
     }
-    first, second = STAGES_BEFORE_WORKERS
-    return {first: webserver, second: processes, "workers": workers}
+    return {"webserver": webserver, "processes": processes, "workers": workers}
 
 
 def process_workload(

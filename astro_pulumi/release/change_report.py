@@ -64,7 +64,7 @@ def recorded_project(spec: DeploymentSpec, restored: str | None) -> str | None:
 
 
 def content_record(
-    spec: DeploymentSpec, project: str | None, findings: Any, workloads: pulumi.Input[str] = ""
+    spec: DeploymentSpec, project: str | None, findings: Any, inputs: pulumi.Input[str] = ""
 ) -> Manifest:
     """Build the ConfigMap with the content of the current release. It holds no secrets.
 
@@ -72,9 +72,9 @@ def content_record(
         spec: The Deployment.
         project: The project, as `recorded_project` returns it.
         findings: The findings of the release Job. May be an Output.
-        workloads: Fingerprint of the workloads. With DAG deploys it tells whether anything restarts.
+        inputs: Fingerprint of the workloads' inputs. With DAG deploys it tells whether anything restarts.
     """
-    pods = {_PODS: workloads} if spec.dag_deploys else {}
+    pods = {_PODS: inputs} if spec.dag_deploys else {}
     queues = {name for queue in spec.worker_queues for name in spec.queues_served(queue)}
     number = pulumi.Output.from_input(findings).apply(lambda found: str(found["number"]))
     return {

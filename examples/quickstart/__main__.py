@@ -11,6 +11,7 @@ node_port = config.require_int("nodePort")
 small = astro.ResourcesArgs(
     requests={"cpu": "50m", "memory": "512Mi"}, limits={"cpu": "2", "memory": "1Gi"}
 )
+# The webserver has the most to import, and a deploy ends when it is ready.
 webserver = astro.ResourcesArgs(
     requests={"cpu": "200m", "memory": "1Gi"}, limits={"cpu": "2", "memory": "2Gi"}
 )
