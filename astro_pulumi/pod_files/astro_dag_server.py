@@ -58,7 +58,7 @@ def make_app() -> Any:
     def version(request: Request) -> Response:
         name = request.path_params["version"]
         url = from_database(lambda cursor: astro_dag_store.url(cursor, name))
-        if not url:
+        if url is None:
             return PlainTextResponse(f"No git remote is known for version {name}.", 404)
         return RedirectResponse(url)
 

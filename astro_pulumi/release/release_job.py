@@ -126,7 +126,8 @@ def release_job(
             "value": computed(str, spec.rollout_timeout),
         }
         pod["containers"][0]["env"].append(patience)
-        annotations[astro_shared_names.COMMIT_URL] = _commit_url(spec) or ""
+        if url := _commit_url(spec):
+            annotations[astro_shared_names.COMMIT_URL] = url
     return job(spec, RELEASE_JOB, pod, deadline, annotations, starts_within=STARTS_WITHIN)
 
 
