@@ -199,17 +199,10 @@ def free_node_port(kube: Kube) -> int:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of one stack run in one process, what destroys it last, and the longest groups first."""
+    """Tests of one stack run in one process, and what destroys it last."""
     for item in items:
         item.add_marker(pytest.mark.xdist_group(group_of(item)))
-    first = ("quickstart", "test_releases.py", "component")
-    order = {name: number for number, name in enumerate(first)}
-    items.sort(
-        key=lambda item: (
-            order.get(group_of(item), len(first)),
-            item.path.name == "test_destroy.py",
-        )
-    )
+    items.sort(key=lambda item: item.path.name == "test_destroy.py")
 
 
 def group_of(item: pytest.Item) -> str:
