@@ -43,3 +43,16 @@ def small_deployment(config: pulumi.Config) -> astro.DeploymentArgs:
             type="NodePort", node_port=node_port, base_url=f"http://localhost:{node_port}"
         ),
     )
+
+
+def export_outputs(airflow: astro.Deployment) -> None:
+    """Export what the tests read."""
+    for output in (
+        "webserver_url",
+        "namespace",
+        "image",
+        "release",
+        "admin_username",
+        "admin_password",
+    ):
+        pulumi.export(output, getattr(airflow, output))

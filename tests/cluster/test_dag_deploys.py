@@ -151,9 +151,10 @@ class WithDags(Deployed):
             found[f"{task['task_id']} {number}"] = entry["value"]
         return found
 
-    def start(self, run: str, dag_id: str = "versions") -> None:
+    def start(self, run: str, dag_id: str = "versions", running: int = 1) -> None:
+        """Starts a run; returns when so many of its tasks are running."""
         self.airflow.start_run(dag_id, run)
-        self.wait_for_running(run, 1, dag_id)
+        self.wait_for_running(run, running, dag_id)
 
     def wait_for_running(self, run: str, count: int, dag_id: str = "versions") -> None:
         """Returns when so many tasks of a run are running."""

@@ -26,6 +26,7 @@ from tests.cluster.conftest import copy_program, free_node_port, remove_namespac
 from tests.cluster.kube import Kube, Object, wait_until
 from tests.cluster.test_dag_deploys import DAG, WithDags, all_of
 
+pytestmark = pytest.mark.usefixtures("seconds_of_deploys")
 ROLLOUT_TIMEOUT = 600
 UNVERSIONED = DAG.replace(
     "@dag(schedule=None)\ndef versions",
@@ -119,11 +120,8 @@ class Replicas(WithDags):
 
 @pytest.fixture(scope="module")
 def external(kube: Kube, platform: Platform) -> Iterator[ExternalServices]:
-    name = f"replicas-services-{int(time.time())}"
-    try:
+    with kube.temporary_namespace("replicas-services") as name:
         yield services.start(kube, platform, name)
-    finally:
-        kube.delete("Namespace", name)
 
 
 @pytest.fixture(scope="module")
@@ -165,17 +163,6 @@ def deployed(
         remove_namespaces(stack, platform)
 
 
-@pytest.fixture(autouse=True)
-def seconds_of_deploys(deployed: Replicas, request: pytest.FixtureRequest) -> Iterator[None]:
-    started, before = time.monotonic(), len(deployed.logs)
-    yield
-    took, count = time.monotonic() - started, len(deployed.logs) - before
-    name = request.node.name
-    print(
-        f"{name}: {took:.0f} s, {count} deploys, the last of {deployed.seconds:.1f} s", flush=True
-    )
-
-
 def of_all_workers(deployed: Replicas, values: dict[str, Any]) -> set[str]:
     """The versions that the tasks of `placed` ran, if every worker has run at least one of them."""
     workers = {pod["metadata"]["name"] for pod in deployed.kube.pods(deployed.namespace, "worker")}
@@ -188,8 +175,7 @@ def test_every_dag_processor_and_worker_has_the_new_version_and_nothing_restarts
     deployed: Replicas,
 ) -> None:
     """An autoscaler adds a worker after the deploy, which runs a DAG run from before."""
-    deployed.airflow.start_run("placed", "old")
-    deployed.wait_for_running("old", 6, "placed")
+    deployed.start("old", "placed", 6)
     before = deployed.pods()
     assert len(before) == 10
 
@@ -209,8 +195,7 @@ def test_every_dag_processor_and_worker_has_the_new_version_and_nothing_restarts
     deployed.kube.change("Deployment", "replicas-worker-heavy", deployed.namespace, change)
     deployed.wait_for_running("old", 8, "placed")
     assert of_all_workers(deployed, deployed.finish("old", "placed")) == {"one"}
-    deployed.airflow.start_run("placed", "new")
-    deployed.wait_for_running("new", 8, "placed")
+    deployed.start("new", "placed", 8)
     assert of_all_workers(deployed, deployed.finish("new", "placed")) == {"two"}
 
 
@@ -261,8 +246,7 @@ def test_dags_that_no_dag_processor_takes_in_time_are_taken_back(deployed: Repli
 def test_tasks_of_a_worker_that_is_killed_run_again_in_their_own_version(
     deployed: Replicas,
 ) -> None:
-    deployed.airflow.start_run("placed", "killed")
-    deployed.wait_for_running("killed", 8, "placed")
+    deployed.start("killed", "placed", 8)
     before = deployed.pods()
     worker = deployed.kube.pods(deployed.namespace, "worker")[0]
 

@@ -13,6 +13,7 @@ from local.platform import Platform
 from tests.cluster.kube import Kube
 from tests.cluster.test_dag_deploys import WithDags, all_of, deployed_with, import_errors
 
+pytestmark = pytest.mark.usefixtures("seconds_of_deploys")
 # Next to the DAG that waits: one with a schedule that stays paused.
 YEARLY = """\
 from datetime import datetime
@@ -51,16 +52,6 @@ def deployed(
     more = {"yearly.py": YEARLY}
     with deployed_with(platform, kube, directory, dag_deploys=False, more_dags=more) as made:
         yield made
-
-
-@pytest.fixture(autouse=True)
-def seconds_of_deploys(deployed: WithDags, request: pytest.FixtureRequest) -> Iterator[None]:
-    started = time.monotonic()
-    yield
-    name = request.node.name
-    print(
-        f"{name}: {time.monotonic() - started:.0f} s, deploy {deployed.seconds:.1f} s", flush=True
-    )
 
 
 def kept(deployed: WithDags) -> list[dict[str, Any]]:

@@ -35,6 +35,8 @@ FIRST: Final = int(os.environ.get("ASTRO_SOAK_FIRST", "0"))
 LAST: Final = int(os.environ.get("ASTRO_SOAK_LAST", str(MOMENTS)))
 COMMANDS: Final = os.environ.get("ASTRO_SOAK_COMMANDS", "first deploy,update,destroy").split(",")
 ROLLBACKS: Final = int(os.environ.get("ASTRO_SOAK_ROLLBACKS", "5"))
+UP: Final = ("up", "--yes", "--skip-preview")
+DESTROY: Final = ("destroy", "--yes", "--skip-preview")
 # Kinds that a Deployment consists of. Release records and volume claims stay on purpose.
 KINDS: Final = (
     "ConfigMap",
@@ -99,7 +101,7 @@ class Soak:
     def recover(self) -> tuple[bool, str]:
         """Do what a user does after a kill: break the lock, and deploy again."""
         self.run("cancel", "--yes")
-        return self.run("up", "--yes", "--skip-preview")
+        return self.run(*UP)
 
     def change(self) -> None:
         """Change a DAG."""
@@ -124,11 +126,10 @@ class Soak:
             took = self.kill(command, seconds)
             if what == "destroy":
                 self.variables.clear()
-            if took is not None:
-                self.durations[what] = took
-                if what == "destroy":  # the volumes have the keys of a Deployment that is gone
+                if took is not None:  # the volumes have the keys of a Deployment that is gone
                     self.delete_volumes()
             self.note(what, seconds, took, self.recover())
+            self.durations[what] = took or self.durations[what]
 
     def note(
         self, what: str, seconds: float, took: float | None, recovered: tuple[bool, str]
@@ -202,7 +203,7 @@ def soak(
         yield soak
     finally:
         soak.run("cancel", "--yes")
-        soak.run("destroy", "--yes", "--skip-preview")
+        soak.run(*DESTROY)
         sys.stderr.write("\n".join(["", *soak.rows, ""]))
         shutil.rmtree(directory)
 
@@ -223,8 +224,8 @@ def assert_nothing_is_left(soak: Soak) -> None:
 
 
 def test_a_kill_at_any_moment_leaves_nothing_to_mend_by_hand(soak: Soak) -> None:
-    up = lambda: soak.run("up", "--yes", "--skip-preview")  # noqa: E731
-    destroy = lambda: soak.run("destroy", "--yes", "--skip-preview")  # noqa: E731
+    up = lambda: soak.run(*UP)  # noqa: E731
+    destroy = lambda: soak.run(*DESTROY)  # noqa: E731
     soak.durations["first deploy"] = timed(up)
     soak.change()
     soak.durations["update"] = timed(up)
@@ -232,8 +233,6 @@ def test_a_kill_at_any_moment_leaves_nothing_to_mend_by_hand(soak: Soak) -> None
     assert_nothing_is_left(soak)
     soak.delete_volumes()
     print(f"undisturbed: {json.dumps(soak.durations)}", flush=True)
-    update = soak.stack.command("up", "--yes", "--skip-preview")
-    destruction = soak.stack.command("destroy", "--yes", "--skip-preview")
 
     def remove() -> None:
         timed(destroy)
@@ -245,14 +244,14 @@ def test_a_kill_at_any_moment_leaves_nothing_to_mend_by_hand(soak: Soak) -> None
         moment = (number + 0.5) / MOMENTS
         soak.change()
         if "first deploy" in COMMANDS:
-            soak.interrupt("first deploy", update, moment, remove)
+            soak.interrupt("first deploy", soak.stack.command(*UP), moment, remove)
         elif number == FIRST:
             timed(up)
         soak.set_variable()
         if "update" in COMMANDS:
-            soak.interrupt("update", update, moment, soak.change)
+            soak.interrupt("update", soak.stack.command(*UP), moment, soak.change)
         if "destroy" in COMMANDS:
-            soak.interrupt("destroy", destruction, moment)
+            soak.interrupt("destroy", soak.stack.command(*DESTROY), moment)
     remove()
     assert not [row for row in soak.rows if "FAILED" in row]
 

@@ -115,11 +115,8 @@ def namespace(kube: Kube) -> Iterator[str]:
 @pytest.fixture(scope="package")
 def external(kube: Kube, platform: Platform, namespace: str) -> Iterator[ExternalServices]:
     """The user's own PostgreSQL, Redis and collector of metrics, in another namespace."""
-    name = f"{namespace}-services"
-    try:
+    with kube.temporary_namespace(f"{namespace}-services") as name:
         yield services.start(kube, platform, name)
-    finally:
-        kube.delete("Namespace", name)
 
 
 @pytest.fixture(scope="package")

@@ -127,7 +127,7 @@ def query(kube: Kube, postgres: Object, statement: str) -> str:
 
 
 def start(kube: Kube, platform: Platform, namespace: str) -> ExternalServices:
-    """Starts them and returns when they are ready."""
+    """Starts them in a namespace that exists; returns when they are ready."""
     ca = pki.authority("authority-of-a-test")
     services = ExternalServices(
         kube,
@@ -137,7 +137,6 @@ def start(kube: Kube, platform: Platform, namespace: str) -> ExternalServices:
         # A URL must quote it, redis.conf must not.
         f"{secrets.token_urlsafe(24)}/+",
     )
-    kube.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
     postgres_files = {"pg_hba.conf": PG_HBA, "password": services.database_password}
     redis_files = {
         "redis.conf": REDIS_CONF.format(password=services.broker_password, prefix=KEY_PREFIX)

@@ -3,7 +3,7 @@
 import pulumi
 
 import astro_pulumi as astro
-from tests.cluster.pod_sizes import service, small_deployment
+from tests.cluster.pod_sizes import export_outputs, service, small_deployment
 
 config = pulumi.Config()
 
@@ -29,12 +29,4 @@ airflow = astro.Deployment(
         database_downgrade=config.get("databaseDowngrade") or "allow",
     ),
 )
-for output in (
-    "webserver_url",
-    "namespace",
-    "image",
-    "release",
-    "admin_username",
-    "admin_password",
-):
-    pulumi.export(output, getattr(airflow, output))
+export_outputs(airflow)

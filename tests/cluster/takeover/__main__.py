@@ -3,7 +3,7 @@
 import pulumi
 
 import astro_pulumi as astro
-from tests.cluster.pod_sizes import small_deployment
+from tests.cluster.pod_sizes import export_outputs, small_deployment
 
 config = pulumi.Config()
 
@@ -23,5 +23,4 @@ arguments: astro.DeploymentArgs = astro.DeploymentArgs(
 if fernet_key := config.get_secret("fernetKey"):
     arguments["fernet_key"] = fernet_key
 airflow = astro.Deployment("takeover", arguments)
-for output in ("webserver_url", "namespace", "admin_username", "admin_password"):
-    pulumi.export(output, getattr(airflow, output))
+export_outputs(airflow)

@@ -3,7 +3,7 @@
 import pulumi
 
 import astro_pulumi as astro
-from tests.cluster.pod_sizes import service, small_deployment
+from tests.cluster.pod_sizes import export_outputs, service, small_deployment
 
 config = pulumi.Config()
 
@@ -19,5 +19,4 @@ airflow = astro.Deployment(
         ),
     ),
 )
-for output in ("webserver_url", "release", "image", "admin_username", "admin_password"):
-    pulumi.export(output, getattr(airflow, output))
+export_outputs(airflow)

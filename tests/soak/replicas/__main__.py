@@ -3,7 +3,7 @@
 import pulumi
 
 import astro_pulumi as astro
-from tests.cluster.pod_sizes import larger, parser, service, small
+from tests.cluster.pod_sizes import export_outputs, larger, parser, service, small
 
 config = pulumi.Config()
 node_port = config.require_int("nodePort")
@@ -57,12 +57,4 @@ airflow = astro.Deployment(
         timeouts=astro.TimeoutArgs(rollout=config.require_int("rolloutTimeout")),
     ),
 )
-for output in (
-    "webserver_url",
-    "namespace",
-    "image",
-    "release",
-    "admin_username",
-    "admin_password",
-):
-    pulumi.export(output, getattr(airflow, output))
+export_outputs(airflow)
