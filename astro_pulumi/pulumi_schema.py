@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from astro_pulumi.args.defaults import DEFAULTS
+from astro_pulumi.args import DEFAULTS
 
 Schema = dict[str, Any]
 

@@ -6,10 +6,25 @@ the schema for YAML, TypeScript, Go, C# and Java of them. The analyser decides t
 that is a `pulumi.Input` may be an Output; any other field must be known when the program runs.
 """
 
+from typing import Final
+
+from astro_pulumi.args import (
+    auth,
+    broker,
+    database,
+    deployment,
+    existing_secrets,
+    images,
+    monitoring,
+    networking,
+    resources_and_placement,
+    workloads,
+)
 from astro_pulumi.args.auth import AuthArgs
 from astro_pulumi.args.broker import BrokerArgs
 from astro_pulumi.args.connections import ConnectionArgs
 from astro_pulumi.args.database import DatabaseArgs, PgBouncerArgs
+from astro_pulumi.args.defaults import Defaults
 from astro_pulumi.args.deployment import DeploymentArgs, TimeoutArgs
 from astro_pulumi.args.existing_secrets import (
     EnvironmentFromArgs,
@@ -55,3 +70,17 @@ __all__ = [
     "ValueFromArgs",
     "WorkerQueueArgs",
 ]
+
+# The reader of arguments uses them, the schema shows them.
+DEFAULTS: Final[Defaults] = {
+    **auth.DEFAULTS,
+    **broker.DEFAULTS,
+    **database.DEFAULTS,
+    **deployment.DEFAULTS,
+    **existing_secrets.DEFAULTS,
+    **images.DEFAULTS,
+    **monitoring.DEFAULTS,
+    **networking.DEFAULTS,
+    **resources_and_placement.DEFAULTS,
+    **workloads.DEFAULTS,
+}

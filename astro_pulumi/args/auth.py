@@ -1,10 +1,15 @@
 """Login to the webserver."""
 
-from typing import NotRequired, TypedDict
+from typing import Final, NotRequired, TypedDict
 
 import pulumi
 
+from astro_pulumi.args.defaults import Default, Defaults
 from astro_pulumi.args.existing_secrets import SecretFromArgs
+
+DEFAULTS: Final[Defaults] = {
+    "AuthArgs": {"manager": Default("fab")},
+}
 
 
 class AuthArgs(TypedDict):

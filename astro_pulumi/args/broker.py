@@ -1,11 +1,22 @@
 """The broker, which carries tasks to the workers."""
 
-from typing import NotRequired, TypedDict
+from typing import Final, NotRequired, TypedDict
 
 import pulumi
 
+from astro_pulumi.args.defaults import Defaults, unsent
 from astro_pulumi.args.existing_secrets import LoginFromArgs, ValueFromArgs
 from astro_pulumi.args.resources_and_placement import PlacementArgs, ResourcesArgs
+
+DEFAULTS: Final[Defaults] = {
+    "BrokerArgs": {
+        "port": unsent(6379),
+        "database": unsent(0),
+        "tls": unsent(False),
+        "image": unsent("redis:7"),
+        "storage_size": unsent("1Gi"),
+    },
+}
 
 
 class BrokerArgs(TypedDict):

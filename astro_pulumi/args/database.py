@@ -1,13 +1,30 @@
 """The database and PgBouncer in front of it."""
 
 from collections.abc import Mapping
-from typing import NotRequired, TypedDict
+from typing import Final, NotRequired, TypedDict
 
 import pulumi
 
+from astro_pulumi.args.defaults import Default, Defaults, unsent
 from astro_pulumi.args.enums import Choice, SslMode
 from astro_pulumi.args.existing_secrets import LoginFromArgs, ValueFromArgs
 from astro_pulumi.args.resources_and_placement import PlacementArgs, ResourcesArgs
+
+DEFAULTS: Final[Defaults] = {
+    "DatabaseArgs": {
+        "port": unsent(5432),
+        "name": unsent("airflow"),
+        "ssl_mode": unsent("require"),
+        "image": unsent("postgres:17"),
+        "storage_size": unsent("8Gi"),
+        "backup_before_downgrade": unsent(False),
+    },
+    "PgBouncerArgs": {
+        "replicas": Default(1),
+        "pool_size": Default(20),
+        "max_client_connections": Default(1000),
+    },
+}
 
 
 class DatabaseArgs(TypedDict):

@@ -1,7 +1,7 @@
 """The arguments of `Deployment`."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NotRequired, TypedDict
+from typing import Any, Final, NotRequired, TypedDict
 
 import pulumi
 
@@ -9,6 +9,7 @@ from astro_pulumi.args.auth import AuthArgs
 from astro_pulumi.args.broker import BrokerArgs
 from astro_pulumi.args.connections import ConnectionArgs
 from astro_pulumi.args.database import DatabaseArgs, PgBouncerArgs
+from astro_pulumi.args.defaults import Default, Defaults
 from astro_pulumi.args.enums import Choice, DatabaseDowngrade
 from astro_pulumi.args.existing_secrets import EnvironmentFromArgs, SecretFromArgs, ValueFromArgs
 from astro_pulumi.args.images import RegistryArgs
@@ -21,6 +22,19 @@ from astro_pulumi.args.networking import (
 )
 from astro_pulumi.args.resources_and_placement import PlacementArgs
 from astro_pulumi.args.workloads import AutoscalingArgs, ProcessArgs, WorkerQueueArgs
+
+DEFAULTS: Final[Defaults] = {
+    "TimeoutArgs": {"release_job": Default(1800), "rollout": Default(600)},
+    "DeploymentArgs": {
+        "platform": Default("linux/amd64"),
+        "dag_deploys": Default(False),
+        "termination_grace_period_seconds": Default(600),
+        "fixed_user_ids": Default(True),
+        "log_retention_days": Default(15),
+        "database_downgrade": Default("allow"),
+        "history_limit": Default(50),
+    },
+}
 
 
 class TimeoutArgs(TypedDict):

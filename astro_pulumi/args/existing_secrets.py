@@ -1,8 +1,14 @@
 """Existing Secrets and ConfigMaps of the namespace, and the keys to read in them."""
 
-from typing import NotRequired, TypedDict
+from typing import Final, NotRequired, TypedDict
 
 import pulumi
+
+from astro_pulumi.args.defaults import Default, Defaults, unsent
+
+DEFAULTS: Final[Defaults] = {
+    "LoginFromArgs": {"username_key": unsent("username"), "password_key": Default("password")},
+}
 
 
 class ValueFromArgs(TypedDict):

@@ -1,9 +1,15 @@
 """Images: where they are pushed to and pulled from, and `ProjectImage`, which builds one."""
 
 from collections.abc import Mapping
-from typing import NotRequired, TypedDict
+from typing import Final, NotRequired, TypedDict
 
 import pulumi
+
+from astro_pulumi.args.defaults import Default, Defaults
+
+DEFAULTS: Final[Defaults] = {
+    "ProjectImageArgs": {"platform": Default("linux/amd64")},
+}
 
 
 class RegistryArgs(TypedDict):

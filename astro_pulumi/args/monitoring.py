@@ -1,10 +1,21 @@
 """Logs and metrics."""
 
-from typing import NotRequired, TypedDict
+from typing import Final, NotRequired, TypedDict
 
 import pulumi
 
+from astro_pulumi.args.defaults import Default, Defaults, unsent
 from astro_pulumi.args.resources_and_placement import PlacementArgs, ResourcesArgs
+
+DEFAULTS: Final[Defaults] = {
+    "RemoteLoggingArgs": {"encrypt_s3": Default(False)},
+    "MetricsArgs": {
+        "statsd_port": unsent(8125),
+        "otel_port": unsent(4318),
+        "service_monitor": Default(False),
+        "prefix": Default("airflow"),
+    },
+}
 
 
 class RemoteLoggingArgs(TypedDict):

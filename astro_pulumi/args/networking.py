@@ -1,11 +1,19 @@
 """The network: how the webserver is reached, and which pods may talk to which."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NotRequired, TypedDict
+from typing import Any, Final, NotRequired, TypedDict
 
 import pulumi
 
+from astro_pulumi.args.defaults import Default, Defaults
 from astro_pulumi.args.enums import Choice, ServiceType
+
+DEFAULTS: Final[Defaults] = {
+    "ServiceArgs": {"type": Default("ClusterIP")},
+    "IngressArgs": {"path": Default("/")},
+    "HttpRouteArgs": {"path": Default("/"), "tls": Default(True)},
+    "NetworkPolicyArgs": {"enabled": Default(True)},
+}
 
 
 class ServiceArgs(TypedDict):

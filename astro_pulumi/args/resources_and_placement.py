@@ -1,11 +1,17 @@
 """Pods: their resources, and the nodes that they run on."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NotRequired, TypedDict
+from typing import Any, Final, NotRequired, TypedDict
 
 import pulumi
 
+from astro_pulumi.args.defaults import Default, Defaults
 from astro_pulumi.args.enums import Choice, TaintEffect, TolerationOperator
+
+# Resources have defaults by component, in `validation/resources_and_placement.py`.
+DEFAULTS: Final[Defaults] = {
+    "TolerationArgs": {"operator": Default("Equal")},
+}
 
 
 class ResourcesArgs(TypedDict):

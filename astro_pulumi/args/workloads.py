@@ -1,12 +1,24 @@
 """Airflow's processes, and the Celery workers by queue."""
 
 from collections.abc import Mapping
-from typing import Any, NotRequired, TypedDict
+from typing import Any, Final, NotRequired, TypedDict
 
 import pulumi
 
+from astro_pulumi.args.defaults import Default, Defaults
 from astro_pulumi.args.enums import AutoscalingType, Choice
 from astro_pulumi.args.resources_and_placement import PlacementArgs, ResourcesArgs
+
+DEFAULTS: Final[Defaults] = {
+    "ProcessArgs": {"replicas": Default(1)},
+    "WorkerQueueArgs": {"concurrency": Default(5), "min_count": Default(1)},
+    "AutoscalingArgs": {
+        "type": Default("cpu"),
+        "target_cpu_percent": Default(70),
+        "polling_interval_seconds": Default(10),
+        "cooldown_period_seconds": Default(300),
+    },
+}
 
 
 class ProcessArgs(TypedDict):

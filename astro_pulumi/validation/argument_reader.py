@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar, get_args, is_typeddict
 
 import pulumi
 
-from astro_pulumi.args.defaults import DEFAULTS
+from astro_pulumi.args import DEFAULTS
 from astro_pulumi.errors import ArgumentError
 from astro_pulumi.pulumi_inputs import computed, with_integers
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from astro_pulumi import args
-from astro_pulumi.args.defaults import DEFAULTS
+from astro_pulumi.args import DEFAULTS
 from astro_pulumi.pulumi_plugin import schema
 from astro_pulumi.validation import specify
 from tests.specs import arguments
