@@ -1,287 +1,31 @@
 """The validated arguments of a Deployment, as one typed value that all builders take.
 
-`validation/` makes it from the raw arguments. Fields that are `pulumi.Input` may be Outputs; all others
-are plain and checked. Times are in seconds.
+`validation/` makes it from the raw arguments. Its sections are dataclasses of `args/`. Fields that are
+`pulumi.Input` may be Outputs; all others are plain and checked. Times are in seconds.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 import pulumi
 
 from astro_pulumi.airflow.mounted_pod_files import DAG_FILES, ROLLOUT_FILES, FileSet
 from astro_pulumi.airflow.version import AirflowVersion
 from astro_pulumi.airflow.version_differences import AirflowFacts, Process
+from astro_pulumi.args.auth import Auth
+from astro_pulumi.args.broker import ExternalBroker
+from astro_pulumi.args.connections import Connection
+from astro_pulumi.args.database import ExternalDatabase, PgBouncer
+from astro_pulumi.args.embedded_or_external import EmbeddedService
+from astro_pulumi.args.existing_secrets import EnvironmentFrom, ValueFrom
+from astro_pulumi.args.images import Registry
+from astro_pulumi.args.monitoring import Metrics, RemoteLogging
+from astro_pulumi.args.networking import Exposure, NetworkPolicies
+from astro_pulumi.args.resources_and_placement import Placement, Resources
+from astro_pulumi.args.workloads import Autoscaling, WorkerQueue, Workload
 from astro_pulumi.project import Project
 from astro_pulumi.pulumi_inputs import computed
-
-
-@dataclass(frozen=True, slots=True)
-class ValueFrom:
-    """One key of an existing Secret or ConfigMap."""
-
-    kind: str  # "secret", "config_map"
-    name: pulumi.Input[str]
-    key: pulumi.Input[str]
-
-
-@dataclass(frozen=True, slots=True)
-class LoginFrom:
-    """The keys of user and password in an existing Secret."""
-
-    secret: pulumi.Input[str]
-    username_key: pulumi.Input[str] | None  # None: there is no user
-    password_key: pulumi.Input[str]
-
-    @property
-    def parts(self) -> dict[str, ValueFrom]:
-        """The parts of the login, by the suffix of the environment variable for each."""
-        username, password = self.username_key, self.password_key
-        return {
-            **(
-                {} if username is None else {"USERNAME": ValueFrom("secret", self.secret, username)}
-            ),
-            "PASSWORD": ValueFrom("secret", self.secret, password),
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class EnvironmentFrom:
-    """An existing Secret or ConfigMap whose keys are environment variables."""
-
-    kind: str  # "secret", "config_map"
-    name: pulumi.Input[str]
-    prefix: pulumi.Input[str] | None
-
-
-@dataclass(frozen=True, slots=True)
-class Registry:
-    """Where images live. A server is None for Docker Hub."""
-
-    repository: pulumi.Input[str]
-    pull_repository: pulumi.Input[str] | None  # None: `repository`
-    server: pulumi.Input[str | None] | None
-    pull_server: pulumi.Input[str | None] | None
-    username: pulumi.Input[str] | None
-    password: pulumi.Input[str] | None
-    pull_secret: pulumi.Input[str] | None  # an existing one
-
-
-@dataclass(frozen=True, slots=True)
-class Resources:
-    """Requests and limits of one container, by resource: `cpu`, `memory`, `ephemeral-storage` ..."""
-
-    requests: Mapping[str, pulumi.Input[str]]
-    limits: Mapping[str, pulumi.Input[str]]
-
-
-@dataclass(frozen=True, slots=True)
-class Placement:
-    """Which nodes pods run on, as in a pod's spec."""
-
-    node_selector: Mapping[str, pulumi.Input[str]]
-    tolerations: tuple[dict[str, Any], ...]
-    affinity: Mapping[str, Any] | None
-    priority_class: pulumi.Input[str | None] | None
-    topology_spread_constraints: tuple[Mapping[str, Any], ...] | None  # None: spread where possible
-
-
-@dataclass(frozen=True, slots=True)
-class Workload:
-    """Pods of one Airflow process."""
-
-    replicas: pulumi.Input[int]
-    resources: Resources
-    placement: Placement
-    pod_template: Mapping[str, Any]  # a patch, applied after that of the Deployment
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerQueue:
-    """One Celery queue. It is scaled between `min_count` and `max_count`."""
-
-    name: str
-    concurrency: pulumi.Input[int]
-    min_count: int
-    max_count: int
-    resources: Resources
-    placement: Placement
-    pod_template: Mapping[str, Any]  # a patch, applied after that of the Deployment
-    termination_grace_period_seconds: pulumi.Input[int]
-
-    @property
-    def is_scaled(self) -> bool:
-        """Whether an autoscaler decides the number of workers."""
-        return self.max_count > self.min_count
-
-
-@dataclass(frozen=True, slots=True)
-class Autoscaling:
-    """How queues are scaled."""
-
-    type: str  # "cpu", "keda"
-    target_cpu_percent: pulumi.Input[int]
-    polling_interval: pulumi.Input[int]
-    cooldown_period: pulumi.Input[int]
-
-
-@dataclass(frozen=True, slots=True)
-class EmbeddedService:
-    """Embedded PostgreSQL or Redis."""
-
-    image: pulumi.Input[str]
-    storage_size: pulumi.Input[str]
-    storage_class: pulumi.Input[str] | None
-    resources: Resources
-    placement: Placement
-
-
-@dataclass(frozen=True, slots=True)
-class ExternalService:
-    """The user's PostgreSQL or Redis: `url`, or its parts."""
-
-    url: pulumi.Input[str] | None
-    host: pulumi.Input[str] | None
-    port: pulumi.Input[int]
-    username: pulumi.Input[str] | None
-    password: pulumi.Input[str] | None
-    login_from: LoginFrom | None  # in place of `username` and `password`
-    ca_certificate: pulumi.Input[str] | ValueFrom | None
-
-
-@dataclass(frozen=True, slots=True)
-class ExternalDatabase(ExternalService):
-    """The user's PostgreSQL."""
-
-    name: pulumi.Input[str]
-    ssl_mode: pulumi.Input[str] | None
-
-
-@dataclass(frozen=True, slots=True)
-class PgBouncer:
-    """A pool of connections in front of the database."""
-
-    image: pulumi.Input[str]
-    replicas: pulumi.Input[int]
-    resources: Resources
-    placement: Placement
-    pool_size: pulumi.Input[int]
-    max_client_connections: pulumi.Input[int]
-    settings: Mapping[str, pulumi.Input[str]]
-
-
-@dataclass(frozen=True, slots=True)
-class ExternalBroker(ExternalService):
-    """The user's Redis."""
-
-    database: pulumi.Input[int]
-    tls: pulumi.Input[bool]
-
-
-@dataclass(frozen=True, slots=True)
-class Connection:
-    """An Airflow Connection: `uri`, `value_from`, or fields by the names of Airflow's JSON form."""
-
-    uri: pulumi.Input[str] | None
-    value_from: ValueFrom | None
-    fields: Mapping[str, pulumi.Input[Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class Ingress:
-    """An Ingress."""
-
-    host: pulumi.Input[str]
-    path: pulumi.Input[str]
-    class_name: pulumi.Input[str] | None
-    tls_secret: pulumi.Input[str] | None
-    annotations: Mapping[str, pulumi.Input[str]]
-
-
-@dataclass(frozen=True, slots=True)
-class HttpRoute:
-    """A Gateway API HTTPRoute."""
-
-    gateway: pulumi.Input[str]
-    gateway_namespace: pulumi.Input[str] | None
-    listener: pulumi.Input[str] | None
-    host: pulumi.Input[str]
-    path: pulumi.Input[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Exposure:
-    """How the webserver is reached."""
-
-    type: str
-    node_port: pulumi.Input[int] | None
-    annotations: Mapping[str, pulumi.Input[str]]
-    base_url: pulumi.Input[str] | None  # without a slash at its end
-    ingress: Ingress | None
-    http_route: HttpRoute | None
-
-    @property
-    def base_path(self) -> pulumi.Input[str]:
-        """The path of the base URL, without a slash at its end: "" or `/airflow`."""
-        path: pulumi.Input[str] = computed(lambda url: urlsplit(url).path, self.base_url or "")
-        return path
-
-    @property
-    def over_https(self) -> pulumi.Input[bool]:
-        """Whether people use HTTPS."""
-        https: pulumi.Input[bool] = computed(
-            lambda url: url.startswith("https:"), self.base_url or ""
-        )
-        return https
-
-    @property
-    def behind_proxy(self) -> pulumi.Input[bool]:
-        """Whether a proxy stands before the webserver. Airflow itself speaks plain HTTP only."""
-        return True if self.ingress or self.http_route else self.over_https
-
-
-@dataclass(frozen=True, slots=True)
-class Auth:
-    """Who may log in."""
-
-    manager: str  # a key of `AirflowFacts.auth_managers`, or the path of a class
-    admin_password: pulumi.Input[str] | ValueFrom | None  # None: generated
-
-
-@dataclass(frozen=True, slots=True)
-class NetworkPolicies:
-    """Which pods may talk to which."""
-
-    enabled: bool
-    webserver_from: tuple[Mapping[str, Any], ...] | None  # None: everyone
-    egress: tuple[Mapping[str, Any], ...]  # more rules for Airflow's pods
-
-
-@dataclass(frozen=True, slots=True)
-class RemoteLogging:
-    """Where task logs are kept: in `folder`, or in Elasticsearch."""
-
-    folder: pulumi.Input[str] | None
-    connection_id: pulumi.Input[str] | None
-    encrypt_s3: pulumi.Input[bool]
-    elasticsearch_host: pulumi.Input[str] | None
-
-
-@dataclass(frozen=True, slots=True)
-class Metrics:
-    """Where metrics go. At most one of the three hosts and images is set."""
-
-    statsd_host: pulumi.Input[str] | None
-    statsd_port: pulumi.Input[int]
-    otel_host: pulumi.Input[str] | None
-    otel_port: pulumi.Input[int]
-    exporter_image: pulumi.Input[str] | None
-    service_monitor: bool
-    prefix: pulumi.Input[str]
-    resources: Resources  # of the exporter
-    placement: Placement  # of the exporter
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,8 @@ import pulumi
 import pulumi_docker as docker
 
 from astro_pulumi.args import ProjectImageArgs
-from astro_pulumi.deployment_spec import (
-    DeployedImages,
-    DeploymentSpec,
-    ImageSource,
-    Registry,
-)
+from astro_pulumi.args.images import Registry
+from astro_pulumi.deployment_spec import DeployedImages, DeploymentSpec, ImageSource
 from astro_pulumi.errors import as_run_error
 from astro_pulumi.naming import object_name
 from astro_pulumi.project import build_secrets

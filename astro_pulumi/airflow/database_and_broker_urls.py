@@ -16,14 +16,11 @@ from astro_pulumi.airflow.ports import (
     REDIS_PORT,
 )
 from astro_pulumi.airflow.version_differences import CERTIFICATES
-from astro_pulumi.deployment_spec import (
-    DeploymentSpec,
-    ExternalBroker,
-    ExternalDatabase,
-    ExternalService,
-    LoginFrom,
-    ValueFrom,
-)
+from astro_pulumi.args.broker import ExternalBroker
+from astro_pulumi.args.database import ExternalDatabase
+from astro_pulumi.args.embedded_or_external import ExternalService
+from astro_pulumi.args.existing_secrets import LoginFrom, ValueFrom
+from astro_pulumi.deployment_spec import DeploymentSpec
 from astro_pulumi.naming import PGBOUNCER, POSTGRESQL, REDIS, object_name
 from astro_pulumi.pulumi_inputs import computed
 

@@ -23,7 +23,9 @@ import pulumi
 
 from astro_pulumi.airflow.ports import STATSD_PORT
 from astro_pulumi.airflow.version_differences import Process
-from astro_pulumi.deployment_spec import Connection, DeploymentSpec, Metrics, RemoteLogging
+from astro_pulumi.args.connections import Connection
+from astro_pulumi.args.monitoring import Metrics, RemoteLogging
+from astro_pulumi.deployment_spec import DeploymentSpec
 from astro_pulumi.errors import ArgumentError
 from astro_pulumi.naming import STATSD, WEBSERVER, object_name
 from astro_pulumi.pod_files import astro_shared_names

@@ -7,7 +7,8 @@ import pulumi
 
 from astro_pulumi.airflow.database_and_broker_urls import composing_command, existing_login
 from astro_pulumi.airflow.environment_variables import connections_and_variables, secret_settings
-from astro_pulumi.deployment_spec import DeploymentSpec, ValueFrom
+from astro_pulumi.args.existing_secrets import ValueFrom
+from astro_pulumi.deployment_spec import DeploymentSpec
 from astro_pulumi.pod_files import astro_shared_names
 from astro_pulumi.pod_files.astro_urls_with_login import login_variable
 

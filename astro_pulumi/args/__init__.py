@@ -1,9 +1,13 @@
-"""The arguments of the components: the public interface.
+"""The arguments of the components, with a module for each subject.
 
-These types are read three times: by people, by the type checker, and by Pulumi's analyser, which makes
-the schema for YAML, TypeScript, Go, C# and Java of them. The analyser decides their form (pulumi 3.272):
-`TypedDict`s whose fields are documented by the string below them, no unions, no `Input[int]`. A field
-that is a `pulumi.Input` may be an Output; any other field must be known when the program runs.
+Users write the `TypedDict`s: they are the public interface. They are read three times: by people, by the type
+checker, and by Pulumi's analyser, which makes the schema for YAML, TypeScript, Go, C# and Java of them. The
+analyser decides their form (pulumi 3.272): fields documented by the string below them, no unions, no
+`Input[int]`. A field that is a `pulumi.Input` may be an Output; any other field must be known when the
+program runs.
+
+Builders take the dataclasses, which `validation/` makes of the `TypedDict`s. Their fields have the names of
+the arguments, where they are described. None stands for an argument that was not given.
 """
 
 from typing import Final

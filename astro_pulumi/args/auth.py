@@ -1,11 +1,12 @@
 """Login to the webserver."""
 
+from dataclasses import dataclass
 from typing import Final, NotRequired, TypedDict
 
 import pulumi
 
 from astro_pulumi.args.defaults import Default, Defaults
-from astro_pulumi.args.existing_secrets import SecretFromArgs
+from astro_pulumi.args.existing_secrets import SecretFromArgs, ValueFrom
 
 DEFAULTS: Final[Defaults] = {
     "AuthArgs": {"manager": Default("fab")},
@@ -24,3 +25,11 @@ class AuthArgs(TypedDict):
     """Password of the user `admin`. Kept secret. Default: generated once."""
     admin_password_from: NotRequired[SecretFromArgs]
     """The same, in an existing Secret. Then there is no output `admin_password`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Auth:
+    """Validated `AuthArgs`."""
+
+    manager: str  # a key of `AirflowFacts.auth_managers`, or the path of a class
+    admin_password: pulumi.Input[str] | ValueFrom | None  # None: generated

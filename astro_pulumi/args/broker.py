@@ -1,10 +1,12 @@
 """The broker, which carries tasks to the workers."""
 
+from dataclasses import dataclass
 from typing import Final, NotRequired, TypedDict
 
 import pulumi
 
 from astro_pulumi.args.defaults import Defaults, unsent
+from astro_pulumi.args.embedded_or_external import ExternalService
 from astro_pulumi.args.existing_secrets import LoginFromArgs, ValueFromArgs
 from astro_pulumi.args.resources_and_placement import PlacementArgs, ResourcesArgs
 
@@ -52,3 +54,11 @@ class BrokerArgs(TypedDict):
     """Embedded: requests and limits of its pod."""
     placement: NotRequired[PlacementArgs]
     """Embedded: which nodes it runs on. Default: `placement` of the Deployment."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalBroker(ExternalService):
+    """The user's Redis."""
+
+    database: pulumi.Input[int]
+    tls: pulumi.Input[bool]

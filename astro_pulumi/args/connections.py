@@ -1,10 +1,12 @@
 """Airflow Connections."""
 
-from typing import NotRequired, TypedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NotRequired, TypedDict
 
 import pulumi
 
-from astro_pulumi.args.existing_secrets import ValueFromArgs
+from astro_pulumi.args.existing_secrets import ValueFrom, ValueFromArgs
 
 
 class ConnectionArgs(TypedDict):
@@ -28,3 +30,12 @@ class ConnectionArgs(TypedDict):
     """Port, 1 to 65535."""
     extra: NotRequired[pulumi.Input[str]]
     """Further fields of the type, as JSON text: `{"region_name": "eu-west-1"}`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """Validated `ConnectionArgs`: `uri`, `value_from`, or fields by the names of Airflow's JSON form."""
+
+    uri: pulumi.Input[str] | None
+    value_from: ValueFrom | None
+    fields: Mapping[str, pulumi.Input[Any]]

@@ -1,14 +1,21 @@
 """The database and PgBouncer in front of it."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final, NotRequired, TypedDict
 
 import pulumi
 
 from astro_pulumi.args.defaults import Default, Defaults, unsent
+from astro_pulumi.args.embedded_or_external import ExternalService
 from astro_pulumi.args.enums import Choice, SslMode
 from astro_pulumi.args.existing_secrets import LoginFromArgs, ValueFromArgs
-from astro_pulumi.args.resources_and_placement import PlacementArgs, ResourcesArgs
+from astro_pulumi.args.resources_and_placement import (
+    Placement,
+    PlacementArgs,
+    Resources,
+    ResourcesArgs,
+)
 
 DEFAULTS: Final[Defaults] = {
     "DatabaseArgs": {
@@ -67,6 +74,14 @@ class DatabaseArgs(TypedDict):
     downgraded to an older Airflow. If the volume is too small, nothing is downgraded. Default: false."""
 
 
+@dataclass(frozen=True, slots=True)
+class ExternalDatabase(ExternalService):
+    """The user's PostgreSQL."""
+
+    name: pulumi.Input[str]
+    ssl_mode: pulumi.Input[str] | None
+
+
 class PgBouncerArgs(TypedDict):
     """PgBouncer between Airflow and its database, so that many processes share few connections.
 
@@ -87,3 +102,16 @@ class PgBouncerArgs(TypedDict):
     """Connections that one pod accepts from Airflow (`max_client_conn`). Default: 1000."""
     settings: NotRequired[Mapping[str, pulumi.Input[str]]]
     """Further settings of `pgbouncer.ini` by name: `{"max_prepared_statements": "200"}`."""
+
+
+@dataclass(frozen=True, slots=True)
+class PgBouncer:
+    """Validated `PgBouncerArgs`."""
+
+    image: pulumi.Input[str]
+    replicas: pulumi.Input[int]
+    resources: Resources
+    placement: Placement
+    pool_size: pulumi.Input[int]
+    max_client_connections: pulumi.Input[int]
+    settings: Mapping[str, pulumi.Input[str]]

@@ -1,5 +1,6 @@
 """Existing Secrets and ConfigMaps of the namespace, and the keys to read in them."""
 
+from dataclasses import dataclass
 from typing import Final, NotRequired, TypedDict
 
 import pulumi
@@ -31,6 +32,15 @@ class SecretFromArgs(TypedDict):
     """Key in it: `password`."""
 
 
+@dataclass(frozen=True, slots=True)
+class ValueFrom:
+    """Validated `ValueFromArgs` or `SecretFromArgs`."""
+
+    kind: str  # "secret", "config_map"
+    name: pulumi.Input[str]
+    key: pulumi.Input[str]
+
+
 class LoginFromArgs(TypedDict):
     """User and password in an existing Secret of the namespace. Pods read it when they start."""
 
@@ -42,6 +52,26 @@ class LoginFromArgs(TypedDict):
     """Key of the password. Default: `password`."""
 
 
+@dataclass(frozen=True, slots=True)
+class LoginFrom:
+    """Validated `LoginFromArgs`."""
+
+    secret: pulumi.Input[str]
+    username_key: pulumi.Input[str] | None  # None: there is no user
+    password_key: pulumi.Input[str]
+
+    @property
+    def parts(self) -> dict[str, ValueFrom]:
+        """The parts of the login, by the suffix of the environment variable for each."""
+        username, password = self.username_key, self.password_key
+        return {
+            **(
+                {} if username is None else {"USERNAME": ValueFrom("secret", self.secret, username)}
+            ),
+            "PASSWORD": ValueFrom("secret", self.secret, password),
+        }
+
+
 class EnvironmentFromArgs(TypedDict):
     """All keys of an existing Secret or ConfigMap of the namespace, as environment variables."""
 
@@ -51,3 +81,12 @@ class EnvironmentFromArgs(TypedDict):
     """Name of the ConfigMap."""
     prefix: NotRequired[pulumi.Input[str]]
     """Prefix of each key in the name of its variable: `AIRFLOW_VAR_`. Default: none."""
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentFrom:
+    """Validated `EnvironmentFromArgs`."""
+
+    kind: str  # "secret", "config_map"
+    name: pulumi.Input[str]
+    prefix: pulumi.Input[str] | None

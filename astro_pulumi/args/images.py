@@ -1,6 +1,7 @@
 """Images: where they are pushed to and pulled from, and `ProjectImage`, which builds one."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final, NotRequired, TypedDict
 
 import pulumi
@@ -27,6 +28,19 @@ class RegistryArgs(TypedDict):
     pull_secret: NotRequired[pulumi.Input[str]]
     """An existing Secret of the namespace to pull with, of type `kubernetes.io/dockerconfigjson`.
     Default: one is made of `username` and `password`, or none without a login."""
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """Validated `RegistryArgs`. Servers are the hosts of the repositories, None for Docker Hub."""
+
+    repository: pulumi.Input[str]
+    pull_repository: pulumi.Input[str] | None
+    server: pulumi.Input[str | None] | None
+    pull_server: pulumi.Input[str | None] | None
+    username: pulumi.Input[str] | None
+    password: pulumi.Input[str] | None
+    pull_secret: pulumi.Input[str] | None
 
 
 class ProjectImageArgs(TypedDict):

@@ -1,11 +1,17 @@
 """Logs and metrics."""
 
+from dataclasses import dataclass
 from typing import Final, NotRequired, TypedDict
 
 import pulumi
 
 from astro_pulumi.args.defaults import Default, Defaults, unsent
-from astro_pulumi.args.resources_and_placement import PlacementArgs, ResourcesArgs
+from astro_pulumi.args.resources_and_placement import (
+    Placement,
+    PlacementArgs,
+    Resources,
+    ResourcesArgs,
+)
 
 DEFAULTS: Final[Defaults] = {
     "RemoteLoggingArgs": {"encrypt_s3": Default(False)},
@@ -33,6 +39,16 @@ class RemoteLoggingArgs(TypedDict):
     of the cluster sends to Elasticsearch. Kept secret."""
 
 
+@dataclass(frozen=True, slots=True)
+class RemoteLogging:
+    """Validated `RemoteLoggingArgs`. Either `folder` or `elasticsearch_host` is set."""
+
+    folder: pulumi.Input[str] | None
+    connection_id: pulumi.Input[str] | None
+    encrypt_s3: pulumi.Input[bool]
+    elasticsearch_host: pulumi.Input[str] | None
+
+
 class MetricsArgs(TypedDict):
     """Where Airflow's metrics go: StatsD, OpenTelemetry, or Prometheus through an exporter."""
 
@@ -56,3 +72,18 @@ class MetricsArgs(TypedDict):
     """Requests and limits of the exporter's pod."""
     placement: NotRequired[PlacementArgs]
     """Which nodes the exporter runs on. Default: `placement` of the Deployment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """Validated `MetricsArgs`. At most one of the two hosts and the image is set."""
+
+    statsd_host: pulumi.Input[str] | None
+    statsd_port: pulumi.Input[int]
+    otel_host: pulumi.Input[str] | None
+    otel_port: pulumi.Input[int]
+    exporter_image: pulumi.Input[str] | None
+    service_monitor: bool
+    prefix: pulumi.Input[str]
+    resources: Resources
+    placement: Placement

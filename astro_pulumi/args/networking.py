@@ -1,12 +1,15 @@
 """The network: how the webserver is reached, and which pods may talk to which."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, NotRequired, TypedDict
+from urllib.parse import urlsplit
 
 import pulumi
 
 from astro_pulumi.args.defaults import Default, Defaults
 from astro_pulumi.args.enums import Choice, ServiceType
+from astro_pulumi.pulumi_inputs import computed
 
 DEFAULTS: Final[Defaults] = {
     "ServiceArgs": {"type": Default("ClusterIP")},
@@ -46,6 +49,17 @@ class IngressArgs(TypedDict):
     """Annotations of the Ingress, such as the settings of its controller and of cert-manager."""
 
 
+@dataclass(frozen=True, slots=True)
+class Ingress:
+    """Validated `IngressArgs`."""
+
+    host: pulumi.Input[str]
+    path: pulumi.Input[str]
+    class_name: pulumi.Input[str] | None
+    tls_secret: pulumi.Input[str] | None
+    annotations: Mapping[str, pulumi.Input[str]]
+
+
 class HttpRouteArgs(TypedDict):
     """A Gateway API HTTPRoute to the webserver."""
 
@@ -63,6 +77,48 @@ class HttpRouteArgs(TypedDict):
     """Whether the Gateway serves `host` with TLS. Default: true."""
 
 
+@dataclass(frozen=True, slots=True)
+class HttpRoute:
+    """Validated `HttpRouteArgs`. `tls` is in the base URL."""
+
+    gateway: pulumi.Input[str]
+    gateway_namespace: pulumi.Input[str] | None
+    listener: pulumi.Input[str] | None
+    host: pulumi.Input[str]
+    path: pulumi.Input[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """Validated `ServiceArgs`, with the Ingress and the HTTPRoute."""
+
+    type: str
+    node_port: pulumi.Input[int] | None
+    annotations: Mapping[str, pulumi.Input[str]]
+    base_url: pulumi.Input[str] | None  # without a slash at its end
+    ingress: Ingress | None
+    http_route: HttpRoute | None
+
+    @property
+    def base_path(self) -> pulumi.Input[str]:
+        """The path of the base URL, without a slash at its end: "" or `/airflow`."""
+        path: pulumi.Input[str] = computed(lambda url: urlsplit(url).path, self.base_url or "")
+        return path
+
+    @property
+    def over_https(self) -> pulumi.Input[bool]:
+        """Whether people use HTTPS."""
+        https: pulumi.Input[bool] = computed(
+            lambda url: url.startswith("https:"), self.base_url or ""
+        )
+        return https
+
+    @property
+    def behind_proxy(self) -> pulumi.Input[bool]:
+        """Whether a proxy stands before the webserver. Airflow itself speaks plain HTTP only."""
+        return True if self.ingress or self.http_route else self.over_https
+
+
 class NetworkPolicyArgs(TypedDict):
     """Which pods may talk to which. Enforced only if the cluster's network supports it."""
 
@@ -73,3 +129,12 @@ class NetworkPolicyArgs(TypedDict):
     egress: NotRequired[Sequence[Mapping[str, pulumi.Input[Any]]]]
     """Addresses that every Airflow pod may call besides those in other arguments, as the `egress` of a
     NetworkPolicy: `[{"to": [{"ipBlock": {"cidr": "10.1.2.3/32"}}], "ports": [{"port": 8200}]}]`."""
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkPolicies:
+    """Validated `NetworkPolicyArgs`."""
+
+    enabled: bool
+    webserver_from: tuple[Mapping[str, Any], ...] | None
+    egress: tuple[Mapping[str, Any], ...]

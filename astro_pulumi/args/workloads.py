@@ -1,13 +1,19 @@
 """Airflow's processes, and the Celery workers by queue."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final, NotRequired, TypedDict
 
 import pulumi
 
 from astro_pulumi.args.defaults import Default, Defaults
 from astro_pulumi.args.enums import AutoscalingType, Choice
-from astro_pulumi.args.resources_and_placement import PlacementArgs, ResourcesArgs
+from astro_pulumi.args.resources_and_placement import (
+    Placement,
+    PlacementArgs,
+    Resources,
+    ResourcesArgs,
+)
 
 DEFAULTS: Final[Defaults] = {
     "ProcessArgs": {"replicas": Default(1)},
@@ -35,6 +41,16 @@ class ProcessArgs(TypedDict):
     """A patch of the pod template, applied after that of the Deployment."""
 
 
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """Validated `ProcessArgs`."""
+
+    replicas: pulumi.Input[int]
+    resources: Resources
+    placement: Placement
+    pod_template: Mapping[str, Any]
+
+
 class WorkerQueueArgs(TypedDict):
     """One Celery queue and the workers that serve it."""
 
@@ -58,6 +74,25 @@ class WorkerQueueArgs(TypedDict):
     """A patch of the workers' pod template, applied after that of the Deployment."""
 
 
+@dataclass(frozen=True, slots=True)
+class WorkerQueue:
+    """Validated `WorkerQueueArgs`."""
+
+    name: str
+    concurrency: pulumi.Input[int]
+    min_count: int
+    max_count: int
+    resources: Resources
+    placement: Placement
+    pod_template: Mapping[str, Any]
+    termination_grace_period_seconds: pulumi.Input[int]
+
+    @property
+    def is_scaled(self) -> bool:
+        """Whether an autoscaler decides the number of workers."""
+        return self.max_count > self.min_count
+
+
 class AutoscalingArgs(TypedDict):
     """How worker queues with a `max_count` above their `min_count` are scaled."""
 
@@ -70,3 +105,13 @@ class AutoscalingArgs(TypedDict):
     """With `keda`: seconds between counts of the tasks. Default: 10."""
     cooldown_period_seconds: NotRequired[pulumi.Input[int]]
     """Seconds of less work before workers are stopped. Default: 300."""
+
+
+@dataclass(frozen=True, slots=True)
+class Autoscaling:
+    """Validated `AutoscalingArgs`."""
+
+    type: str
+    target_cpu_percent: pulumi.Input[int]
+    polling_interval: pulumi.Input[int]
+    cooldown_period: pulumi.Input[int]

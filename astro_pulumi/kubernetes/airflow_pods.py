@@ -5,7 +5,8 @@ from typing import Any, Final
 
 from astro_pulumi.airflow.mounted_pod_files import FILES
 from astro_pulumi.airflow.version_differences import CERTIFICATES, LOGS, Process
-from astro_pulumi.deployment_spec import DeploymentSpec, Placement, Resources
+from astro_pulumi.args.resources_and_placement import Placement, Resources
+from astro_pulumi.deployment_spec import DeploymentSpec
 from astro_pulumi.kubernetes.config_maps_and_secrets import AirflowEnvironment
 from astro_pulumi.kubernetes.labels import Manifest
 from astro_pulumi.kubernetes.pod_lifecycle import pre_stop, probes

@@ -4,7 +4,10 @@ from typing import Any, Final
 
 from astro_pulumi.airflow.database_and_broker_urls import existing_login
 from astro_pulumi.airflow.secret_groups import KEDA_CONNECTION
-from astro_pulumi.deployment_spec import DeploymentSpec, ExternalDatabase, ValueFrom, WorkerQueue
+from astro_pulumi.args.database import ExternalDatabase
+from astro_pulumi.args.existing_secrets import ValueFrom
+from astro_pulumi.args.workloads import WorkerQueue
+from astro_pulumi.deployment_spec import DeploymentSpec
 from astro_pulumi.kubernetes.labels import SKIP_AWAIT, Manifest, labels
 from astro_pulumi.kubernetes.workloads import queue_label, worker_name
 from astro_pulumi.naming import AIRFLOW_CONTAINER, object_name

@@ -12,12 +12,8 @@ from astro_pulumi.airflow.database_and_broker_urls import certificates
 from astro_pulumi.airflow.environment_variables import settings
 from astro_pulumi.airflow.mounted_pod_files import FileSet
 from astro_pulumi.airflow.secret_groups import references, secret_groups
-from astro_pulumi.deployment_spec import (
-    DeployedImages,
-    DeploymentSpec,
-    EnvironmentFrom,
-    ValueFrom,
-)
+from astro_pulumi.args.existing_secrets import EnvironmentFrom, ValueFrom
+from astro_pulumi.deployment_spec import DeployedImages, DeploymentSpec
 from astro_pulumi.kubernetes.labels import Manifest
 from astro_pulumi.kubernetes.pulumi_resources import Objects
 from astro_pulumi.kubernetes.service_accounts import airflow_account

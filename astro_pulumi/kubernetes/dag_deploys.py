@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from astro_pulumi.airflow.mounted_pod_files import DAG_FILE_PATHS, DAG_FILES
 from astro_pulumi.airflow.version_differences import Process
-from astro_pulumi.deployment_spec import DeploymentSpec, Resources
+from astro_pulumi.args.resources_and_placement import Resources
+from astro_pulumi.deployment_spec import DeploymentSpec
 from astro_pulumi.kubernetes.config_maps_and_secrets import AirflowEnvironment
 from astro_pulumi.kubernetes.labels import Manifest
 from astro_pulumi.kubernetes.pods import container_security, resources

@@ -10,7 +10,8 @@ from astro_pulumi.airflow.ports import (
     POSTGRESQL_PORT,
     REDIS_PORT,
 )
-from astro_pulumi.deployment_spec import DeploymentSpec, EmbeddedService
+from astro_pulumi.args.embedded_or_external import EmbeddedService
+from astro_pulumi.deployment_spec import DeploymentSpec
 from astro_pulumi.kubernetes.labels import SKIP_AWAIT, Manifest, labels, selector
 from astro_pulumi.kubernetes.pods import container_security, resources, service_pod
 from astro_pulumi.kubernetes.pulumi_resources import KubernetesObject, Objects

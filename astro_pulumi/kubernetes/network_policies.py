@@ -22,7 +22,8 @@ from astro_pulumi.airflow.ports import (
     WEBSERVER_PORT,
 )
 from astro_pulumi.airflow.version_differences import Process
-from astro_pulumi.deployment_spec import DeploymentSpec, EmbeddedService, ExternalService
+from astro_pulumi.args.embedded_or_external import EmbeddedService, ExternalService
+from astro_pulumi.deployment_spec import DeploymentSpec
 from astro_pulumi.kubernetes.labels import Manifest, labels, selector
 from astro_pulumi.naming import (
     PGBOUNCER,

@@ -12,7 +12,9 @@ import pulumi
 
 from astro_pulumi.airflow.database_and_broker_urls import existing_login
 from astro_pulumi.airflow.ports import PGBOUNCER_PORT, POOLED_DATABASE
-from astro_pulumi.deployment_spec import DeploymentSpec, PgBouncer, ValueFrom
+from astro_pulumi.args.database import PgBouncer
+from astro_pulumi.args.existing_secrets import ValueFrom
+from astro_pulumi.deployment_spec import DeploymentSpec
 from astro_pulumi.errors import ArgumentError
 from astro_pulumi.kubernetes.config_maps_and_secrets import file_source, variable_from
 from astro_pulumi.kubernetes.labels import Manifest, selector

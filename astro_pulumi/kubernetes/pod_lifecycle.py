@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from astro_pulumi.airflow.mounted_pod_files import FILES
 from astro_pulumi.airflow.version_differences import HttpProbe, Process, ScriptProbe
-from astro_pulumi.deployment_spec import WorkerQueue
+from astro_pulumi.args.workloads import WorkerQueue
 from astro_pulumi.kubernetes.labels import Manifest
 from astro_pulumi.pulumi_inputs import formatted
 

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
-from astro_pulumi.deployment_spec import DeploymentSpec, Placement, Resources
+from astro_pulumi.args.resources_and_placement import Placement, Resources
+from astro_pulumi.deployment_spec import DeploymentSpec
 from astro_pulumi.kubernetes.labels import Manifest
 
 

@@ -11,7 +11,8 @@ from typing import Any, Final
 
 import pulumi
 
-from astro_pulumi.deployment_spec import DeploymentSpec, Registry
+from astro_pulumi.args.images import Registry
+from astro_pulumi.deployment_spec import DeploymentSpec
 from astro_pulumi.kubernetes.labels import Manifest, labels
 from astro_pulumi.kubernetes.pulumi_resources import Objects
 from astro_pulumi.naming import object_name

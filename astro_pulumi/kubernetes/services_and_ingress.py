@@ -6,7 +6,8 @@ from typing import Any
 import pulumi
 
 from astro_pulumi.airflow.ports import WEBSERVER_PORT
-from astro_pulumi.deployment_spec import DeploymentSpec, HttpRoute, Ingress
+from astro_pulumi.args.networking import HttpRoute, Ingress
+from astro_pulumi.deployment_spec import DeploymentSpec
 from astro_pulumi.kubernetes.labels import SKIP_AWAIT, Manifest, labels, selector
 from astro_pulumi.naming import WEBSERVER, object_name
 

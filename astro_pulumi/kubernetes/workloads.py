@@ -16,7 +16,9 @@ from astro_pulumi.airflow.version_differences import (
     Process,
     ScriptProbe,
 )
-from astro_pulumi.deployment_spec import DeploymentSpec, Placement, Resources, WorkerQueue
+from astro_pulumi.args.resources_and_placement import Placement, Resources
+from astro_pulumi.args.workloads import WorkerQueue
+from astro_pulumi.deployment_spec import DeploymentSpec
 from astro_pulumi.kubernetes.airflow_pods import airflow_pod, airflow_template
 from astro_pulumi.kubernetes.config_maps_and_secrets import AirflowEnvironment
 from astro_pulumi.kubernetes.dag_deploys import add_dag_bundle

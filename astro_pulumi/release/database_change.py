@@ -5,7 +5,8 @@ from typing import Any
 import pulumi
 import pulumi_random as random
 
-from astro_pulumi.deployment_spec import DeploymentSpec, EmbeddedService
+from astro_pulumi.args.embedded_or_external import EmbeddedService
+from astro_pulumi.deployment_spec import DeploymentSpec
 from astro_pulumi.errors import ArgumentError, as_run_error
 from astro_pulumi.naming import object_name
 from astro_pulumi.release import deploy_flags

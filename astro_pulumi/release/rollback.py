@@ -14,7 +14,8 @@ import pulumi
 from astro_pulumi import stack_config
 from astro_pulumi.airflow.version import AirflowVersion
 from astro_pulumi.args import DeploymentArgs
-from astro_pulumi.deployment_spec import DeploymentSpec, Registry
+from astro_pulumi.args.images import Registry
+from astro_pulumi.deployment_spec import DeploymentSpec
 from astro_pulumi.errors import ArgumentError, ReleaseError
 from astro_pulumi.kubernetes.pulumi_resources import VERSION
 from astro_pulumi.pulumi_private_api import wait_for

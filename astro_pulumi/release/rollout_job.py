@@ -14,7 +14,8 @@ import pulumi
 
 from astro_pulumi.airflow.mounted_pod_files import FILES, ROLLOUT_FILES
 from astro_pulumi.airflow.version_differences import Process
-from astro_pulumi.deployment_spec import DeploymentSpec, Resources
+from astro_pulumi.args.resources_and_placement import Resources
+from astro_pulumi.deployment_spec import DeploymentSpec
 from astro_pulumi.kubernetes.airflow_pods import airflow_pod
 from astro_pulumi.kubernetes.config_maps_and_secrets import AirflowEnvironment
 from astro_pulumi.kubernetes.jobs import job

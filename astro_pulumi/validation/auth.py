@@ -3,8 +3,9 @@
 import re
 from typing import Final
 
-from astro_pulumi import deployment_spec as spec
 from astro_pulumi.airflow.version_differences import AUTH_MANAGER_CLASSES, AirflowFacts
+from astro_pulumi.args.auth import Auth
+from astro_pulumi.args.existing_secrets import ValueFrom
 from astro_pulumi.errors import ArgumentError
 from astro_pulumi.validation.argument_reader import Arguments
 from astro_pulumi.validation.existing_secrets import read_value
@@ -12,7 +13,7 @@ from astro_pulumi.validation.existing_secrets import read_value
 _CLASS_PATH: Final = re.compile(r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$")
 
 
-def read_auth(given: Arguments, facts: AirflowFacts) -> spec.Auth:
+def read_auth(given: Arguments, facts: AirflowFacts) -> Auth:
     """Read who may log in. The class path of a known auth manager counts as its name."""
     args = given.section("auth")
     known = facts.auth_managers
@@ -26,9 +27,9 @@ def read_auth(given: Arguments, facts: AirflowFacts) -> spec.Auth:
         )
     password = read_value(args, "admin_password")
     if password is not None and manager not in known:
-        key = "admin_password_from" if isinstance(password, spec.ValueFrom) else "admin_password"
+        key = "admin_password_from" if isinstance(password, ValueFrom) else "admin_password"
         raise ArgumentError(
             args.path(key),
             f"needs the manager {' or '.join(known)}: {manager} has users of its own",
         )
-    return spec.Auth(manager, password)
+    return Auth(manager, password)

@@ -6,7 +6,8 @@ from typing import Any, TypeVar
 
 import pulumi
 
-from astro_pulumi import deployment_spec as spec
+from astro_pulumi.args.connections import Connection
+from astro_pulumi.args.existing_secrets import ValueFrom
 from astro_pulumi.errors import ArgumentError
 from astro_pulumi.validation.argument_reader import Arguments
 from astro_pulumi.validation.existing_secrets import read_reference, read_value_from
@@ -14,7 +15,7 @@ from astro_pulumi.validation.existing_secrets import read_reference, read_value_
 T = TypeVar("T")
 
 
-def read_connections(given: Arguments) -> dict[str, spec.Connection]:
+def read_connections(given: Arguments) -> dict[str, Connection]:
     """Read the Connections, by id."""
     connections = {}
     for key, args in given.named_sections("connections").items():
@@ -38,7 +39,7 @@ def read_connections(given: Arguments) -> dict[str, spec.Connection]:
         if args.has("type"):
             fields["conn_type"] = args.text("type")
         value_from = read_reference(args, "value_from")
-        connections[key] = spec.Connection(args.optional_text("uri"), value_from, fields)
+        connections[key] = Connection(args.optional_text("uri"), value_from, fields)
     return _distinct(given, "connections", "AIRFLOW_CONN_", connections)
 
 
@@ -48,7 +49,7 @@ def read_variables(given: Arguments) -> dict[str, pulumi.Input[str]]:
     return _distinct(given, "variables", "AIRFLOW_VAR_", variables)
 
 
-def read_variables_from(given: Arguments) -> dict[str, spec.ValueFrom]:
+def read_variables_from(given: Arguments) -> dict[str, ValueFrom]:
     """Read the Variables whose values are in existing Secrets and ConfigMaps, by key."""
     found = {}
     variables = {key.upper() for key in given.mapping("variables")}

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
-from astro_pulumi import deployment_spec as spec
 from astro_pulumi.airflow.version import AirflowVersion
 from astro_pulumi.airflow.version_differences import AIRFLOW
+from astro_pulumi.deployment_spec import ImageSource
 from astro_pulumi.errors import ArgumentError
 from astro_pulumi.project.build_steps import DAG_FOLDER_SETTINGS
 from astro_pulumi.validation.argument_reader import Arguments
@@ -13,7 +13,7 @@ from astro_pulumi.validation.argument_reader import Arguments
 def read_dag_deploys(
     given: Arguments,
     version: AirflowVersion,
-    source: spec.ImageSource | None,
+    source: ImageSource | None,
     *,
     restores: bool,
 ) -> bool:

@@ -4,9 +4,11 @@ import re
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
-from astro_pulumi import deployment_spec as spec
 from astro_pulumi.airflow.environment_variables import SCHEMA
+from astro_pulumi.args.database import ExternalDatabase, PgBouncer
+from astro_pulumi.args.embedded_or_external import EmbeddedService
 from astro_pulumi.args.enums import SslMode
+from astro_pulumi.args.resources_and_placement import Placement
 from astro_pulumi.errors import ArgumentError
 from astro_pulumi.validation import existing_secrets
 from astro_pulumi.validation.argument_reader import Arguments
@@ -38,9 +40,7 @@ _FIXED_SETTINGS: Final = {
 }
 
 
-def read_database(
-    args: Arguments, placement: spec.Placement
-) -> spec.EmbeddedService | spec.ExternalDatabase:
+def read_database(args: Arguments, placement: Placement) -> EmbeddedService | ExternalDatabase:
     """Return the user's PostgreSQL, or the embedded one."""
     if not is_external(args, _EXTERNAL_ONLY):
         return read_embedded(args, "postgresql", placement)
@@ -50,7 +50,7 @@ def read_database(
                 raise ArgumentError(
                     args.path(key), "is required with `host`, or `login_from` in its place"
                 )
-    return spec.ExternalDatabase(
+    return ExternalDatabase(
         **read_address(args, _check_database_url),
         login_from=existing_secrets.read_login(args, needs_user=True),
         name=args.text("name"),
@@ -69,10 +69,10 @@ def _check_database_url(url: str, path: str) -> str:
     return url
 
 
-def read_pgbouncer(given: Arguments, placement: spec.Placement) -> spec.PgBouncer:
+def read_pgbouncer(given: Arguments, placement: Placement) -> PgBouncer:
     """Read the arguments of PgBouncer."""
     args = given.section("pgbouncer")
-    return spec.PgBouncer(
+    return PgBouncer(
         image=args.text("image", check=check_image),
         replicas=args.number("replicas", 1, 100),
         resources=read_resources(args, "pgbouncer"),

@@ -5,11 +5,12 @@ from typing import Final
 
 import pulumi
 
-from astro_pulumi import deployment_spec as spec
 from astro_pulumi.airflow.environment_variables import check_environment_name, check_open_name
 from astro_pulumi.airflow.version_differences import AIRFLOW
 from astro_pulumi.args import DeploymentArgs
 from astro_pulumi.args.enums import DatabaseDowngrade
+from astro_pulumi.args.existing_secrets import ValueFrom
+from astro_pulumi.deployment_spec import DeploymentSpec, ImageSource
 from astro_pulumi.errors import ArgumentError
 from astro_pulumi.pod_template_patch import Scope
 from astro_pulumi.validation.argument_reader import Arguments, check_label
@@ -43,7 +44,7 @@ _FERNET_KEY_BYTES: Final = 32
 
 def specify(
     name: str, args: DeploymentArgs, *, may_lack_dags: bool = False, restores: bool = False
-) -> spec.DeploymentSpec:
+) -> DeploymentSpec:
     """Validate the arguments of a Deployment and read its project.
 
     Args:
@@ -66,7 +67,7 @@ def specify(
     placement = read_placement(given)
     database = given.section("database")
     environment, secret_environment = _read_environment(given, dag_deploys=dag_deploys)
-    return spec.DeploymentSpec(
+    return DeploymentSpec(
         name=name,
         source=source,
         image=given.optional_text("image", check_image),
@@ -106,7 +107,7 @@ def specify(
     )
 
 
-def _read_source(given: Arguments, may_lack_dags: bool) -> spec.ImageSource | None:
+def _read_source(given: Arguments, may_lack_dags: bool) -> ImageSource | None:
     """Return the project to build. None if `image` is given."""
     if given.has("project") == given.has("image"):
         raise ArgumentError(
@@ -133,7 +134,7 @@ def _read_environment(
     return plain, secret
 
 
-def _read_fernet_key(given: Arguments) -> pulumi.Input[str] | spec.ValueFrom | None:
+def _read_fernet_key(given: Arguments) -> pulumi.Input[str] | ValueFrom | None:
     """Return the Fernet key, or where it is. None if it is to be generated."""
     return read_value(given, "fernet_key", _check_fernet_key)
 

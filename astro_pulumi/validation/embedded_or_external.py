@@ -3,7 +3,8 @@
 import re
 from typing import Any, Final
 
-from astro_pulumi import deployment_spec as spec
+from astro_pulumi.args.embedded_or_external import EmbeddedService
+from astro_pulumi.args.resources_and_placement import Placement
 from astro_pulumi.errors import ArgumentError
 from astro_pulumi.validation import existing_secrets
 from astro_pulumi.validation.argument_reader import Arguments, Check
@@ -50,11 +51,9 @@ def read_address(args: Arguments, check_url: Check[str]) -> dict[str, Any]:
     }
 
 
-def read_embedded(
-    args: Arguments, component: str, placement: spec.Placement
-) -> spec.EmbeddedService:
+def read_embedded(args: Arguments, component: str, placement: Placement) -> EmbeddedService:
     """Read the arguments of an embedded service."""
-    return spec.EmbeddedService(
+    return EmbeddedService(
         image=args.text("image", check_image),
         storage_size=args.quantity("storage_size"),
         storage_class=args.optional_text("storage_class"),

@@ -5,7 +5,7 @@ from typing import Final
 
 import pulumi
 
-from astro_pulumi.deployment_spec import EnvironmentFrom, LoginFrom, ValueFrom
+from astro_pulumi.args.existing_secrets import EnvironmentFrom, LoginFrom, ValueFrom
 from astro_pulumi.errors import ArgumentError
 from astro_pulumi.validation.argument_reader import Arguments, Check
 

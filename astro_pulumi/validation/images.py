@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pulumi
 
-from astro_pulumi import deployment_spec as spec
 from astro_pulumi.airflow.version import AirflowVersion
 from astro_pulumi.airflow.version_differences import AIRFLOW
 from astro_pulumi.args import ProjectImageArgs
+from astro_pulumi.args.images import Registry
+from astro_pulumi.deployment_spec import ImageSource
 from astro_pulumi.errors import ArgumentError
 from astro_pulumi.project import base_image_tag, build_secrets, read_project
 from astro_pulumi.project.dockerfile import BaseImage
@@ -18,7 +19,7 @@ from astro_pulumi.validation.argument_reader import Arguments
 _read_project = cached_per_run(read_project)
 
 
-def specify_image(args: ProjectImageArgs) -> spec.ImageSource:
+def specify_image(args: ProjectImageArgs) -> ImageSource:
     """Validate the arguments of `ProjectImage` and read the project.
 
     Raises:
@@ -28,7 +29,7 @@ def specify_image(args: ProjectImageArgs) -> spec.ImageSource:
     return read_image_source(Arguments(args, ProjectImageArgs))
 
 
-def read_image_source(given: Arguments, accept: frozenset[str] = frozenset()) -> spec.ImageSource:
+def read_image_source(given: Arguments, accept: frozenset[str] = frozenset()) -> ImageSource:
     """Read the project, its registry and build secrets. Findings with a code in `accept` are no errors."""
     if not given.has("registry"):
         raise ArgumentError("registry", "is required with `project`: the image is pushed there")
@@ -36,7 +37,7 @@ def read_image_source(given: Arguments, accept: frozenset[str] = frozenset()) ->
     secrets = read_build_secrets(given)
     if secrets and project.no_build_secrets:
         raise ArgumentError("build_secrets", project.no_build_secrets)
-    return spec.ImageSource(
+    return ImageSource(
         project=project,
         registry=read_registry(given),
         platform=given.plain_text("platform"),
@@ -54,7 +55,7 @@ def read_build_secrets(given: Arguments) -> dict[str, pulumi.Input[str]]:
     return given.strings("build_secrets", check_name)
 
 
-def read_registry(given: Arguments) -> spec.Registry:
+def read_registry(given: Arguments) -> Registry:
     """Read where images are pushed to and pulled from."""
     args = given.section("registry")
     repository = args.text("repository", check=_check_repository)
@@ -62,7 +63,7 @@ def read_registry(given: Arguments) -> spec.Registry:
         missing = "password" if args.has("username") else "username"
         raise ArgumentError(args.path(missing), "is required: a login is a username and a password")
     pull_repository = args.optional_text("pull_repository", _check_repository)
-    return spec.Registry(
+    return Registry(
         repository=repository,
         pull_repository=pull_repository,
         server=computed(_server, repository),
@@ -91,7 +92,7 @@ def _check_repository(repository: str, path: str) -> str:
     return repository
 
 
-def read_airflow_version(given: Arguments, source: spec.ImageSource | None) -> AirflowVersion:
+def read_airflow_version(given: Arguments, source: ImageSource | None) -> AirflowVersion:
     """Return the version in the arguments, or in the tag of the project's base image."""
     if text := given.optional_plain_text("airflow_version"):
         try:

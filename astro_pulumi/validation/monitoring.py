@@ -2,7 +2,8 @@
 
 import re
 
-from astro_pulumi import deployment_spec as spec
+from astro_pulumi.args.monitoring import Metrics, RemoteLogging
+from astro_pulumi.args.resources_and_placement import Placement
 from astro_pulumi.errors import ArgumentError
 from astro_pulumi.validation.argument_reader import Arguments
 from astro_pulumi.validation.images import check_image
@@ -11,12 +12,12 @@ from astro_pulumi.validation.resources_and_placement import read_placement, read
 _LOG_FOLDER = re.compile(r"^(s3|gs|wasb|cloudwatch|stackdriver|oss|hdfs)://\S+$")
 
 
-def read_remote_logging(given: Arguments) -> spec.RemoteLogging:
+def read_remote_logging(given: Arguments) -> RemoteLogging:
     """Read where task logs are kept."""
     args = given.section("remote_logging")
     if args.has("folder") == args.has("elasticsearch_host"):
         raise ArgumentError(args.path("folder"), "give either `folder` or `elasticsearch_host`")
-    return spec.RemoteLogging(
+    return RemoteLogging(
         folder=args.optional_text("folder", _check_log_folder),
         connection_id=args.optional_text("connection_id"),
         encrypt_s3=args.flag("encrypt_s3"),
@@ -35,7 +36,7 @@ def _check_log_folder(folder: str, path: str) -> str:
     return folder
 
 
-def read_metrics(args: Arguments, placement: spec.Placement) -> spec.Metrics:
+def read_metrics(args: Arguments, placement: Placement) -> Metrics:
     """Read where metrics go."""
     ways = [key for key in ("statsd_host", "otel_host", "exporter_image") if args.has(key)]
     if len(ways) > 1:
@@ -48,7 +49,7 @@ def read_metrics(args: Arguments, placement: spec.Placement) -> spec.Metrics:
     for key in ("statsd", "otel"):
         if args.has(f"{key}_port") and not args.has(f"{key}_host"):
             raise ArgumentError(args.path(f"{key}_port"), f"needs `{key}_host`")
-    return spec.Metrics(
+    return Metrics(
         statsd_host=args.optional_text("statsd_host"),
         statsd_port=args.number("statsd_port", 1, 65535),
         otel_host=args.optional_text("otel_host"),

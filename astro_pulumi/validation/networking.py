@@ -4,8 +4,8 @@ import re
 
 import pulumi
 
-from astro_pulumi import deployment_spec as spec
 from astro_pulumi.args.enums import ServiceType
+from astro_pulumi.args.networking import Exposure, HttpRoute, Ingress, NetworkPolicies
 from astro_pulumi.errors import ArgumentError
 from astro_pulumi.pulumi_inputs import computed
 from astro_pulumi.validation.argument_reader import Arguments
@@ -13,13 +13,13 @@ from astro_pulumi.validation.argument_reader import Arguments
 _HOST = re.compile(r"^[A-Za-z0-9*]([-A-Za-z0-9.]*[A-Za-z0-9])?$")
 
 
-def read_exposure(given: Arguments) -> spec.Exposure:
+def read_exposure(given: Arguments) -> Exposure:
     """Read how people reach the webserver."""
     args = given.section("service")
     kind = args.plain_choice("type", ServiceType)
     if args.has("node_port") and kind != "NodePort":
         raise ArgumentError(args.path("node_port"), f"needs type NodePort, not {kind}")
-    return spec.Exposure(
+    return Exposure(
         type=kind,
         node_port=args.optional_number("node_port", 30000, 32767),
         annotations=args.strings("annotations"),
@@ -53,9 +53,9 @@ def _check_base_url(url: str, path: str) -> str:
     return url.rstrip("/")
 
 
-def _read_ingress(given: Arguments) -> spec.Ingress:
+def _read_ingress(given: Arguments) -> Ingress:
     args = given.section("ingress")
-    return spec.Ingress(
+    return Ingress(
         host=args.text("host", check=_check_host),
         path=args.text("path", _check_path),
         class_name=args.optional_text("class_name"),
@@ -64,9 +64,9 @@ def _read_ingress(given: Arguments) -> spec.Ingress:
     )
 
 
-def _read_http_route(given: Arguments) -> spec.HttpRoute:
+def _read_http_route(given: Arguments) -> HttpRoute:
     args = given.section("http_route")
-    return spec.HttpRoute(
+    return HttpRoute(
         gateway=args.text("gateway"),
         gateway_namespace=args.optional_text("gateway_namespace"),
         listener=args.optional_text("listener"),
@@ -87,9 +87,9 @@ def _check_path(url_path: str, path: str) -> str:
     return url_path
 
 
-def read_network_policies(args: Arguments) -> spec.NetworkPolicies:
+def read_network_policies(args: Arguments) -> NetworkPolicies:
     """Read which pods may talk to which."""
-    return spec.NetworkPolicies(
+    return NetworkPolicies(
         enabled=args.plain_flag("enabled"),
         webserver_from=tuple(args.mappings("webserver_from"))
         if args.has("webserver_from")

@@ -1,4 +1,4 @@
-"""Read the arguments of pods: resources, with the defaults of each pod, placement and pod templates."""
+"""Read the arguments of pods: resources, placement and pod templates."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -6,41 +6,18 @@ from typing import Any, Final
 
 import pulumi
 
-from astro_pulumi import deployment_spec as spec
 from astro_pulumi.args.enums import TaintEffect, TolerationOperator
+from astro_pulumi.args.resources_and_placement import DEFAULT_RESOURCES, Placement, Resources
 from astro_pulumi.errors import ArgumentError
 from astro_pulumi.pod_template_patch import Scope, check
 from astro_pulumi.pulumi_inputs import computed
 from astro_pulumi.validation.argument_reader import Arguments, amount_of
 
 _RESOURCES: Final = ("cpu", "memory", "ephemeral-storage")
+NO_PLACEMENT: Final = Placement({}, (), None, None, None)
 
 
-def _defaults(cpu: str, memory: str, disk: str, cpu_limit: str, disk_limit: str) -> spec.Resources:
-    """Build defaults. Memory is requested in full: a node that promises more than it has kills pods."""
-    return spec.Resources(
-        requests={"cpu": cpu, "memory": memory, "ephemeral-storage": disk},
-        limits={"cpu": cpu_limit, "memory": memory, "ephemeral-storage": disk_limit},
-    )
-
-
-# Why these: docs/sizing.md. CPU limits are above the requests, since Airflow needs most when it starts.
-DEFAULTS: Final[Mapping[str, spec.Resources]] = {
-    "webserver": _defaults("500m", "2Gi", "256Mi", "2", "10Gi"),
-    "scheduler": _defaults("500m", "2Gi", "256Mi", "2", "10Gi"),
-    "triggerer": _defaults("250m", "1Gi", "256Mi", "2", "10Gi"),
-    "dag-processor": _defaults("500m", "2Gi", "256Mi", "2", "10Gi"),
-    "worker": _defaults("1", "2Gi", "1Gi", "2", "10Gi"),
-    "pgbouncer": _defaults("100m", "256Mi", "10Mi", "1", "100Mi"),
-    "postgresql": _defaults("500m", "1Gi", "100Mi", "2", "1Gi"),
-    "redis": _defaults("100m", "512Mi", "100Mi", "1", "1Gi"),
-    "statsd": _defaults("50m", "256Mi", "10Mi", "500m", "100Mi"),
-}
-
-NO_PLACEMENT: Final = spec.Placement({}, (), None, None, None)
-
-
-def read_resources(owner: Arguments, component: str) -> spec.Resources:
+def read_resources(owner: Arguments, component: str) -> Resources:
     """Read `resources` of a section.
 
     A resource that is named is as Kubernetes reads it: a limit without a request is the request as well, and
@@ -60,17 +37,17 @@ def read_resources(owner: Arguments, component: str) -> spec.Resources:
                 path, "needs a limit too: Kubernetes accepts no request for it without one"
             )
     named = {*requests, *limits}
-    default = DEFAULTS[component]
-    return spec.Resources(
+    default = DEFAULT_RESOURCES[component]
+    return Resources(
         requests={**_without(default.requests, named), **limits, **requests},
         limits={**_without(default.limits, named), **limits},
     )
 
 
-def read_placement(owner: Arguments, base: spec.Placement = NO_PLACEMENT) -> spec.Placement:
+def read_placement(owner: Arguments, base: Placement = NO_PLACEMENT) -> Placement:
     """Read `placement` of a section. Fields that are not given are those of `base`."""
     args = owner.section("placement")
-    return spec.Placement(
+    return Placement(
         node_selector=args.strings("node_selector")
         if args.has("node_selector")
         else base.node_selector,

@@ -2,9 +2,10 @@
 
 from typing import Final
 
-from astro_pulumi import deployment_spec as spec
 from astro_pulumi.airflow.version_differences import AirflowFacts
 from astro_pulumi.args.enums import AutoscalingType
+from astro_pulumi.args.resources_and_placement import Placement
+from astro_pulumi.args.workloads import Autoscaling, WorkerQueue, Workload
 from astro_pulumi.errors import ArgumentError
 from astro_pulumi.pod_template_patch import Scope
 from astro_pulumi.validation.argument_reader import Arguments, check_label
@@ -18,8 +19,8 @@ _WEEK: Final = 7 * 24 * 3600
 
 
 def read_processes(
-    given: Arguments, facts: AirflowFacts, placement: spec.Placement
-) -> dict[str, spec.Workload]:
+    given: Arguments, facts: AirflowFacts, placement: Placement
+) -> dict[str, Workload]:
     """Read the size of each process that runs, by component."""
     workloads = {}
     for process in facts.processes:
@@ -27,7 +28,7 @@ def read_processes(
         if process.on_request and not given.has(key):
             continue
         args = given.section(key)
-        workloads[process.component] = spec.Workload(
+        workloads[process.component] = Workload(
             replicas=args.number("replicas", 1, 100),
             resources=read_resources(args, process.component),
             placement=read_placement(args, placement),
@@ -36,7 +37,7 @@ def read_processes(
     return workloads
 
 
-def read_worker_queues(given: Arguments, placement: spec.Placement) -> tuple[spec.WorkerQueue, ...]:
+def read_worker_queues(given: Arguments, placement: Placement) -> tuple[WorkerQueue, ...]:
     """Read the worker queues. The first is the default queue."""
     grace_period = given.number("termination_grace_period_seconds", 0, _WEEK)
     autoscaling = read_autoscaling(given.section("autoscaling"))
@@ -50,7 +51,7 @@ def read_worker_queues(given: Arguments, placement: spec.Placement) -> tuple[spe
         min_count, max_count = _read_counts(args, autoscaling)
         own_period = args.optional_number("termination_grace_period_seconds", 0, _WEEK)
         queues.append(
-            spec.WorkerQueue(
+            WorkerQueue(
                 name=name,
                 concurrency=args.number("concurrency", 1, 1000),
                 min_count=min_count,
@@ -64,7 +65,7 @@ def read_worker_queues(given: Arguments, placement: spec.Placement) -> tuple[spe
     return tuple(queues)
 
 
-def _read_counts(args: Arguments, autoscaling: spec.Autoscaling) -> tuple[int, int]:
+def _read_counts(args: Arguments, autoscaling: Autoscaling) -> tuple[int, int]:
     """Return the least and the greatest number of workers of a queue."""
     minimum = args.plain_number("min_count", 0, 1000)
     maximum = args.plain_number("max_count", 1, 1000, default=minimum)
@@ -81,9 +82,9 @@ def _read_counts(args: Arguments, autoscaling: spec.Autoscaling) -> tuple[int, i
     return minimum, maximum
 
 
-def read_autoscaling(args: Arguments) -> spec.Autoscaling:
+def read_autoscaling(args: Arguments) -> Autoscaling:
     """Read how worker queues are scaled."""
-    return spec.Autoscaling(
+    return Autoscaling(
         type=args.plain_choice("type", AutoscalingType),
         target_cpu_percent=args.number("target_cpu_percent", 1, 1000),
         polling_interval=args.number("polling_interval_seconds", 1, 3600),
