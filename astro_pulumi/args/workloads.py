@@ -113,5 +113,5 @@ class Autoscaling:
 
     type: str
     target_cpu_percent: pulumi.Input[int]
-    polling_interval: pulumi.Input[int]
-    cooldown_period: pulumi.Input[int]
+    polling_interval_seconds: pulumi.Input[int]
+    cooldown_period_seconds: pulumi.Input[int]

@@ -100,8 +100,8 @@ def _keda_autoscaler(spec: DeploymentSpec, queue: WorkerQueue) -> Manifest:
             "scaleTargetRef": _target(spec, queue),
             "minReplicaCount": queue.min_count,
             "maxReplicaCount": queue.max_count,
-            "pollingInterval": spec.autoscaling.polling_interval,
-            "cooldownPeriod": spec.autoscaling.cooldown_period,
+            "pollingInterval": spec.autoscaling.polling_interval_seconds,
+            "cooldownPeriod": spec.autoscaling.cooldown_period_seconds,
             "advanced": {"horizontalPodAutoscalerConfig": {"behavior": _behavior(spec)}},
             "triggers": [
                 {
@@ -133,7 +133,7 @@ def _keda_database(spec: DeploymentSpec) -> Manifest:
 
 
 def _behavior(spec: DeploymentSpec) -> Manifest:
-    return {"scaleDown": {"stabilizationWindowSeconds": spec.autoscaling.cooldown_period}}
+    return {"scaleDown": {"stabilizationWindowSeconds": spec.autoscaling.cooldown_period_seconds}}
 
 
 def _metadata(spec: DeploymentSpec, queue: WorkerQueue) -> Manifest:

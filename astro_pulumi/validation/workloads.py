@@ -87,6 +87,6 @@ def read_autoscaling(args: Arguments) -> Autoscaling:
     return Autoscaling(
         type=args.plain_choice("type", AutoscalingType),
         target_cpu_percent=args.number("target_cpu_percent", 1, 1000),
-        polling_interval=args.number("polling_interval_seconds", 1, 3600),
-        cooldown_period=args.number("cooldown_period_seconds", 0, 3600),
+        polling_interval_seconds=args.number("polling_interval_seconds", 1, 3600),
+        cooldown_period_seconds=args.number("cooldown_period_seconds", 0, 3600),
     )
