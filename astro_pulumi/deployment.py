@@ -45,9 +45,9 @@ from astro_pulumi.pulumi_version import require_pulumi
 from astro_pulumi.release import (
     change_report,
     pytest_job,
-    recorded_arguments,
     release_job,
     release_records,
+    restored_arguments,
     rollout_job,
 )
 from astro_pulumi.release import rollback as rollbacks
@@ -122,7 +122,7 @@ class Deployment(pulumi.ComponentResource):
         pool = self._pool_connections(urls["plain_database_url"], account, database, environment)
         for manifest in monitoring.metrics_export(spec, account):
             self._objects.make(STATSD, manifest)
-        recorded = recorded_arguments.recorded(args)
+        recorded = restored_arguments.recorded(args)
         content = release_content(recorded, spec, rollback)
         tested = self._run_tests(environment, account) if not rollback else []
         migrated = self._run_release_job(

@@ -28,7 +28,7 @@ from astro_pulumi.args.auth import AuthArgs
 from astro_pulumi.args.broker import BrokerArgs
 from astro_pulumi.args.connections import ConnectionArgs
 from astro_pulumi.args.database import DatabaseArgs, PgBouncerArgs
-from astro_pulumi.args.defaults import Defaults
+from astro_pulumi.args.default_types import Defaults
 from astro_pulumi.args.deployment import DeploymentArgs, TimeoutArgs
 from astro_pulumi.args.existing_secrets import (
     EnvironmentFromArgs,

@@ -5,7 +5,7 @@ from typing import Final, NotRequired, TypedDict
 
 import pulumi
 
-from astro_pulumi.args.defaults import Default, Defaults
+from astro_pulumi.args.default_types import Default, Defaults
 from astro_pulumi.args.existing_secrets import SecretFromArgs, ValueFrom
 
 DEFAULTS: Final[Defaults] = {

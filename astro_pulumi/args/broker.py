@@ -5,7 +5,7 @@ from typing import Final, NotRequired, TypedDict
 
 import pulumi
 
-from astro_pulumi.args.defaults import Defaults, unsent
+from astro_pulumi.args.default_types import Defaults, unsent
 from astro_pulumi.args.embedded_or_external import ExternalService
 from astro_pulumi.args.existing_secrets import LoginFromArgs, ValueFromArgs
 from astro_pulumi.args.resources_and_placement import PlacementArgs, ResourcesArgs

@@ -6,7 +6,7 @@ from typing import Final, NotRequired, TypedDict
 
 import pulumi
 
-from astro_pulumi.args.defaults import Default, Defaults, unsent
+from astro_pulumi.args.default_types import Default, Defaults, unsent
 from astro_pulumi.args.embedded_or_external import ExternalService
 from astro_pulumi.args.enums import Choice, SslMode
 from astro_pulumi.args.existing_secrets import LoginFromArgs, ValueFromArgs

@@ -9,7 +9,7 @@ from astro_pulumi.args.auth import AuthArgs
 from astro_pulumi.args.broker import BrokerArgs
 from astro_pulumi.args.connections import ConnectionArgs
 from astro_pulumi.args.database import DatabaseArgs, PgBouncerArgs
-from astro_pulumi.args.defaults import Default, Defaults
+from astro_pulumi.args.default_types import Default, Defaults
 from astro_pulumi.args.enums import Choice, DatabaseDowngrade
 from astro_pulumi.args.existing_secrets import EnvironmentFromArgs, SecretFromArgs, ValueFromArgs
 from astro_pulumi.args.images import RegistryArgs

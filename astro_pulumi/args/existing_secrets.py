@@ -5,7 +5,7 @@ from typing import Final, NotRequired, TypedDict
 
 import pulumi
 
-from astro_pulumi.args.defaults import Default, Defaults, unsent
+from astro_pulumi.args.default_types import Default, Defaults, unsent
 
 DEFAULTS: Final[Defaults] = {
     "LoginFromArgs": {"username_key": unsent("username"), "password_key": Default("password")},

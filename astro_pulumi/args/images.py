@@ -6,7 +6,7 @@ from typing import Final, NotRequired, TypedDict
 
 import pulumi
 
-from astro_pulumi.args.defaults import Default, Defaults
+from astro_pulumi.args.default_types import Default, Defaults
 
 DEFAULTS: Final[Defaults] = {
     "ProjectImageArgs": {"platform": Default("linux/amd64")},

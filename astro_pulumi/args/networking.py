@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import pulumi
 
-from astro_pulumi.args.defaults import Default, Defaults
+from astro_pulumi.args.default_types import Default, Defaults
 from astro_pulumi.args.enums import Choice, ServiceType
 from astro_pulumi.pulumi_inputs import computed
 

@@ -6,7 +6,7 @@ from typing import Any, Final, NotRequired, TypedDict
 
 import pulumi
 
-from astro_pulumi.args.defaults import Default, Defaults
+from astro_pulumi.args.default_types import Default, Defaults
 from astro_pulumi.args.enums import AutoscalingType, Choice
 from astro_pulumi.args.resources_and_placement import (
     Placement,

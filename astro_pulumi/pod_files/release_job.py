@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any
 
 import astro_admin_user
 import astro_child_jobs as jobs
-import astro_dag_check
 import astro_dag_release as dag_release
 import astro_dags
 import astro_database_check
@@ -29,6 +28,7 @@ import astro_image_check
 import astro_migrate_or_downgrade as migrations
 import astro_parse_dags
 import astro_release_records
+import astro_removed_dags
 import astro_shared_names
 import astro_stop_database_clients as workloads
 from astro_kubernetes_client import Cluster, Lease
@@ -148,7 +148,7 @@ def release(cluster: Cluster, deployment: str, own_job: dict[str, Any]) -> None:
                 astro_release_records.RECORDS, f"{deployment}-{astro_shared_names.RELEASE}"
             ),
         )
-        given = astro_dag_check.Confirmations.read(own_job, number)
+        given = astro_removed_dags.Confirmations.read(own_job, number)
         for text in given.void:
             say(text)
     with phase("check database"):
@@ -181,8 +181,8 @@ def release(cluster: Cluster, deployment: str, own_job: dict[str, Any]) -> None:
         with phase("parse DAGs"):
             dags = parse_dags()
         if not dags:
-            astro_dag_check.refuse_without_dags(dags_folder(), given, deployment, number)
-        astro_dag_check.refuse_removed_dags(records, dags, given, deployment, number)
+            astro_removed_dags.refuse_without_dags(dags_folder(), given, deployment, number)
+        astro_removed_dags.refuse_removed_dags(records, dags, given, deployment, number)
     change_database(cluster, deployment, job, records, change)
     with phase("admin user"):
         warnings += ensure_admin()

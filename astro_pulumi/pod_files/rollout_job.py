@@ -16,17 +16,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import astro_rollout_status as rollout
+import astro_rollout_outcome as rollout
 import astro_secret_filter
 import astro_shared_names
 from astro_kubernetes_client import DEPLOYMENTS, ApiError, Cluster
-from astro_rollout_failure import failure_message
+from astro_rollout_failure_message import failure_message
 from astro_termination_message import StoppedError, leave_message, raise_when_stopped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from astro_rollout_status import Object, Problem
+    from astro_rollout_outcome import Object, Problem
 
 SECRETS = Path("/run/secrets/rollout")
 POLL = 0.5

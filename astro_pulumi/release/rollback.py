@@ -22,8 +22,8 @@ from astro_pulumi.pulumi_private_api import wait_for
 from astro_pulumi.release import provenance
 from astro_pulumi.release.find_release import ReleaseList, choose
 from astro_pulumi.release.image_registry import basic_login, is_gone
-from astro_pulumi.release.recorded_arguments import fingerprint, restored
 from astro_pulumi.release.release_records import Release, current_name, parse_record, record_name
+from astro_pulumi.release.restored_arguments import fingerprint, restored
 
 # The program has no image then, and the Pulumi CLI starts the Docker provider to forget the old one.
 _NO_DOCKER: Final = (

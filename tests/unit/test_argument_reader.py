@@ -7,7 +7,7 @@ from typing import Any, NotRequired, TypedDict
 import pulumi
 import pytest
 
-from astro_pulumi.args.defaults import Default
+from astro_pulumi.args.default_types import Default
 from astro_pulumi.errors import ArgumentError
 from astro_pulumi.validation import argument_reader
 from astro_pulumi.validation.argument_reader import Arguments, Check

@@ -146,7 +146,7 @@ ROLLOUTS = {"rollout-webserver", "rollout-processes", "rollout-workloads"}
     [
         ("astro_migrate_or_downgrade.py", {"release-job"}),
         ("release_job.py", {"release-job"}),
-        ("astro_rollout_status.py", ROLLOUTS),
+        ("astro_rollout_outcome.py", ROLLOUTS),
         ("astro_kubernetes_client.py", {"release-job", *ROLLOUTS}),
         ("worker_probe.py", WORKERS),
         ("heartbeat_probe.py", {TRIGGERER, DAGS}),

@@ -11,7 +11,7 @@ import pytest
 
 from tests.unit.release.fake_cluster import ApiError
 from tests.unit.release.pod_file import load
-from tests.unit.release.test_rollout_status import (
+from tests.unit.release.test_rollout_outcome import (
     NAME,
     READY,
     crashed,

@@ -7,7 +7,7 @@ import pytest
 
 from tests.unit.release.pod_file import load
 
-confirmations = load("astro_dag_check")
+confirmations = load("astro_removed_dags")
 
 
 def job(**annotations: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from astro_termination_message import TERMINATION_BYTES, last_that_fit
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from astro_rollout_status import Problem
+    from astro_rollout_outcome import Problem
 
 
 def failure_message(

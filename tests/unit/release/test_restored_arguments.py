@@ -7,7 +7,7 @@ from typing import Any
 import pulumi
 
 from astro_pulumi.args import DeploymentArgs
-from astro_pulumi.release.recorded_arguments import NOT_RESTORED, fingerprint, recorded, restored
+from astro_pulumi.release.restored_arguments import NOT_RESTORED, fingerprint, recorded, restored
 from tests.mock_engine import run
 
 RESTORED = {

@@ -6,7 +6,7 @@ import pytest
 
 from tests.unit.release.pod_file import load
 
-rollout = load("astro_rollout_status")
+rollout = load("astro_rollout_outcome")
 
 Object = dict[str, Any]
 NAME = "analytics-scheduler"
