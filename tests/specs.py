@@ -205,6 +205,7 @@ EMBEDDED: Final[dict[str, Any]] = {
         "max_client_connections": 70,
         "settings": {"pool_mode": "session"},
     },
+    "service": {"type": "LoadBalancer", "load_balancer_source_ranges": ["10.0.0.0/8"]},
     "http_route": {
         "gateway": "g",
         "gateway_namespace": "n",

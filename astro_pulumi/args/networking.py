@@ -27,6 +27,9 @@ class ServiceArgs(TypedDict):
     `base_url` is given. Default: `ClusterIP`."""
     node_port: NotRequired[pulumi.Input[int]]
     """Port on every node, 30000 to 32767, with type `NodePort`. Default: Kubernetes chooses."""
+    load_balancer_source_ranges: NotRequired[Sequence[pulumi.Input[str]]]
+    """CIDR ranges that may reach the load balancer, with type `LoadBalancer`:
+    `["10.0.0.0/8", "2001:db8::/32"]`. Default: everyone."""
     annotations: NotRequired[Mapping[str, pulumi.Input[str]]]
     """Annotations of the Service, such as the settings of a load balancer."""
     base_url: NotRequired[pulumi.Input[str]]
@@ -94,6 +97,7 @@ class Exposure:
 
     type: str
     node_port: pulumi.Input[int] | None
+    load_balancer_source_ranges: tuple[pulumi.Input[str], ...]  # empty: everyone
     annotations: Mapping[str, pulumi.Input[str]]
     base_url: pulumi.Input[str] | None  # without a slash at its end
     ingress: Ingress | None

@@ -209,6 +209,21 @@ class Arguments:
             raise ArgumentError(self.path(key), f"must be a list, not {_kind(values)}")
         return values
 
+    def texts(self, key: str, check: Check[str] | None = None) -> list[pulumi.Input[str]]:
+        """Return a list of strings like `text`; empty only if it is not given."""
+
+        def read(path: str, value: Any) -> str:
+            text = _text(value, path)
+            return check(text, path) if check else text
+
+        values = self._list(key, [])
+        if self.has(key) and not values:
+            raise ArgumentError(self.path(key), "is empty; leave it out for the default")
+        return [
+            computed(partial(read, f"{self.path(key)}[{index}]"), value)
+            for index, value in enumerate(values)
+        ]
+
     def strings(
         self,
         key: str,

@@ -1,6 +1,7 @@
 """Read the arguments of the network: the way to the webserver, and traffic between pods."""
 
 import re
+from ipaddress import ip_network
 
 import pulumi
 
@@ -11,6 +12,8 @@ from astro_pulumi.pulumi_inputs import computed
 from astro_pulumi.validation.argument_reader import Arguments
 
 _HOST = re.compile(r"^[A-Za-z0-9*]([-A-Za-z0-9.]*[A-Za-z0-9])?$")
+# Python's `ip_network` also takes an address alone, a netmask and a zone. Kubernetes refuses them.
+_ADDRESS_AND_PREFIX = re.compile(r"^[0-9A-Fa-f.:]+/[0-9]+$")
 
 
 def read_exposure(given: Arguments) -> Exposure:
@@ -19,14 +22,35 @@ def read_exposure(given: Arguments) -> Exposure:
     kind = args.plain_choice("type", ServiceType)
     if args.has("node_port") and kind != "NodePort":
         raise ArgumentError(args.path("node_port"), f"needs type NodePort, not {kind}")
+    if args.has("load_balancer_source_ranges") and kind != "LoadBalancer":
+        raise ArgumentError(
+            args.path("load_balancer_source_ranges"), f"needs type LoadBalancer, not {kind}"
+        )
     return Exposure(
         type=kind,
         node_port=args.optional_number("node_port", 30000, 32767),
+        load_balancer_source_ranges=tuple(args.texts("load_balancer_source_ranges", _check_range)),
         annotations=args.strings("annotations"),
         base_url=_read_base_url(given),
         ingress=_read_ingress(given) if given.has("ingress") else None,
         http_route=_read_http_route(given) if given.has("http_route") else None,
     )
+
+
+def _check_range(cidr: str, path: str) -> str:
+    if not _is_range(cidr):
+        raise ArgumentError(
+            path, f"{cidr!r} is not a CIDR range such as 10.0.0.0/8, with zeros after the prefix"
+        )
+    return cidr
+
+
+def _is_range(cidr: str) -> bool:
+    try:
+        ip_network(cidr)
+    except ValueError:
+        return False
+    return bool(_ADDRESS_AND_PREFIX.match(cidr))
 
 
 def _read_base_url(given: Arguments) -> pulumi.Input[str] | None:

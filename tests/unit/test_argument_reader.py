@@ -47,6 +47,7 @@ READERS: dict[str, tuple[Read, Read | None]] = {
         lambda a: a.plain_choice("a", ("low", "high")),
     ),
     "quantity": (lambda a: a.quantity("a"), None),
+    "texts": (lambda a: a.texts("a", CHECK), None),
     "strings": (lambda a: a.strings("a"), None),
 }
 GOOD: dict[str, list[tuple[Any, Any]]] = {
@@ -58,6 +59,7 @@ GOOD: dict[str, list[tuple[Any, Any]]] = {
     "flag": [(True, True), (False, False)],
     "choice": [("high", "high"), (Level.HIGH, "high")],
     "quantity": [("500m", "500m"), (2.0, "2"), (1.5, "1.5")],
+    "texts": [(["x", "y"], ["X", "Y"])],
     "strings": [({"b": "c"}, {"b": "c"}), ({}, {})],
 }
 BAD: dict[str, list[Any]] = {
@@ -69,6 +71,7 @@ BAD: dict[str, list[Any]] = {
     "flag": ["yes", 1, 0.0],
     "choice": ["middle", 5, ""],
     "quantity": ["2GB", "-1", "0", 0, True],
+    "texts": [["x", 5], ["x", ""], ["x", None], ["x", ["y"]], ["x", "no!"]],
     "strings": [{"b": 1}, {"b": None}],
 }
 
@@ -94,9 +97,11 @@ def opened(read: Read, value: Any, preview: bool = False) -> list[Any]:
 
 
 def as_output(value: Any, make: Callable[[Any], Any] = pulumi.Output.from_input) -> Any:
-    """`value` as an Output; of a mapping its values, as users give them."""
+    """`value` as an Output; of a mapping or list its values, as users give them."""
     if isinstance(value, dict):
         return {key: make(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [make(item) for item in value]
     return make(value)
 
 
@@ -134,8 +139,9 @@ def test_bad_values_get_the_same_message_as_outputs(name: str, preview: bool) ->
 @pytest.mark.parametrize("name", READERS)
 def test_unknown_values_stay_unknown(name: str) -> None:
     read, _ = READERS[name]
-    unknown = {"b": pulumi.UNKNOWN} if name == "strings" else pulumi.UNKNOWN
-    assert opened(read, lambda: as_output(unknown), preview=True)[0] == "unknown"
+    unknown = {"strings": {"b": pulumi.UNKNOWN}, "texts": [pulumi.UNKNOWN]}
+    given = unknown.get(name, pulumi.UNKNOWN)
+    assert opened(read, lambda: as_output(given), preview=True)[0] == "unknown"
 
 
 @pytest.mark.parametrize("name", [name for name, (_, plain) in READERS.items() if plain])

@@ -67,6 +67,7 @@ BESIDES: Final[dict[str, dict[str, Any]]] = {
     "registry.username": {"password": "x"},
     "registry.password": {"username": "x"},
     "service.node_port": {"type": "NodePort"},
+    "service.load_balancer_source_ranges": {"type": "LoadBalancer"},
     **{
         f"database.{name}": A_DATABASE
         for name in (

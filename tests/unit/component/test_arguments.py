@@ -154,6 +154,7 @@ EFFECTS: Final[dict[str, dict[str, str]]] = {
     "Service webserver": {
         "service.type": '"type": "NodePort"',
         "service.node_port": '"nodePort": 31000',
+        "service.load_balancer_source_ranges": '"loadBalancerSourceRanges": ["10.0.0.0/8"]',
         "service.annotations": '"a": "b"',
     },
     "Ingress webserver": {

@@ -1,5 +1,6 @@
 """What is refused, and in which words: the argument's path first."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -211,6 +212,14 @@ from tests.unit.project.projects import write_project
             {"service": {"type": "NodePort", "node_port": 8080}},
             "service.node_port: must be 30000 to 32767, not 8080",
         ),
+        (
+            {"service": {"load_balancer_source_ranges": ["10.0.0.0/8"]}},
+            "service.load_balancer_source_ranges: needs type LoadBalancer, not ClusterIP",
+        ),
+        (
+            {"service": {"type": "LoadBalancer", "load_balancer_source_ranges": []}},
+            "service.load_balancer_source_ranges: is empty",
+        ),
         # the rest
         ({"colour": "red"}, "colour: there is no such argument. There are: project"),
         ({"database": {"storage_size": "8 Gi"}}, "database.storage_size: '8 Gi' is not"),
@@ -247,6 +256,19 @@ def test_refused(given: dict[str, Any], says: str) -> None:
     with pytest.raises(ArgumentError) as caught:
         spec(**given)
     assert str(caught.value).startswith(says)
+
+
+@pytest.mark.parametrize(
+    "given", ["10.0.0.1", "10.0.0.1/8", "10.0.0.0/33", "10.0.0.0/255.0.0.0", "fe80::%a/64", "a/8"]
+)
+def test_a_source_range_is_an_address_and_a_prefix(given: str) -> None:
+    ranges = ["10.0.0.0/8", "2001:db8::/32"]
+    service = {"type": "LoadBalancer", "load_balancer_source_ranges": ranges}
+    assert spec(service=service).exposure.load_balancer_source_ranges == tuple(ranges)
+    ranges.append(given)
+    says = f"service.load_balancer_source_ranges[2]: {given!r} is not a CIDR range such as"
+    with pytest.raises(ArgumentError, match=re.escape(says)):
+        spec(service=service)
 
 
 def test_proxies_keep_their_lower_case_names() -> None:
