@@ -217,11 +217,14 @@ def with_value(path: Path, value: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("path", WRONG_CASES, ids=shown)
 def test_a_value_of_the_wrong_kind(path: Path) -> None:
+    messages = set()
     for case in WRONG_CASES[path]:
         with pytest.raises(ArgumentError) as caught:
             specify("analytics", cast(DeploymentArgs, with_value(*case)))
         assert str(caught.value).startswith(f"{shown(case.path)}: "), case
         assert caught.value.argument == shown(case.path)
+        messages.add(str(caught.value))
+    assert len(messages) > 1, "not for its values: name what it needs in BESIDES"
 
 
 def test_there_are_many_cases() -> None:
