@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,23 @@ def raise_when_stopped(describe: Callable[[], str]) -> None:
         raise StoppedError(describe())
 
     signal.signal(signal.SIGTERM, stop)
+
+
+def failure_message(error: BaseException, phase: str) -> str:
+    """Return the termination message of a Job that has failed.
+
+    Args:
+        error: The reason.
+        phase: What the Job was doing.
+    """
+    if isinstance(error, (ReleaseRefusedError, StoppedError)):
+        return str(error)
+    # Of psycopg2 or SQLAlchemy, which are not imported here.
+    if any(one.__name__ == "OperationalError" for one in type(error).__mro__):
+        first = str(error).strip().partition("\n")[0]
+        return f"The database failed at: {phase}. When it works again, deploy again.\n{first}"
+    last = traceback.format_exception(type(error), error, error.__traceback__)[-4:]
+    return f"{error}\n{''.join(last)}"
 
 
 def leave_message(text: str) -> None:

@@ -36,6 +36,7 @@ from astro_migrate_or_downgrade import run_airflow
 from astro_termination_message import (
     ReleaseRefusedError,
     StoppedError,
+    failure_message,
     leave_message,
     raise_when_stopped,
 )
@@ -327,13 +328,9 @@ if __name__ == "__main__":
     try:
         main()
     except BaseException as error:
-        is_for_the_user = isinstance(error, (ReleaseRefusedError, StoppedError))
-        if not is_for_the_user:
+        if not isinstance(error, (ReleaseRefusedError, StoppedError)):
             traceback.print_exc()
-        last_lines = "".join(
-            traceback.format_exception(type(error), error, error.__traceback__)[-4:]
-        )
-        message = str(error) if is_for_the_user else f"{error}\n{last_lines}"
+        message = failure_message(error, current_phase)
         print(message, file=sys.stderr, flush=True)
         leave_message(message)
         sys.exit(1)
