@@ -74,7 +74,7 @@ def webserver_service(spec: DeploymentSpec) -> Manifest:
     """Build the webserver's Service."""
     exposure = spec.exposure
     node_port = {} if exposure.node_port is None else {"nodePort": exposure.node_port}
-    ranges = {"loadBalancerSourceRanges": list(exposure.load_balancer_source_ranges)}
+    ranges = list(exposure.load_balancer_source_ranges)
     awaited = _HAS_ADDRESS if url_is_of_load_balancer(spec) else SKIP_AWAIT
     return service(
         spec,
@@ -82,7 +82,7 @@ def webserver_service(spec: DeploymentSpec) -> Manifest:
         port("http", WEBSERVER_PORT, **node_port),
         annotations={**awaited, **exposure.annotations},
         type=exposure.type,
-        **(ranges if exposure.load_balancer_source_ranges else {}),
+        **({"loadBalancerSourceRanges": ranges} if ranges else {}),
     )
 
 

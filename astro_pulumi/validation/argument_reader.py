@@ -91,8 +91,7 @@ class Arguments:
 
     def plain_text(self, key: str, check: Check[str] | None = None) -> str:
         """Return a string like `text` that is known when the program runs."""
-        text = _text(self._plain(key), self.path(key))
-        return check(text, self.path(key)) if check else text
+        return _read(self._plain(key), self.path(key), _text, check)
 
     def optional_plain_text(self, key: str, check: Check[str] | None = None) -> str | None:
         """Return a string like `plain_text`, or None if it is not given."""
@@ -143,8 +142,7 @@ class Arguments:
         path = self.path(key)
 
         def read_and_check(value: Any) -> T:
-            found = read(self._default(key, problem) if value is None else value, path)
-            return check(found, path) if check else found
+            return _read(self._default(key, problem) if value is None else value, path, read, check)
 
         result: pulumi.Input[T] = computed(read_and_check, self._values.get(key))
         return result
@@ -161,13 +159,8 @@ class Arguments:
 
     def sections(self, key: str, default: Sequence[Mapping[str, Any]] = ()) -> "list[Arguments]":
         """Return a list of mappings. It may be empty unless there is a default."""
-        values = self._list(key, default)
-        if default and not values:
-            raise ArgumentError(self.path(key), "is empty; leave it out for the default")
-        return [
-            Arguments(value, self._kind_of(key), f"{self.path(key)}[{index}]")
-            for index, value in enumerate(values)
-        ]
+        items = self._items(key, default, may_be_empty=not default)
+        return [Arguments(value, self._kind_of(key), path) for path, value in items]
 
     def named_sections(self, key: str) -> "dict[str, Arguments]":
         """Return a mapping of names to mappings; empty if it is not given."""
@@ -196,32 +189,28 @@ class Arguments:
 
     def mappings(self, key: str) -> list[Mapping[str, Any]]:
         """Return a list of mappings of anything; empty if it is not given."""
-        values = self._list(key, [])
-        for index, value in enumerate(values):
+        items = self._items(key)
+        for path, value in items:
             if not isinstance(value, Mapping):
-                path = f"{self.path(key)}[{index}]"
                 raise ArgumentError(path, f"must be a mapping, not {_kind(value)}")
-        return [with_integers(value) for value in values]
+        return [with_integers(value) for _, value in items]
 
-    def _list(self, key: str, default: Sequence[Any]) -> Sequence[Any]:
+    def _items(
+        self, key: str, default: Sequence[Any] = (), *, may_be_empty: bool = True
+    ) -> list[tuple[str, Any]]:
+        """Return the path and the value of each item of a list."""
         values = self._values.get(key, default)
         if isinstance(values, str | Mapping) or not isinstance(values, Sequence):
             raise ArgumentError(self.path(key), f"must be a list, not {_kind(values)}")
-        return values
+        if self.has(key) and not values and not may_be_empty:
+            raise ArgumentError(self.path(key), "is empty; leave it out for the default")
+        return [(f"{self.path(key)}[{index}]", value) for index, value in enumerate(values)]
 
     def texts(self, key: str, check: Check[str] | None = None) -> list[pulumi.Input[str]]:
         """Return a list of strings like `text`; empty only if it is not given."""
-
-        def read(path: str, value: Any) -> str:
-            text = _text(value, path)
-            return check(text, path) if check else text
-
-        values = self._list(key, [])
-        if self.has(key) and not values:
-            raise ArgumentError(self.path(key), "is empty; leave it out for the default")
         return [
-            computed(partial(read, f"{self.path(key)}[{index}]"), value)
-            for index, value in enumerate(values)
+            computed(partial(_read, path=path, read=_text, check=check), value)
+            for path, value in self._items(key, may_be_empty=False)
         ]
 
     def strings(
@@ -237,11 +226,6 @@ class Arguments:
             check_name: Called with each name and its path; raises if the name is wrong.
             check: Called with each value and its path; returns the value or raises.
         """
-
-        def read(path: str, value: Any) -> str:
-            text = _string(value, path)
-            return check(text, path) if check else text
-
         checked: dict[str, pulumi.Input[str]] = {}
         for name, value in self._mapping(key).items():
             path = f"{self.path(key)}[{name!r}]"
@@ -249,7 +233,7 @@ class Arguments:
                 raise ArgumentError(path, "must have a string for a name")
             if check_name:
                 check_name(name, path)
-            checked[name] = computed(partial(read, path), value)
+            checked[name] = computed(partial(_read, path=path, read=_string, check=check), value)
         return checked
 
     def quantities(self, key: str) -> dict[str, pulumi.Input[str]]:
@@ -258,6 +242,11 @@ class Arguments:
             name: computed(partial(_quantity, path=f"{self.path(key)}[{name!r}]"), value)
             for name, value in self._mapping(key).items()
         }
+
+
+def _read(value: Any, path: str, read: Callable[[Any, str], T], check: Check[T] | None) -> T:
+    found = read(value, path)
+    return check(found, path) if check else found
 
 
 def _string(value: Any, path: str) -> str:

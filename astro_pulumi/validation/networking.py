@@ -2,6 +2,7 @@
 
 import re
 from ipaddress import ip_network
+from typing import Final
 
 import pulumi
 
@@ -12,6 +13,11 @@ from astro_pulumi.pulumi_inputs import computed
 from astro_pulumi.validation.argument_reader import Arguments
 
 _HOST = re.compile(r"^[A-Za-z0-9*]([-A-Za-z0-9.]*[A-Za-z0-9])?$")
+# Argument of the Service -> the type that it needs.
+_NEEDED_TYPES: Final = {
+    "node_port": ServiceType.NODE_PORT,
+    "load_balancer_source_ranges": ServiceType.LOAD_BALANCER,
+}
 # Python's `ip_network` also takes an address alone, a netmask and a zone. Kubernetes refuses them.
 _ADDRESS_AND_PREFIX = re.compile(r"^[0-9A-Fa-f.:]+/[0-9]+$")
 
@@ -20,12 +26,9 @@ def read_exposure(given: Arguments) -> Exposure:
     """Read how people reach the webserver."""
     args = given.section("service")
     kind = args.plain_choice("type", ServiceType)
-    if args.has("node_port") and kind != "NodePort":
-        raise ArgumentError(args.path("node_port"), f"needs type NodePort, not {kind}")
-    if args.has("load_balancer_source_ranges") and kind != "LoadBalancer":
-        raise ArgumentError(
-            args.path("load_balancer_source_ranges"), f"needs type LoadBalancer, not {kind}"
-        )
+    for key, needed in _NEEDED_TYPES.items():
+        if args.has(key) and kind != needed:
+            raise ArgumentError(args.path(key), f"needs type {needed}, not {kind}")
     return Exposure(
         type=kind,
         node_port=args.optional_number("node_port", 30000, 32767),
