@@ -6,8 +6,8 @@ analyser decides their form (pulumi 3.272): fields documented by the string belo
 `Input[int]`. A field that is a `pulumi.Input` may be an Output; any other field must be known when the
 program runs.
 
-Builders take the dataclasses, which `validation/` makes of the `TypedDict`s. Their fields have the names of
-the arguments, where they are described. None stands for an argument that was not given.
+Builders take the dataclasses, which `validation/` makes of the `TypedDict`s. A field has the name of its
+argument, which describes it. None stands for an argument that was not given.
 """
 
 from typing import Final
