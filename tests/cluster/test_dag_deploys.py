@@ -111,13 +111,17 @@ class WithDags(Deployed):
     def pods(self) -> dict[str, tuple[str, int]]:
         return identities(self.kube.pods(self.namespace))
 
+    def release_job_pods(self) -> list[Object]:
+        return [
+            pod for pod in self.kube.all_pods(self.namespace) if component_of(pod) == "release-job"
+        ]
+
     def running_job(self) -> Object:
         """The pod of the release Job, as soon as it runs."""
         found: list[Object] = []
 
         def runs() -> bool:
-            pods = self.kube.all_pods(self.namespace)
-            jobs = [pod for pod in pods if component_of(pod) == "release-job"]
+            jobs = self.release_job_pods()
             found[:] = [job for job in jobs if job["status"].get("phase") == "Running"]
             return bool(found)
 

@@ -23,7 +23,7 @@ from local.stack import StackError
 from tests.cluster.component import modules, services
 from tests.cluster.component.services import ExternalServices, pod
 from tests.cluster.conftest import copy_program, free_node_port, remove_namespaces
-from tests.cluster.kube import Kube, Object, component_of, wait_until
+from tests.cluster.kube import Kube, Object, wait_until
 from tests.cluster.test_dag_deploys import DAG, WithDags, all_of
 
 pytestmark = pytest.mark.usefixtures("seconds_of_deploys")
@@ -379,11 +379,7 @@ def test_two_states_of_one_stack_take_turns(deployed: Replicas) -> None:
     failed = [deploy.exception() for deploy in deploys]
 
     print(f"two states of one stack: {failed}")
-    jobs = [
-        deployed.kube.log(one)
-        for one in deployed.kube.all_pods(deployed.namespace)
-        if component_of(one) == "release-job"
-    ]
+    jobs = [deployed.kube.log(one) for one in deployed.release_job_pods()]
     assert sum("another release Job of this Deployment" in log for log in jobs) == 1
     assert failed.count(None) >= 1
     assert len(deployed.pointers) == 1
