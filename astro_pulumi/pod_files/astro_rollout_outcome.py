@@ -59,11 +59,18 @@ class Memory:
         self.seen.restarts.setdefault(container.key, container.restarts if ready else 0)
         return ready
 
-    def is_final(self, problem: Problem, now: float) -> bool:
-        """Return whether a problem has lasted for as long as its patience."""
-        if problem.patience is None:
-            return False
-        return now - self.since.setdefault(problem.key, now) >= problem.patience
+    def final(self, problems: list[Problem], now: float) -> list[Problem]:
+        """Return the problems that have lasted for as long as their patience.
+
+        A problem that has been absent in between counts anew.
+
+        Args:
+            problems: All problems of this moment.
+            now: The moment, in seconds. Every call takes it from the same clock.
+        """
+        lasting = [(one, one.patience) for one in problems if one.patience is not None]
+        self.since = {one.key: self.since.get(one.key, now) for one, _ in lasting}
+        return [one for one, patience in lasting if now - self.since[one.key] >= patience]
 
 
 def has_rolled_out(deployment: Object | None) -> bool:

@@ -71,7 +71,7 @@ class Watch:
             if late or now - looked >= LOOK:
                 looked = now
                 self._look(waiting, deployments)
-                final = [one for one in self.problems if self._memory.is_final(one, now)]
+                final = self._memory.final(self.problems, now)
                 if final or late:
                     raise NotReadyError(
                         failure_message(self.problems, final, timeout, self.clean, self._read_log)

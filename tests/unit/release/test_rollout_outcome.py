@@ -284,7 +284,16 @@ def test_an_evicted_pod_is_told() -> None:
 def test_patience_is_counted_from_the_first_sight() -> None:
     memory = rollout.Memory()
     problem = found(pod(waiting("ErrImagePull", "denied")))
-    assert not memory.is_final(problem, 100)
-    assert not memory.is_final(found(pod(waiting("ImagePullBackOff", "back-off"))), 159)
-    assert memory.is_final(problem, 160)
-    assert not memory.is_final(found(pod(waiting("ContainerCreating"))), 10_000)
+    assert memory.final([problem], 100) == []
+    assert memory.final([found(pod(waiting("ImagePullBackOff", "back-off")))], 159) == []
+    assert memory.final([problem], 160) == [problem]
+    assert memory.final([found(pod(waiting("ContainerCreating")))], 10_000) == []
+
+
+def test_patience_is_counted_anew_after_a_problem_went_away() -> None:
+    memory = rollout.Memory()
+    problem = found(pod(waiting("ErrImagePull", "denied")))
+    assert memory.final([problem], 100) == []
+    assert memory.final([found(pod(waiting("ContainerCreating")))], 130) == []
+    assert memory.final([problem], 170) == []
+    assert memory.final([problem], 230) == [problem]
