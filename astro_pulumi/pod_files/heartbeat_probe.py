@@ -10,6 +10,7 @@ import importlib
 import os
 import socket
 import sys
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -59,14 +60,16 @@ def main(job_type: str, wait: float) -> None:
     seconds = patience(os.environ)
 
     def ask() -> str | None:
-        with driver.connect(dsn, **arguments) as connection, connection.cursor() as cursor:
+        with closing(driver.connect(dsn, **arguments)) as connection:
+            # Without a transaction there is nothing to roll back, which would hide why a query failed.
+            connection.autocommit = True
+            cursor = connection.cursor()
             cursor.execute(
                 "SELECT count(*) FROM job WHERE job_type = %s AND hostname = %s"
                 " AND state = 'running' AND latest_heartbeat > now() - %s * interval '1 second'",
                 (job_type, socket.gethostbyname(socket.gethostname()), seconds),
             )
             alive = cursor.fetchone()[0]
-        connection.close()
         return None if alive else f"no heartbeat of a {job_type} here in {seconds:.0f} seconds"
 
     answer(ask, wait)

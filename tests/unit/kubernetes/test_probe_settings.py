@@ -136,11 +136,7 @@ def test_the_question_goes_to_the_database_of_airflow(monkeypatch: pytest.Monkey
     asked: list[Any] = []
 
     class Connection:
-        def __enter__(self) -> Any:
-            return self
-
-        def __exit__(self, *_: object) -> None:
-            pass
+        autocommit = False
 
         def cursor(self) -> Any:
             return self
