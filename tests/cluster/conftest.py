@@ -114,7 +114,7 @@ def deployed(
     deployed = Deployed(stack, platform, kube)
     try:
         deployed.up()
-        deployed.airflow.wait_until_healthy(120)
+        deployed.airflow.wait_until_healthy(300)
         yield deployed
     finally:
         stack.destroy()

@@ -98,10 +98,10 @@ def test_every_pod_runs_as_that_user(any_user: DeployedStack, own_namespace: str
 @pytest.mark.parametrize("name", ["airflow3", "airflow2"])
 def test_a_task_runs_as_that_user(any_user: DeployedStack, own_namespace: str, name: str) -> None:
     client = airflow(any_user, name, own_namespace)
-    client.wait_until_healthy(120)
-    client.wait_for_dag("identity", seconds=60)
+    client.wait_until_healthy(300)
+    client.wait_for_dag("identity", seconds=180)
     run_id = client.start_run("identity")
-    state = client.wait_for_run("identity", run_id, seconds=120)
+    state = client.wait_for_run("identity", run_id, seconds=300)
     assert state == "success", client.describe_failure("identity", run_id)
     (task,) = client.task_instances("identity", run_id)
     said = [record.text for record in client.log(task)]

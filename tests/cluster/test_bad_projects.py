@@ -279,7 +279,7 @@ def test_a_repaired_project_just_works(deployed: Deployed) -> None:
     deployed.up()
     assert release_number(deployed) == number + 1
     assert "DAG files: 1 added (dags/repaired.py)" in deployed.logs[-1]
-    deployed.airflow.wait_for_dag("repaired", seconds=60)
+    deployed.airflow.wait_for_dag("repaired", seconds=180)
 
 
 def test_tests_that_fail_stop_a_deploy(deployed: Deployed, project: Path) -> None:

@@ -125,7 +125,7 @@ class WithDags(Deployed):
             found[:] = [job for job in jobs if job["status"].get("phase") == "Running"]
             return bool(found)
 
-        wait_until("the release Job runs", runs, 90)
+        wait_until("the release Job runs", runs, 270)
         return found[0]
 
     def cli(self, *arguments: str) -> Any:
@@ -168,12 +168,12 @@ class WithDags(Deployed):
             states = [task["state"] for task in airflow.task_instances(dag_id, run)]
             return states.count("running")
 
-        wait_until(f"{count} tasks of {run} run", lambda: running() == count, 90)
+        wait_until(f"{count} tasks of {run} run", lambda: running() == count, 270)
 
     def finish(self, run: str, dag_id: str = "versions") -> dict[str, Any]:
         self.airflow.set_variable(f"go_{run}", "yes")
         airflow = self.airflow
-        state = airflow.wait_for_run(dag_id, run, 120)
+        state = airflow.wait_for_run(dag_id, run, 300)
         assert state == "success", airflow.describe_failure(dag_id, run)
         return self.values(run, dag_id)
 
@@ -204,7 +204,7 @@ def deployed_with(
     made.write("one")
     try:
         made.up()
-        made.airflow.wait_until_healthy(120)
+        made.airflow.wait_until_healthy(300)
         yield made
     finally:
         remove_namespaces(stack, platform)
@@ -261,7 +261,7 @@ def test_every_dag_file_is_that_of_the_project(deployed: WithDags) -> None:
 def test_a_cleared_task_runs_its_own_version(deployed: WithDags) -> None:
     body = {"dry_run": False, "dag_run_id": "old", "task_ids": ["retried"], "only_failed": False}
     deployed.airflow._call("POST", "dags/versions/clearTaskInstances", body)
-    assert deployed.airflow.wait_for_run("versions", "old", 60) == "success"
+    assert deployed.airflow.wait_for_run("versions", "old", 180) == "success"
     assert deployed.values("old") == all_of("one")
 
 
@@ -332,7 +332,7 @@ def test_dags_that_need_another_image_are_parsed_by_it_alone(deployed: WithDags)
     before = deployed.pods()
     with import_errors(deployed) as found:
         record = deployed.deploy("four")
-        deployed.airflow.wait_for_dag("newest", 60)
+        deployed.airflow.wait_for_dag("newest", 180)
     assert found == []
     assert record["deploy"] == "image"
     assert "(image deploy: processes restart)" in deployed.logs[-1]

@@ -26,7 +26,7 @@ def test_an_interrupted_destroy_is_followed_by_a_good_up(deployed: Deployed) -> 
         return any("deletionTimestamp" in one["metadata"] for one in workloads)
 
     destroy = stack.start("destroy", stdout=subprocess.DEVNULL)
-    wait_until("a workload is being deleted", is_being_deleted, seconds=60)
+    wait_until("a workload is being deleted", is_being_deleted, seconds=180)
     with frozen_processes(destroy, lambda: has_whole_checkpoint(stack)):
         pass
     assert stack.capture(stack.command("cancel", "--yes")).returncode == 0
@@ -35,7 +35,7 @@ def test_an_interrupted_destroy_is_followed_by_a_good_up(deployed: Deployed) -> 
     deployed.up()
 
     assert deployed.namespace == namespace
-    deployed.airflow.wait_until_healthy(60)
+    deployed.airflow.wait_until_healthy(180)
 
 
 def test_the_database_outlives_the_last_worker_and_nothing_is_left(deployed: Deployed) -> None:
@@ -43,12 +43,12 @@ def test_the_database_outlives_the_last_worker_and_nothing_is_left(deployed: Dep
     (deployed.project / "dags" / "a_minute.py").write_text(LASTING)
     deployed.up()
     airflow, kube, namespace = deployed.airflow, deployed.kube, deployed.namespace
-    airflow.wait_for_dag("a_minute", seconds=60)
+    airflow.wait_for_dag("a_minute", seconds=180)
     run_id = airflow.start_run("a_minute")
     wait_until(
         "the task runs",
         lambda: [t["state"] for t in airflow.task_instances("a_minute", run_id)] == ["running"],
-        seconds=60,
+        seconds=180,
     )
     assert any(name.startswith("PersistentVolume/") for name in objects_of(kube, namespace))
     began = time.monotonic()
@@ -66,7 +66,7 @@ def test_the_database_outlives_the_last_worker_and_nothing_is_left(deployed: Dep
     assert destroy.returncode == 0
     assert 40 < last_worker - began < 120, "the task was cut off, or the worker waited for nothing"
     # A volume is removed by its provisioner, after the claim is gone.
-    wait_until("nothing is left", lambda: not objects_of(kube, namespace), seconds=60)
+    wait_until("nothing is left", lambda: not objects_of(kube, namespace), seconds=180)
     assert namespace not in deployed.state_file()
 
 

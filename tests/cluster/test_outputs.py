@@ -182,7 +182,7 @@ def assert_secrets_in_effect(outputs: Outputs, seen: dict[str, str]) -> None:
     assert is_in_connection, "the Connection has another password"
     port = outputs.object("Service", "outputs-webserver")["spec"]["ports"][0]["nodePort"]
     airflow = Airflow(f"http://localhost:{port}", "admin", secret)
-    airflow.wait_until_healthy(120)
+    airflow.wait_until_healthy(300)
     assert airflow.get("dags")["total_entries"] == 1
 
 

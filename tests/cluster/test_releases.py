@@ -263,7 +263,7 @@ def test_a_release_says_what_ran(released: Released) -> None:
 def kept(released: Released) -> None:
     """A finished run of Airflow 2, and what is encrypted in the database."""
     airflow = released.airflow_2
-    airflow.wait_for_dag("greeter", seconds=180)
+    airflow.wait_for_dag("greeter", seconds=300)
     run = airflow.start_run("greeter", conf={"seconds": 0})
     assert airflow.wait_for_run("greeter", run, seconds=300) == "success"
     airflow.set_variable(*VARIABLE)
@@ -548,7 +548,7 @@ def assert_dump_is_whole(released: Released, before: int) -> None:
     }
     released.kubectl("create", "-f", "-", given=json.dumps(manifest))
     released.kubectl(
-        "wait", "pod/dump-reader", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=120s"
+        "wait", "pod/dump-reader", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=300s"
     )
     contents = released.kubectl("logs", "dump-reader")
     released.kubectl("delete", "pod", "dump-reader")  # or the claim could not be deleted

@@ -16,7 +16,7 @@ LOGGED = {
 def test_every_dag_is_there_without_import_errors(deployed: Deployed) -> None:
     airflow = deployed.airflow
     for dag_id in LOGGED:
-        airflow.wait_for_dag(dag_id, seconds=60)
+        airflow.wait_for_dag(dag_id, seconds=180)
 
     assert airflow.get("importErrors")["import_errors"] == []
     # Tests before this one may have added files, each with one DAG of the file's name.
@@ -28,10 +28,10 @@ def test_a_run_succeeds_on_a_worker_and_its_log_is_readable(
     deployed: Deployed, dag_id: str
 ) -> None:
     airflow = deployed.airflow
-    airflow.wait_for_dag(dag_id, seconds=60)
+    airflow.wait_for_dag(dag_id, seconds=180)
     run_id = airflow.start_run(dag_id)
 
-    state = airflow.wait_for_run(dag_id, run_id, seconds=120)
+    state = airflow.wait_for_run(dag_id, run_id, seconds=300)
 
     tasks = airflow.task_instances(dag_id, run_id)
     assert state == "success", airflow.describe_failure(dag_id, run_id)

@@ -142,7 +142,7 @@ def server(kube: Kube, platform: Platform) -> Iterator[Server]:
         wait_until(
             "PostgreSQL is ready",
             lambda: [is_ready(one) for one in kube.all_pods(name)] == [True],
-            seconds=120,
+            seconds=300,
         )
         yield Server(kube, name)
 
@@ -197,10 +197,10 @@ def test_the_database_of_the_helm_chart(
     takeover.up()
     assert "takeover: The user admin of this database had the password 'admin'" in takeover.logs[-1]
     airflow = takeover.client(client)
-    airflow.wait_until_healthy(120)
-    airflow.wait_for_dag("keeper", 120)
+    airflow.wait_until_healthy(300)
+    airflow.wait_for_dag("keeper", 300)
     run = airflow.start_run("keeper")
-    assert airflow.wait_for_run("keeper", run, seconds=120) == "success"
+    assert airflow.wait_for_run("keeper", run, seconds=300) == "success"
     with pytest.raises(AirflowError, match=r"401|403"):  # Airflow 2 answers 403
         client(takeover.outputs["webserver_url"], "admin", "admin").get("dags")
     kept = server.contents(name).split("|")

@@ -55,9 +55,9 @@ def screenshot(page: Page, name: str) -> None:
 
 def test_a_person_sees_the_dags_and_reads_a_log(deployed: Deployed, page: Page) -> None:
     airflow, outputs = deployed.airflow, deployed.outputs
-    airflow.wait_for_dag(DAG_ID, seconds=60)
+    airflow.wait_for_dag(DAG_ID, seconds=180)
     run_id = airflow.start_run(DAG_ID)
-    assert airflow.wait_for_run(DAG_ID, run_id, seconds=120) == "success"
+    assert airflow.wait_for_run(DAG_ID, run_id, seconds=300) == "success"
 
     page.goto(outputs["webserver_url"])
     page.get_by_label("Username").fill(outputs["admin_username"])
@@ -66,9 +66,9 @@ def test_a_person_sees_the_dags_and_reads_a_log(deployed: Deployed, page: Page) 
     page.wait_for_url(lambda url: "/auth/login" not in url)
     page.get_by_role("link", name="Dags", exact=True).first.click()
     for dag_id in ("daily_revenue", DAG_ID, "low_stock", "workday_summary"):
-        expect(page.get_by_role("link", name=dag_id).first).to_be_visible(timeout=30_000)
+        expect(page.get_by_role("link", name=dag_id).first).to_be_visible(timeout=90_000)
     screenshot(page, "dags")
 
     page.goto(f"{outputs['webserver_url']}/dags/{DAG_ID}/runs/{run_id}/tasks/longest")
-    expect(page.get_by_text(LOGGED).first).to_be_visible(timeout=30_000)
+    expect(page.get_by_text(LOGGED).first).to_be_visible(timeout=90_000)
     screenshot(page, "log")

@@ -56,14 +56,14 @@ def test_a_changed_dag_arrives_everywhere(deployed: Deployed) -> None:
         assert is_ready(pod)
         assert images(pod) == {deployed.outputs["image"]}
     assert stateful.items() <= identities(kube.all_pods(deployed.namespace)).items()
-    airflow.wait_for_dag("sleepers", seconds=60)
+    airflow.wait_for_dag("sleepers", seconds=180)
     wait_until(
         "the new task is known",
         lambda: "added_by_test" in task_ids(deployed, "low_stock"),
-        seconds=60,
+        seconds=180,
     )
     run_id = airflow.start_run("low_stock")
-    assert airflow.wait_for_run("low_stock", run_id, seconds=120) == "success"
+    assert airflow.wait_for_run("low_stock", run_id, seconds=300) == "success"
     states = {
         task["task_id"]: task["state"] for task in airflow.task_instances("low_stock", run_id)
     }
@@ -71,20 +71,20 @@ def test_a_changed_dag_arrives_everywhere(deployed: Deployed) -> None:
 
 
 def test_a_deploy_under_load_loses_no_task(deployed: Deployed) -> None:
-    """Twenty tasks of 5 to 90 s; the deploy comes when some run and more are queued."""
+    """Twenty tasks, half of which last longer than the deploy; some run and more are queued when it comes."""
     sleepers = deployed.project / "dags" / SLEEPERS.name
     if not sleepers.exists():  # when this test runs alone
         shutil.copy(SLEEPERS, sleepers)
         deployed.up()
     airflow, kube = deployed.airflow, deployed.kube
-    airflow.wait_for_dag("sleepers", seconds=60)
+    airflow.wait_for_dag("sleepers", seconds=180)
     run_id = airflow.start_run("sleepers")
 
     def count(state: str) -> int:
         tasks = airflow.task_instances("sleepers", run_id)
         return sum(task["state"] == state for task in tasks)
 
-    wait_until("tasks run", lambda: count("running") >= 4 and count("queued") >= 4, seconds=60)
+    wait_until("tasks run", lambda: count("running") >= 4 and count("queued") >= 4, seconds=180)
     old_workers = {
         pod["status"]["podIP"]: pod["metadata"]["name"]
         for pod in kube.pods(deployed.namespace, "worker")
@@ -95,8 +95,8 @@ def test_a_deploy_under_load_loses_no_task(deployed: Deployed) -> None:
     deployed.up()
 
     deployed_at = time.time()
-    assert count("running") > 0, "the load ended before the deploy did: nothing was tested"
     airflow = deployed.airflow
+    airflow.set_variable(f"go-{run_id}", "yes")
     state = airflow.wait_for_run("sleepers", run_id, LOAD_SECONDS)
 
     tasks = airflow.task_instances("sleepers", run_id)
@@ -113,7 +113,7 @@ def test_a_deploy_under_load_loses_no_task(deployed: Deployed) -> None:
     wait_until(
         "the old workers have ended",
         lambda: not names(kube.all_pods(deployed.namespace)) & set(old_workers.values()),
-        seconds=60,
+        seconds=180,
     )
 
 
@@ -133,12 +133,12 @@ def test_the_database_outlives_its_pod(deployed: Deployed) -> None:
             for pod in kube.all_pods(deployed.namespace)
             if pod["metadata"]["name"] == name
         ),
-        seconds=120,
+        seconds=300,
     )
-    airflow.wait_until_healthy(120)
+    airflow.wait_until_healthy(300)
     assert before <= run_ids(deployed)
     run_id = airflow.start_run("low_stock")
-    assert airflow.wait_for_run("low_stock", run_id, seconds=120) == "success"
+    assert airflow.wait_for_run("low_stock", run_id, seconds=300) == "success"
 
 
 def add_task(dag_file: Path, task_id: str) -> None:

@@ -195,8 +195,8 @@ def pair(
     pair = Pair(stack, platform, kube, namespace=namespace, secrets=given)
     pair.up()
     sys.stderr.write(f"first up of both Deployments: {pair.seconds:.0f} s\n")
-    pair.airflow3.wait_until_healthy(120)
-    pair.airflow2.wait_until_healthy(120)
+    pair.airflow3.wait_until_healthy(300)
+    pair.airflow2.wait_until_healthy(300)
     return pair
 
 

@@ -103,7 +103,7 @@ class ExternalServices:
         wait_until(
             "Redis has restarted",
             lambda: restarts() > before and is_ready(pod(self.kube, self.namespace, "redis")),
-            seconds=60,
+            seconds=180,
         )
 
     def sql(self, statement: str) -> str:
@@ -151,6 +151,7 @@ def start(kube: Kube, platform: Platform, namespace: str) -> ExternalServices:
         "env": [
             {"name": "POSTGRES_USER", "value": "airflow"},
             {"name": "POSTGRES_PASSWORD_FILE", "value": "/tls/password"},
+            {"name": "PGDATA", "value": "/data/pgdata"},
         ],
     }
     redis = {"image": platform.redis_image, "args": ["/tls/redis.conf"]}
@@ -172,7 +173,7 @@ def start(kube: Kube, platform: Platform, namespace: str) -> ExternalServices:
     wait_until(
         "all of them are ready",
         lambda: [is_ready(pod) for pod in kube.all_pods(namespace)] == [True] * 3,
-        seconds=120,
+        seconds=300,
     )
     return services
 
@@ -199,12 +200,19 @@ def manifests(
                     {
                         "name": name,
                         "readinessProbe": {"tcpSocket": {"port": port}, "periodSeconds": 1},
-                        "volumeMounts": [{"name": "tls", "mountPath": "/tls"}],
+                        "volumeMounts": [
+                            {"name": "tls", "mountPath": "/tls"},
+                            {"name": "data", "mountPath": "/data"},
+                        ],
                         **container,
                     }
                 ],
                 "securityContext": {"runAsUser": 999, "runAsGroup": 999, "fsGroup": 999},
-                "volumes": [{"name": "tls", "secret": {"secretName": name, "defaultMode": 0o440}}],
+                "volumes": [
+                    {"name": "tls", "secret": {"secretName": name, "defaultMode": 0o440}},
+                    # What a restarted container finds again.
+                    {"name": "data", "emptyDir": {}},
+                ],
                 "terminationGracePeriodSeconds": 1,
             },
         },

@@ -39,7 +39,7 @@ def test_every_kind_of_pod_is_there_and_does_its_work(pair: Pair) -> None:
             for pod in pair.kube.all_pods(pair.namespace)
             if component_of(pod) not in JOBS
         ),
-        seconds=120,
+        seconds=300,
     )
     groomed = [
         pod

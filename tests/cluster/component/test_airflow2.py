@@ -19,14 +19,14 @@ TASKS, CONCURRENCY = 3, 2
 
 def start_waiting(airflow: Airflow2) -> str:
     """Starts a run; returns when as many of its tasks run as can, and the others are queued."""
-    airflow.wait_for_dag(DAG_ID, seconds=60)
+    airflow.wait_for_dag(DAG_ID, seconds=180)
     run_id = airflow.start_run(DAG_ID)
 
     def states() -> list[str]:
         return sorted(str(task["state"]) for task in airflow.task_instances(DAG_ID, run_id))
 
     expected = ["queued"] * (TASKS - CONCURRENCY) + ["running"] * CONCURRENCY
-    wait_until(f"tasks are {expected}", lambda: states() == expected, seconds=90)
+    wait_until(f"tasks are {expected}", lambda: states() == expected, seconds=270)
     return run_id
 
 
@@ -55,7 +55,7 @@ def test_the_log_of_a_task_that_runs_is_readable(pair: Pair, waiting: str) -> No
     wait_until(
         "the log has a line of the task",
         lambda: any("has waited" in line.text for line in airflow.log(running_task())),
-        seconds=30,
+        seconds=90,
     )
     assert running_task()["state"] == "running"
 
@@ -88,13 +88,13 @@ def test_keda_counts_queued_and_running_tasks(pair: Pair, waiting: str) -> None:
     query(pair.kube, postgres, statement.format("default", waiting))
 
     let_go(pair.airflow2, waiting)
-    assert pair.airflow2.wait_for_run(DAG_ID, waiting, seconds=90) == "success"
+    assert pair.airflow2.wait_for_run(DAG_ID, waiting, seconds=270) == "success"
     assert ask() == "0"
 
 
 def test_a_run_succeeds_on_a_worker(pair: Pair, waiting: str) -> None:
     airflow = pair.airflow2
-    assert airflow.wait_for_run(DAG_ID, waiting, seconds=90) == "success"
+    assert airflow.wait_for_run(DAG_ID, waiting, seconds=270) == "success"
     tasks = airflow.task_instances(DAG_ID, waiting)
     workers = {pod["status"]["podIP"] for pod in pair.pods("airflow2", "worker")}
     assert [(task["state"], task["try_number"]) for task in tasks] == [("success", 1)] * TASKS
@@ -118,5 +118,5 @@ def test_metrics_go_to_a_collector_of_opentelemetry(
     wait_until(
         "the collector has a metric of the scheduler",
         lambda: "airflow.scheduler_heartbeat" in external.metrics(),
-        seconds=60,
+        seconds=180,
     )

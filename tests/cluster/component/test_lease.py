@@ -19,7 +19,7 @@ def test_a_second_release_job_waits_for_the_first(pair: Pair) -> None:
         wait_until(
             "both Jobs have ended",
             lambda: all(pair.object("Job", name)["status"].get("succeeded") for name in COPIES),
-            seconds=120,
+            seconds=300,
         )
         logs = {name: timed_log(pair, name) for name in COPIES}
     finally:

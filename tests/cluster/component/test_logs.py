@@ -46,7 +46,7 @@ def tell_to_end(airflow: Airflow, dag_id: str, run_id: str) -> None:
             not {"running", "queued"}
             & {task["state"] for task in airflow.task_instances(dag_id, run_id)}
         ),
-        seconds=120,
+        seconds=300,
     )
     airflow.fail_run(dag_id, run_id)
 
@@ -56,7 +56,7 @@ def wait_for_line(airflow: Airflow, task: dict[str, Any], text: str) -> None:
     wait_until(
         f"the log of {task['task_id']} has {text!r}",
         lambda: any(text in line.text for line in airflow.log(task)),
-        seconds=30,
+        seconds=90,
     )
 
 
@@ -75,10 +75,10 @@ def groomed(pair: Pair) -> Object:
 def lasting(pair: Pair, groomed: Object) -> Iterator[dict[str, dict[str, Any]]]:
     """The tasks of a run of which some run, one waits for a worker, and one is deferred."""
     airflow = pair.airflow3
-    airflow.wait_for_dag(LASTING, seconds=60)
+    airflow.wait_for_dag(LASTING, seconds=180)
     run_id = airflow.start_run(LASTING)
     wait_until(
-        f"tasks are {STATES}", lambda: state_of(airflow, LASTING, run_id) == STATES, seconds=90
+        f"tasks are {STATES}", lambda: state_of(airflow, LASTING, run_id) == STATES, seconds=270
     )
     yield {task["task_id"]: task for task in airflow.task_instances(LASTING, run_id)}
     tell_to_end(airflow, LASTING, run_id)
@@ -103,12 +103,12 @@ def test_the_log_of_a_deferred_task(pair: Pair, lasting: dict[str, dict[str, Any
 
 def test_the_log_of_a_deferred_task_of_airflow_2(pair: Pair) -> None:
     airflow = pair.airflow2
-    airflow.wait_for_dag(DEFERRING, seconds=60)
+    airflow.wait_for_dag(DEFERRING, seconds=180)
     run_id = airflow.start_run(DEFERRING)
     wait_until(
         "the task is deferred",
         lambda: state_of(airflow, DEFERRING, run_id) == {"later": ["deferred"]},
-        seconds=90,
+        seconds=270,
     )
     (task,) = airflow.task_instances(DEFERRING, run_id)
     wait_for_line(airflow, task, "trigger starting")
@@ -141,5 +141,5 @@ def test_old_logs_are_deleted(
         return {line.rpartition("/")[2] for line in found.split()}
 
     before = files()
-    wait_until("the old file is gone", lambda: "old.log" not in files(), seconds=150)
+    wait_until("the old file is gone", lambda: "old.log" not in files(), seconds=300)
     assert before - {"old.log"} <= files()

@@ -86,7 +86,7 @@ def stand_ins(kube: Kube, platform: Platform) -> Iterator[StandIns]:
         wait_until(
             "the stand-ins run",
             lambda: all(map(is_ready, stand_ins.pods().values())),
-            seconds=120,
+            seconds=300,
         )
         yield stand_ins
 

@@ -15,9 +15,9 @@ DAG_ID = "places"
 def tasks(pair: Pair) -> dict[str, dict[str, Any]]:
     """The tasks of a run that has ended, by their names."""
     airflow = pair.airflow3
-    airflow.wait_for_dag(DAG_ID, seconds=60)
+    airflow.wait_for_dag(DAG_ID, seconds=180)
     run_id = airflow.start_run(DAG_ID)
-    state = airflow.wait_for_run(DAG_ID, run_id, seconds=120)
+    state = airflow.wait_for_run(DAG_ID, run_id, seconds=300)
     assert state == "success", airflow.describe_failure(DAG_ID, run_id)
     return {task["task_id"]: task for task in airflow.task_instances(DAG_ID, run_id)}
 
@@ -51,7 +51,7 @@ def test_results_are_in_the_users_redis_below_its_prefix(
         return [key for key in keys if '"status": "SUCCESS"' in external.redis("GET", key)]
 
     # Airflow hears of a task's end before Celery has written its result.
-    wait_until("the result of every task", lambda: len(stored()) >= len(tasks), seconds=60)
+    wait_until("the result of every task", lambda: len(stored()) >= len(tasks), seconds=180)
     tables = "SELECT count(*) FROM information_schema.tables WHERE table_name LIKE 'celery%'"
     assert external.sql(tables).strip() == "0", "no result was ever in the database"
 
@@ -68,7 +68,7 @@ def test_metrics_of_tasks_are_exported(pair: Pair, tasks: dict[str, dict[str, An
     def metrics() -> str:
         return pair.kube.get_from_service(pair.namespace, "airflow3-statsd", "metrics", "metrics")
 
-    wait_until("a metric of Airflow", lambda: "airflow_scheduler" in metrics(), seconds=60)
+    wait_until("a metric of Airflow", lambda: "airflow_scheduler" in metrics(), seconds=180)
 
 
 def test_the_api_server_accepts_the_autoscaler(pair: Pair) -> None:
@@ -85,5 +85,5 @@ def test_the_api_server_accepts_the_autoscaler(pair: Pair) -> None:
     wait_until(
         "the autoscaler finds what it scales",
         lambda: conditions().get("AbleToScale") == "True",
-        seconds=60,
+        seconds=180,
     )

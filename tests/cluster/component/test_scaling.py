@@ -25,10 +25,10 @@ def test_scaling_in_loses_no_task(pair: Pair) -> None:
             if task["state"] == "running" and task["queue"] == QUEUE
         }
 
-    airflow.wait_for_dag(LASTING, seconds=60)
+    airflow.wait_for_dag(LASTING, seconds=180)
     run_id = airflow.start_run(LASTING)
     pair.kube.change("Deployment", WORKLOAD, pair.namespace, {"spec": {"replicas": 2}})
-    wait_until("all tasks run, on two workers", lambda: len(running()) == TASKS, seconds=120)
+    wait_until("all tasks run, on two workers", lambda: len(running()) == TASKS, seconds=300)
     before = {
         pod["metadata"]["name"]: pod["status"]["podIP"]
         for pod in pair.pods("airflow3", "worker", QUEUE)
@@ -41,7 +41,7 @@ def test_scaling_in_loses_no_task(pair: Pair) -> None:
         wait_until(
             "one worker is told to stop",
             lambda: len(pair.pods("airflow3", "worker", QUEUE)) == 1,
-            seconds=60,
+            seconds=180,
         )
     finally:
         autoscale(MAX_COUNT)
@@ -56,11 +56,11 @@ def test_scaling_in_loses_no_task(pair: Pair) -> None:
         names = {pod["metadata"]["name"] for pod in pair.kube.all_pods(pair.namespace)}
         return leaving not in names
 
-    wait_until("the worker has gone, before its time was up", gone, seconds=60)
+    wait_until("the worker has gone, before its time was up", gone, seconds=180)
     wait_until(
         "every task has ended",
         lambda: set(state_of(airflow, LASTING, run_id)["heavy"]) <= {"success", "failed"},
-        seconds=60,
+        seconds=180,
     )
     ends = {
         task["task_id"]: (task["state"], task["try_number"], task["hostname"])

@@ -49,15 +49,15 @@ def test_a_deploy_of_one_loses_no_task_and_leaves_the_other_alone(pair: Pair) ->
     assert changed == AIRFLOW_2 | {"airflow3-worker-heavy", "airflow3-webserver"}
     assert len(pair.pods("airflow3", "worker", "heavy")) == 2, "the up has set the replicas back"
     airflow = pair.airflow2
-    airflow.wait_until_healthy(60)
+    airflow.wait_until_healthy(180)
     states = {task["state"] for task in airflow.task_instances(WAITING, run_id)}
     assert "running" in states, "the load ended before the deploy did: nothing was tested"
     let_go(airflow, run_id)
-    assert airflow.wait_for_run(WAITING, run_id, seconds=120) == "success"
+    assert airflow.wait_for_run(WAITING, run_id, seconds=300) == "success"
     tasks = airflow.task_instances(WAITING, run_id)
     assert [(task["state"], task["try_number"]) for task in tasks] == [("success", 1)] * TASKS
     assert {task["hostname"] for task in tasks} & old, "no task ran on a worker from before"
-    airflow.wait_for_dag("later", seconds=60)
+    airflow.wait_for_dag("later", seconds=180)
 
 
 def test_a_changed_variable_rolls_exactly_its_readers(pair: Pair) -> None:
@@ -75,7 +75,7 @@ def test_a_queue_and_a_deployment_can_go(pair: Pair) -> None:
     wait_until(
         "heavy tasks run",
         lambda: "running" in state_of(airflow, LASTING, run_id).get("heavy", ()),
-        seconds=90,
+        seconds=270,
     )
     running = {task["task_id"] for task in heavy_tasks(pair, run_id, "running")}
     end = threading.Timer(30, airflow.set_variable, (f"go-{run_id}", "yes"))
@@ -97,9 +97,9 @@ def test_a_queue_and_a_deployment_can_go(pair: Pair) -> None:
     wait_until(
         "nothing else is left",
         lambda: kinds_of(pair, "airflow2", "airflow3-worker-heavy") <= {"ConfigMap", "Lease"},
-        seconds=60,
+        seconds=180,
     )
-    pair.airflow3.wait_until_healthy(60)
+    pair.airflow3.wait_until_healthy(180)
     assert "heavy" not in queues(pair)
 
 
@@ -111,9 +111,9 @@ def heavy_tasks(pair: Pair, run_id: str, state: str) -> list[dict[str, Any]]:
 
 def run(pair: Pair, dag_id: str) -> None:
     airflow = pair.airflow3
-    airflow.wait_until_healthy(60)
+    airflow.wait_until_healthy(180)
     run_id = airflow.start_run(dag_id)
-    state = airflow.wait_for_run(dag_id, run_id, seconds=120)
+    state = airflow.wait_for_run(dag_id, run_id, seconds=300)
     assert state == "success", airflow.describe_failure(dag_id, run_id)
 
 

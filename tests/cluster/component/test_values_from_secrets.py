@@ -77,7 +77,7 @@ def existing(pair: Pair, external: ExternalServices, given: dict[str, dict[str, 
     pair.up_with(existing=True, heavyQueue=False, airflow2=False)
     sys.stderr.write(f"up with existing Secrets: {pair.seconds:.0f} s\n")
     airflow = Airflow(airflow.url, "admin", own["own-admin"]["word"])
-    airflow.wait_until_healthy(120)
+    airflow.wait_until_healthy(300)
     return airflow
 
 
@@ -89,9 +89,9 @@ def scheduler(pair: Pair) -> Object:
 def test_airflow_runs_with_them(
     pair: Pair, existing: Airflow, given: dict[str, dict[str, str]]
 ) -> None:
-    existing.wait_for_dag(DAG_ID, seconds=60)
+    existing.wait_for_dag(DAG_ID, seconds=180)
     run_id = existing.start_run(DAG_ID)
-    state = existing.wait_for_run(DAG_ID, run_id, seconds=120)
+    state = existing.wait_for_run(DAG_ID, run_id, seconds=300)
     assert state == "success", existing.describe_failure(DAG_ID, run_id)
     (task,) = existing.task_instances(DAG_ID, run_id)
     log = "\n".join(line.text for line in existing.log(task))
@@ -142,7 +142,7 @@ def test_new_content_is_read_after_a_restart_and_not_before(pair: Pair, existing
         pods = pair.pods("airflow3", "worker")
         return bool(pods) and all(p["metadata"]["name"] not in before and is_ready(p) for p in pods)
 
-    wait_until("there is a new worker", is_new, seconds=120)
+    wait_until("there is a new worker", is_new, seconds=300)
     (pod,) = pair.pods("airflow3", "worker")
     said = pair.kube.execute(pod, "printenv", "TEAM_TOKEN")
     assert said.strip() == "a new token"

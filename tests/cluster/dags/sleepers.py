@@ -1,23 +1,28 @@
-"""Tasks of 5 to 90 seconds, more of them than workers take at once: load for tests of deploys."""
+"""More tasks than a worker takes at once: every second one ends by itself, the others when they are told."""
 
 # mypy: disallow-untyped-decorators=False
 
 import time
 
-from airflow.sdk import dag, task
+from airflow.sdk import Variable, dag, get_current_context, task
 
-SECONDS = [90, 75, 60, 50, 45, 40, 35, 30, 28, 25, 22, 20, 18, 15, 12, 10, 8, 7, 6, 5]
+# Seconds; None: until the Variable `go-<run>` is there.
+SECONDS = [None, 30, None, 20, None, 15, None, 10, None, 5] * 2
 
 
 @dag(schedule=None, tags=["test"])
 def sleepers() -> None:
     @task
-    def sleep(seconds: int) -> int:
+    def sleep(seconds: int | None) -> None:
+        go = f"go-{get_current_context()['run_id']}"
         started = time.monotonic()
-        while (passed := time.monotonic() - started) < seconds:
+        while (passed := time.monotonic() - started) < (seconds or 900):
             print(f"{passed:.0f} of {seconds} s", flush=True)
-            time.sleep(min(5, seconds - passed))
-        return seconds
+            if seconds is None and Variable.get(go, default=""):
+                return
+            time.sleep(1)
+        if seconds is None:
+            raise TimeoutError(f"nobody set the Variable {go}")
 
     sleep.expand(seconds=SECONDS)
 

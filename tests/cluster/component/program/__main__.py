@@ -111,7 +111,7 @@ def airflow3() -> astro.Deployment:
             concurrency=config.require_int("heavyConcurrency"),
             max_count=3,
             resources=larger,
-            termination_grace_period_seconds=90,
+            termination_grace_period_seconds=300,
         )
         queues.append(heavy)
     return astro.Deployment(
@@ -125,7 +125,6 @@ def airflow3() -> astro.Deployment:
             triggerer=small,
             dag_processor=parser,
             worker_queues=queues,
-            termination_grace_period_seconds=120,
             environment={
                 "GREETING": "hello",
                 "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__GLOBAL_KEYPREFIX": config.require(
@@ -173,7 +172,6 @@ def airflow2() -> astro.Deployment:
                 astro.WorkerQueueArgs(name="default", concurrency=2, max_count=4, resources=larger)
             ],
             autoscaling=astro.AutoscalingArgs(type="keda"),
-            termination_grace_period_seconds=120,
             environment={
                 "AIRFLOW__API__AUTH_BACKENDS": (
                     "airflow.api.auth.backend.basic_auth,airflow.api.auth.backend.session"

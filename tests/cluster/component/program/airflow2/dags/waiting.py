@@ -1,4 +1,4 @@
-"""Tasks that run until the Variable `go-<run>` is there, or for four minutes."""
+"""Tasks that run until the Variable `go-<run>` is there, or for fifteen minutes."""
 
 # mypy: disallow-untyped-decorators=False
 
@@ -15,7 +15,7 @@ def waiting() -> None:
     @task
     def wait(number: int) -> None:
         go = f"go-{get_current_context()['run_id']}"
-        for second in range(240):
+        for second in range(900):
             print(f"task {number} has waited {second} s", flush=True)
             if Variable.get(go, default_var=""):
                 return

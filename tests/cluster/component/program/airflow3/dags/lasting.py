@@ -24,7 +24,7 @@ class Later(BaseOperator):
 
 def wait() -> None:
     go = f"go-{get_current_context()['run_id']}"
-    for tries in range(120):
+    for tries in range(450):
         print(f"waits on {os.environ['HOSTNAME']}, {tries}", flush=True)
         if Variable.get(go, default=""):
             return
