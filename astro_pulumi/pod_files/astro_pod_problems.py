@@ -175,7 +175,10 @@ def _container_problem(container: Container, warnings: Sequence[Object], seen: S
         said = message if reason != "ImagePullBackOff" else _pull_message(warnings)
         said = said or seen.pull_messages.get(container.key, "") or message or reason
         seen.pull_messages[container.key] = said
-        return Problem(PULL, f"{image} cannot be pulled: {said}", name)
+        # Without the Secret the kubelet pulls without a login, and the registry only says "unauthorized".
+        no_login = _message(warnings, "FailedToRetrieveImagePullSecret")
+        why = " ".join(filter(None, (no_login, said)))
+        return Problem(PULL, f"{image} cannot be pulled: {why}", name)
     if reason == "CreateContainerConfigError":
         return Problem(CONFIG, f"container {name} cannot start: {message}", name)
     crash = _crash(container, warnings, seen)

@@ -297,3 +297,14 @@ def test_patience_is_counted_anew_after_a_problem_went_away() -> None:
     assert memory.final([found(pod(waiting("ContainerCreating")))], 130) == []
     assert memory.final([problem], 170) == []
     assert memory.final([problem], 230) == [problem]
+
+
+def test_a_pull_without_the_secret_of_the_registry_is_told() -> None:
+    missing = (
+        "Unable to retrieve some image pull secrets (team-registry); the pull may not succeed."
+    )
+    events = [event("FailedToRetrieveImagePullSecret", missing)]
+    problem = found(pod(waiting("ErrImagePull", "401 Unauthorized")), events=events)
+    assert f"cannot be pulled: {missing} 401 Unauthorized" in problem.cause
+    others = found(pod(waiting("ErrImagePull", "401 Unauthorized")))
+    assert "cannot be pulled: 401 Unauthorized" in others.cause
