@@ -15,6 +15,10 @@ small = astro.ResourcesArgs(
 webserver = astro.ResourcesArgs(
     requests={"cpu": "200m", "memory": "1Gi"}, limits={"cpu": "2", "memory": "2Gi"}
 )
+# All processes wait for the database.
+database = astro.ResourcesArgs(
+    requests={"cpu": "200m", "memory": "512Mi"}, limits={"cpu": "2", "memory": "1Gi"}
+)
 larger = astro.ResourcesArgs(
     requests={"cpu": "50m", "memory": "1Gi"}, limits={"cpu": "2", "memory": "2Gi"}
 )
@@ -34,7 +38,7 @@ airflow = astro.Deployment(
         triggerer=astro.ProcessArgs(resources=small),
         dag_processor=astro.ProcessArgs(resources=larger),
         worker_queues=[astro.WorkerQueueArgs(name="default", resources=larger)],
-        database=astro.DatabaseArgs(image=config.require("databaseImage"), resources=small),
+        database=astro.DatabaseArgs(image=config.require("databaseImage"), resources=database),
         broker=astro.BrokerArgs(image=config.require("brokerImage"), resources=small),
         service=astro.ServiceArgs(
             type="NodePort",

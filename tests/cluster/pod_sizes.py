@@ -19,8 +19,9 @@ parser = astro.ProcessArgs(
 larger = astro.ResourcesArgs(
     requests={"cpu": "25m", "memory": "750Mi"}, limits={"cpu": "1", "memory": "1500Mi"}
 )
+# All processes wait for PostgreSQL and Redis: under load they get more CPU than one of them.
 service = astro.ResourcesArgs(
-    requests={"cpu": "25m", "memory": "256Mi"}, limits={"cpu": "2", "memory": "1Gi"}
+    requests={"cpu": "100m", "memory": "256Mi"}, limits={"cpu": "2", "memory": "1Gi"}
 )
 
 

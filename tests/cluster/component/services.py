@@ -200,6 +200,8 @@ def manifests(
                     {
                         "name": name,
                         "readinessProbe": {"tcpSocket": {"port": port}, "periodSeconds": 1},
+                        # Pods without a request get next to nothing where CPU is short.
+                        "resources": {"requests": {"cpu": "100m"}},
                         "volumeMounts": [
                             {"name": "tls", "mountPath": "/tls"},
                             {"name": "data", "mountPath": "/data"},
