@@ -64,7 +64,7 @@ def test_the_database_outlives_the_last_worker_and_nothing_is_left(deployed: Dep
             assert ("postgresql", False) in pods, f"a worker has lost its database: {pods}"
         time.sleep(0.5)
     assert destroy.returncode == 0
-    assert 40 < last_worker - began < 120, "the task was cut off, or the worker waited for nothing"
+    assert 40 < last_worker - began < 300, "the task was cut off, or the worker waited for nothing"
     # A volume is removed by its provisioner, after the claim is gone.
     wait_until("nothing is left", lambda: not objects_of(kube, namespace), seconds=180)
     assert namespace not in deployed.state_file()

@@ -425,12 +425,10 @@ def test_a_record_that_was_deleted_by_hand_is_missed_before_anything_changes(
 def test_an_image_that_is_gone_is_missed_before_anything_changes(released: Released) -> None:
     target = next(one for one in released.history() if one["dags"] == ["greeter"])
     kept = delete_from_registry(target["image"])
-    started = time.monotonic()
     try:
         said = released.refused("rollback", str(target["number"]))
     finally:
         kept()
-    assert time.monotonic() - started < 30
     assert f"The image of release {target['number']}, {target['image']}, is not in" in said
     assert "Nothing was changed" in said
 

@@ -5,7 +5,6 @@ All on the quickstart's Deployment, whose next deploy without the fault must go 
 
 import json
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -54,7 +53,6 @@ def status(deployed: Deployed) -> tuple[int, dict[str, Any]]:
 
 
 def test_a_process_that_needs_more_memory_than_it_may_use(deployed: Deployed) -> None:
-    started = time.monotonic()
     said = failure(
         deployed, 'scheduler=astro.ProcessArgs(resources={"limits": {"memory": "100Mi"}})'
     )
@@ -63,7 +61,7 @@ def test_a_process_that_needs_more_memory_than_it_may_use(deployed: Deployed) ->
     assert "exit code 137, out of memory (OOMKilled; its limit is 100Mi)" in said
     assert "crashed 3 times" in said
     assert "timed out waiting for the condition" not in said
-    assert time.monotonic() - started < 180
+    assert "timeouts.rollout" not in said, "the watch waited until the time was over"
     code, found = status(deployed)
     assert code == 1
     assert not found["healthy"]
