@@ -18,7 +18,10 @@ from tests.specs import spec
 from tests.unit.kubernetes.test_network_policies import ALLOWED_2, ALLOWED_3, PORTS, labels_of
 
 CLOSED_PORT = 1
-SETTLED_SECONDS = 15.0
+# What an engine needs to put policies into force, and pods to answer on a busy machine.
+SETTLED_SECONDS = 60.0
+# The same for a cluster that may have no such engine: so long the tests wait for it in vain.
+ENFORCED_SECONDS = 15.0
 LISTEN = """
 import socketserver
 class Server(socketserver.ThreadingTCPServer): allow_reuse_address = True
@@ -29,7 +32,7 @@ for server in servers: threading.Thread(target=server.serve_forever).start()
 CONNECT = """
 import concurrent.futures, json, socket, sys
 def reached(target):
-    try: socket.create_connection(target, timeout=3).close()
+    try: socket.create_connection(target, timeout=10).close()
     except OSError: return False
     return True
 targets = [tuple(target) for target in json.loads(sys.argv[1])]
@@ -69,9 +72,9 @@ class StandIns:
                     found[target].add(source)
         return found
 
-    def settled(self, expected: Matrix) -> Matrix:
-        """What is reached, given the time that an engine needs to put policies into force."""
-        deadline = time.monotonic() + SETTLED_SECONDS
+    def settled(self, expected: Matrix, seconds: float = SETTLED_SECONDS) -> Matrix:
+        """What is reached, at the latest after some seconds."""
+        deadline = time.monotonic() + seconds
         while (found := self.reached(PORTS)) != expected and time.monotonic() < deadline:
             time.sleep(1)
         return found
@@ -97,7 +100,7 @@ def enforced(stand_ins: StandIns) -> None:
     kube, namespace = stand_ins.kube, stand_ins.namespace
     kube.create(DENY_ALL, namespace)
     try:
-        found = stand_ins.settled({target: set() for target in PORTS})
+        found = stand_ins.settled({target: set() for target in PORTS}, ENFORCED_SECONDS)
     finally:
         kube.delete("NetworkPolicy", DENY_ALL["metadata"]["name"], namespace)
     if made := sum(map(len, found.values())):
@@ -143,6 +146,7 @@ def stand_in(name: str, image: str) -> Object:
                     "name": "stand-in",
                     "image": image,
                     "args": ["python3", "-c", script],
+                    "resources": {"requests": {"cpu": "25m"}},
                     "readinessProbe": {
                         "tcpSocket": {"port": PORTS["stranger"]},
                         "periodSeconds": 1,
