@@ -289,6 +289,11 @@ def time_of(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
+def names_of_jobs(released: Released) -> set[str]:
+    jobs = released.kube.objects("Job", released.namespace)
+    return {job["metadata"]["name"] for job in jobs}
+
+
 def roll_out_times(released: Released) -> dict[str, tuple[datetime, datetime]]:
     """Return for each component when its pod was created, and when it was ready."""
     found = {}
@@ -424,11 +429,12 @@ def test_a_record_that_was_deleted_by_hand_is_missed_before_anything_changes(
 
 def test_an_image_that_is_gone_is_missed_before_anything_changes(released: Released) -> None:
     target = next(one for one in released.history() if one["dags"] == ["greeter"])
-    kept = delete_from_registry(target["image"])
+    kept, jobs = delete_from_registry(target["image"]), names_of_jobs(released)
     try:
         said = released.refused("rollback", str(target["number"]))
     finally:
         kept()
+    assert names_of_jobs(released) == jobs, "a release Job waited for the image"
     assert f"The image of release {target['number']}, {target['image']}, is not in" in said
     assert "Nothing was changed" in said
 

@@ -20,7 +20,7 @@ from local.platform import Platform
 from local.progress import Progress
 from local.stack import StackError
 from tests.cluster.airflow2 import Airflow2
-from tests.cluster.component.services import host, manifests, pod
+from tests.cluster.component.services import PGDATA, host, manifests, pod
 from tests.cluster.conftest import (
     DeployedStack,
     copy_program,
@@ -135,7 +135,7 @@ def server(kube: Kube, platform: Platform) -> Iterator[Server]:
     with kube.temporary_namespace("takeover") as name:
         container: Object = {
             "image": platform.postgres_image,
-            "env": [{"name": "POSTGRES_PASSWORD", "value": "postgres"}],
+            "env": [{"name": "POSTGRES_PASSWORD", "value": "postgres"}, PGDATA],
         }
         for manifest in manifests("postgres", 5432, {}, container):
             kube.create(manifest, name)

@@ -95,6 +95,7 @@ def test_a_deploy_under_load_loses_no_task(deployed: Deployed) -> None:
     deployed.up()
 
     deployed_at = time.time()
+    assert count("running") > 0, "the load ended before the deploy did: nothing was tested"
     airflow = deployed.airflow
     airflow.set_variable(f"go-{run_id}", "yes")
     state = airflow.wait_for_run("sleepers", run_id, LOAD_SECONDS)

@@ -13,6 +13,8 @@ from tests.cluster.kube import Kube, Object, is_ready, wait_until
 
 # Everything over the network is TLS; the socket is for the image's own entrypoint.
 PG_HBA = "local all all trust\nhostssl all all all scram-sha-256\n"
+# On the volume that `manifests` mounts: PostgreSQL keeps its data when its container restarts.
+PGDATA = {"name": "PGDATA", "value": "/data/pgdata"}
 REDIS_CONF = """port 0
 tls-port 6379
 tls-cert-file /tls/server.crt
@@ -151,7 +153,7 @@ def start(kube: Kube, platform: Platform, namespace: str) -> ExternalServices:
         "env": [
             {"name": "POSTGRES_USER", "value": "airflow"},
             {"name": "POSTGRES_PASSWORD_FILE", "value": "/tls/password"},
-            {"name": "PGDATA", "value": "/data/pgdata"},
+            PGDATA,
         ],
     }
     redis = {"image": platform.redis_image, "args": ["/tls/redis.conf"]}
@@ -181,7 +183,7 @@ def start(kube: Kube, platform: Platform, namespace: str) -> ExternalServices:
 def manifests(
     name: str, port: int, files: dict[str, str], container: dict[str, Any]
 ) -> list[Object]:
-    """A pod, the Secret that is mounted in it at /tls, and its Service."""
+    """A pod with a volume at /data, the Secret that is mounted in it at /tls, and its Service."""
     metadata = {"name": name, "labels": {"app": name}}
     return [
         {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": files},
@@ -212,7 +214,6 @@ def manifests(
                 "securityContext": {"runAsUser": 999, "runAsGroup": 999, "fsGroup": 999},
                 "volumes": [
                     {"name": "tls", "secret": {"secretName": name, "defaultMode": 0o440}},
-                    # What a restarted container finds again.
                     {"name": "data", "emptyDir": {}},
                 ],
                 "terminationGracePeriodSeconds": 1,

@@ -52,7 +52,7 @@ def tell_to_end(airflow: Airflow, dag_id: str, run_id: str) -> None:
 
 
 def wait_for_line(airflow: Airflow, task: dict[str, Any], text: str) -> None:
-    """The webserver shows what a task has just written, within the time that Python buffers it."""
+    """Waits until the webserver shows what a task that runs has written."""
     wait_until(
         f"the log of {task['task_id']} has {text!r}",
         lambda: any(text in line.text for line in airflow.log(task)),

@@ -18,9 +18,9 @@ from tests.specs import spec
 from tests.unit.kubernetes.test_network_policies import ALLOWED_2, ALLOWED_3, PORTS, labels_of
 
 CLOSED_PORT = 1
-# What an engine needs to put policies into force, and pods to answer on a busy machine.
+# Seconds. The network needs some to put policies into force, and pods on a busy machine to answer.
 SETTLED_SECONDS = 60.0
-# The same for a cluster that may have no such engine: so long the tests wait for it in vain.
+# Seconds until the tests conclude that the network enforces no policies: there, they always wait that long.
 ENFORCED_SECONDS = 15.0
 LISTEN = """
 import socketserver
