@@ -9,8 +9,8 @@ from astro_pulumi.kubernetes.labels import Manifest
 from astro_pulumi.pulumi_inputs import formatted
 
 _DEFAULT_GRACE_PERIOD: Final = 30
-# Seconds. Five failures restart a process: after five minutes, as in the official Airflow chart. A shorter
-# time restarts processes that are only slow, which makes all others slower.
+# Seconds. Five failures in a row, in five minutes, restart a process, as the official Airflow chart does with
+# the scheduler. A shorter time restarts processes that are only slow, and starting them slows the others.
 _LIVENESS_PERIOD: Final = 60
 # Seconds that one run of a startup probe waits for success.
 _STARTUP_WAIT: Final = 60
